@@ -1,0 +1,3 @@
+//! A DPDK-based virtual switch.
+
+pub mod ids;

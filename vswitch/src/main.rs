@@ -1,0 +1,3 @@
+//! The `vswitch` binary.
+
+fn main() {}
