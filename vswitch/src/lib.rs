@@ -1,3 +1,4 @@
 //! A DPDK-based virtual switch.
 
 pub mod ids;
+pub mod wire;
