@@ -1,4 +1,5 @@
 //! A DPDK-based virtual switch.
 
 pub mod ids;
+pub mod table;
 pub mod wire;

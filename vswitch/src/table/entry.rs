@@ -1,0 +1,180 @@
+//! What the forwarding table answers: where a MAC address is, packed into one word.
+//!
+//! One word, because then no reader can see half of an update: the writer refreshes or moves an
+//! address by a single store, and a lookup takes the destination and the time in a single load.
+//!
+//! ```text
+//!  63     62    61..48  47..32                   31..0
+//! static  kind  zero    port or tunnel index     refreshed, seconds since start
+//! ```
+
+use std::fmt;
+
+use crate::ids::{PortId, TunnelId};
+
+/// The entry was configured, not learned.
+const STATIC: u64 = 1 << 63;
+/// The index is a tunnel's, not a port's.
+const TUNNEL: u64 = 1 << 62;
+
+/// Where frames for a MAC address go.
+///
+/// The index is only a number: check it against the generation in hand, which may be older or newer
+/// than the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// Out of a local port.
+    Port(PortId),
+    /// Encapsulated, to a remote VTEP.
+    Tunnel(TunnelId),
+}
+
+/// One entry of the forwarding table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where frames for this address go.
+    pub destination: Destination,
+    /// Configured by the operator: it neither ages nor moves.
+    pub is_static: bool,
+    /// When the address was last heard, in seconds since the switch started.
+    pub refreshed_secs: u32,
+}
+
+impl Entry {
+    #[inline(always)]
+    pub(super) const fn pack(self) -> u64 {
+        let home = match self.destination {
+            Destination::Port(port) => (port.0 as u64) << 32,
+            Destination::Tunnel(tunnel) => TUNNEL | (tunnel.0 as u64) << 32,
+        };
+        let configured = if self.is_static { STATIC } else { 0 };
+        configured | home | self.refreshed_secs as u64
+    }
+
+    #[inline(always)]
+    pub(super) const fn unpack(word: u64) -> Self {
+        let found = Found(word);
+        Self {
+            destination: found.home(),
+            is_static: word & STATIC != 0,
+            refreshed_secs: found.stamp(),
+        }
+    }
+}
+
+/// The outcome of one lookup in a burst: a packed [`Entry`], or a miss.
+///
+/// Eight bytes, so that the outcomes of a burst of 32 are four cache lines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Found(u64);
+
+impl Found {
+    /// Nothing is known about the address. No entry packs to this word: bits 48..62 are zero in all.
+    pub const MISS: Self = Self(u64::MAX);
+
+    #[inline(always)]
+    pub(super) const fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    /// Whether the address is known.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_hit(self) -> bool {
+        self.0 != Self::MISS.0
+    }
+
+    /// Where to send, or `None` for a miss.
+    #[inline(always)]
+    #[must_use]
+    pub const fn destination(self) -> Option<Destination> {
+        if self.is_hit() { Some(self.home()) } else { None }
+    }
+
+    /// Whether the entry was configured by the operator; `false` for a miss.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_static(self) -> bool {
+        self.is_hit() && self.0 & STATIC != 0
+    }
+
+    /// When the address was last heard, in seconds since the switch started, or `None` for a miss.
+    #[inline(always)]
+    #[must_use]
+    pub const fn refreshed_secs(self) -> Option<u32> {
+        if self.is_hit() { Some(self.stamp()) } else { None }
+    }
+
+    /// The whole entry, or `None` for a miss.
+    #[inline(always)]
+    #[must_use]
+    pub const fn entry(self) -> Option<Entry> {
+        if self.is_hit() { Some(Entry::unpack(self.0)) } else { None }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the index is bits 32..48")]
+    const fn home(self) -> Destination {
+        let index = (self.0 >> 32) as u16;
+        if self.0 & TUNNEL == 0 {
+            Destination::Port(PortId(index))
+        } else {
+            Destination::Tunnel(TunnelId(index))
+        }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the stamp is the low half")]
+    const fn stamp(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self::MISS
+    }
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.entry() {
+            Some(entry) => entry.fmt(f),
+            None => f.write_str("Miss"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_comes_back_and_no_entry_is_a_miss() {
+        for index in [0, 1, 0x7fff, u16::MAX] {
+            for destination in
+                [Destination::Port(PortId(index)), Destination::Tunnel(TunnelId(index))]
+            {
+                for is_static in [false, true] {
+                    for refreshed_secs in [0, 1, u32::MAX] {
+                        let entry = Entry { destination, is_static, refreshed_secs };
+                        let found = Found::from_word(entry.pack());
+                        assert!(found.is_hit());
+                        assert_eq!(found.entry(), Some(entry));
+                        assert_eq!(found.destination(), Some(destination));
+                        assert_eq!(found.is_static(), is_static);
+                        assert_eq!(found.refreshed_secs(), Some(refreshed_secs));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_miss_has_nothing_to_say() {
+        let miss = Found::default();
+        assert!(!miss.is_hit() && !miss.is_static());
+        assert_eq!((miss.destination(), miss.refreshed_secs(), miss.entry()), (None, None, None));
+    }
+}

@@ -1,0 +1,55 @@
+//! Tables that the control thread writes and the workers read, without a lock.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`key`] | what is looked up: a bridge domain and a MAC address, one `u64` |
+//! | [`entry`] | what is found: where to send, and when the address was last heard |
+//! | [`fdb`] | the forwarding table: the lock-free lookup, and the one that owns the memory |
+//! | [`writer`] | its one writer: insertion with displacement, removal, the ageing sweep |
+//! | [`snapshot`] | generations: a whole immutable value published to every worker |
+//!
+//! Beneath them, `bucket` holds the protocol between the FDB's writer and its readers with the
+//! argument for its memory orderings, `hash` places keys in buckets, and `primitive` provides
+//! atomics that loom can replace.
+//!
+//! # Thread safety
+//!
+//! The control thread owns the [`FdbWriter`] and the [`Publisher`]; neither is `Sync` nor `Clone`, so
+//! "one writer" is what the types say. Each worker owns an [`FdbReader`] and a [`Reader`]. Nothing here
+//! knows about DPDK, and nothing here allocates, locks or makes a system call on the reader's side.
+//!
+//! # Checking it
+//!
+//! ```sh
+//! cargo test -p vswitch --no-default-features --lib table::       # model and stress tests
+//! RUSTFLAGS="--cfg vswitch_loom" CARGO_TARGET_DIR=target/loom \
+//!     cargo test -p vswitch --no-default-features --release --lib table::      # interleavings
+//! MIRIFLAGS="-Zmiri-disable-isolation" \
+//!     cargo +nightly miri test -p vswitch --no-default-features --lib table::  # undefined behaviour
+//! ```
+//!
+//! The flag is not plain `loom`, because tokio and others give that one a meaning of their own and
+//! do not build under it.
+
+mod bucket;
+pub mod entry;
+pub mod fdb;
+mod hash;
+pub mod key;
+mod primitive;
+pub mod snapshot;
+pub mod writer;
+
+#[cfg(test)]
+#[cfg(not(vswitch_loom))]
+mod tests;
+#[cfg(test)]
+#[cfg(vswitch_loom)]
+mod tests_loom;
+
+pub use entry::{Destination, Entry, Found};
+pub use fdb::FdbReader;
+pub use hash::random_seed;
+pub use key::Key;
+pub use snapshot::{Publisher, Reader};
+pub use writer::{FdbWriter, TableFull};

@@ -1,0 +1,284 @@
+//! The forwarding table against a hash map, at its limits, and with readers at work.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use proptest::prelude::*;
+
+use super::bucket::SLOTS;
+use super::hash::split_mix;
+use super::{Destination, Entry, FdbReader, FdbWriter, Found, Key, TableFull, fdb};
+use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId};
+
+/// The keys of tests: station addresses, in a few domains.
+fn key(number: u64) -> Key {
+    let domain = BridgeDomain(u16::try_from(number % 3).unwrap());
+    Key::new(domain, MacAddr::from_u64(0x0200_0000_0000 | number))
+}
+
+fn entry(index: u16, refreshed_secs: u32) -> Entry {
+    let destination = if index.is_multiple_of(2) {
+        Destination::Port(PortId(index))
+    } else {
+        Destination::Tunnel(TunnelId(index))
+    };
+    Entry { destination, is_static: index.is_multiple_of(5), refreshed_secs }
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Insert(u64, u16, u32),
+    Remove(u64),
+    Refresh(u64, u32),
+    /// Removes the entries whose time is below the second number, from so many buckets.
+    Sweep(usize, u32),
+}
+
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let operation = prop_oneof![
+        6 => (0..60_u64, 0..8_u16, 0..100_u32).prop_map(|(k, i, t)| Operation::Insert(k, i, t)),
+        3 => (0..60_u64).prop_map(Operation::Remove),
+        2 => (0..60_u64, 0..100_u32).prop_map(|(k, t)| Operation::Refresh(k, t)),
+        1 => (0..12_usize, 0..50_u32).prop_map(|(n, t)| Operation::Sweep(n, t)),
+    ];
+    prop::collection::vec(operation, 1..if cfg!(miri) { 20 } else { 300 })
+}
+
+/// Reader and writer, by every way of asking, say what the model says.
+fn assert_same(writer: &FdbWriter, reader: &FdbReader, model: &HashMap<Key, Entry>) {
+    let keys: Vec<Key> = (0..if cfg!(miri) { 12 } else { 60 }).map(key).collect();
+    let mut found = vec![Found::MISS; keys.len()];
+    reader.lookup_burst(&keys, &mut found);
+    for (&key, found) in keys.iter().zip(&found) {
+        let expected = model.get(&key).copied();
+        assert_eq!(found.entry(), expected, "{key:?} in a burst");
+        assert_eq!(reader.lookup(key), expected, "{key:?}");
+        assert_eq!(writer.get(key), expected, "{key:?} by the writer");
+    }
+    assert_eq!(writer.len(), model.len());
+    assert_eq!(writer.iter().count(), model.len(), "no entry is there twice");
+    assert_eq!(writer.iter().collect::<HashMap<_, _>>(), *model);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 1 } else { 256 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Twelve buckets or fewer and no spare slots: much displacement, and insertions that find no room.
+    #[test]
+    fn behaves_as_a_hash_map(buckets in 2..12_u32, seed: u64, operations in operations()) {
+        let capacity = buckets as usize * SLOTS;
+        let (mut writer, reader) = fdb::with_buckets(capacity, buckets, seed);
+        let mut model = HashMap::new();
+        for operation in operations {
+            match operation {
+                Operation::Insert(number, index, secs) => {
+                    let (key, entry) = (key(number), entry(index, secs));
+                    match writer.insert(key, entry) {
+                        Ok(old) => prop_assert_eq!(old, model.insert(key, entry)),
+                        Err(TableFull) => {
+                            prop_assert!(!model.contains_key(&key));
+                            prop_assert!(model.len() > capacity / 2, "full at {}", model.len());
+                        }
+                    }
+                }
+                Operation::Remove(number) => {
+                    prop_assert_eq!(writer.remove(key(number)), model.remove(&key(number)));
+                }
+                Operation::Refresh(number, secs) => {
+                    let known = model.get_mut(&key(number)).map(|e| e.refreshed_secs = secs);
+                    prop_assert_eq!(writer.refresh(key(number), secs), known.is_some());
+                }
+                Operation::Sweep(buckets, oldest) => {
+                    let mut gone = Vec::new();
+                    let removed = writer.retain_some(buckets, |key, entry| {
+                        let keep = entry.is_static || entry.refreshed_secs >= oldest;
+                        if !keep { gone.push((key, entry)); }
+                        keep
+                    });
+                    prop_assert_eq!(removed, gone.len());
+                    for (key, entry) in gone {
+                        prop_assert_eq!(model.remove(&key), Some(entry));
+                    }
+                }
+            }
+            assert_same(&writer, &reader, &model);
+        }
+    }
+}
+
+#[test]
+fn holds_exactly_its_capacity() {
+    let capacities: &[usize] =
+        if cfg!(miri) { &[0, 1, 20] } else { &[0, 1, 2, 3, 10, 100, 1000, 65_536, 1_000_000] };
+    for &capacity in capacities {
+        for seed in 0..if capacity > 1000 || cfg!(miri) { 2 } else { 200 } {
+            let (mut writer, reader) = fdb::new(capacity, seed);
+            let mut state = seed;
+            let mut random = || Key::new(BridgeDomain(1), MacAddr::from_u64(split_mix(&mut state)));
+            let keys: Vec<Key> = (0..=capacity).map(|_| random()).collect();
+            for (i, &key) in keys[..capacity].iter().enumerate() {
+                let result = writer.insert(key, entry(1, 0));
+                assert_eq!(result, Ok(None), "entry {i} of {capacity}, seed {seed}");
+            }
+            assert_eq!(writer.insert(keys[capacity], entry(1, 0)), Err(TableFull));
+            assert_eq!((writer.len(), writer.capacity()), (capacity, capacity));
+            assert_eq!(reader.lookup(keys[capacity]), None);
+            assert!(keys[..capacity].iter().all(|&key| reader.lookup(key).is_some()));
+            // An entry that is there can still change, and room that is made can be used.
+            if let Some(&first) = keys.first().filter(|_| capacity > 0) {
+                assert_eq!(writer.insert(first, entry(2, 9)), Ok(Some(entry(1, 0))));
+                assert_eq!(writer.remove(first), Some(entry(2, 9)));
+                assert_eq!(writer.insert(keys[capacity], entry(1, 0)), Ok(None));
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "slow, and no code runs here that other tests do not run")]
+fn refused_insertions_change_nothing() {
+    let (mut writer, reader) = fdb::with_buckets(9, 3, 1);
+    let mut model = HashMap::new();
+    let mut refused = 0;
+    for number in 0..60 {
+        match writer.insert(key(number), entry(1, 7)) {
+            Ok(_) => drop(model.insert(key(number), entry(1, 7))),
+            Err(TableFull) => refused += 1,
+        }
+        assert_same(&writer, &reader, &model);
+    }
+    assert_eq!((refused, writer.len()), (51, 9));
+}
+
+#[test]
+fn mac_zero_is_never_there() {
+    let (mut writer, reader) = fdb::new(10, 0);
+    for domain in [0, 1, u16::MAX] {
+        let zero = Key::new(BridgeDomain(domain), MacAddr::ZERO);
+        assert_eq!(writer.insert(zero, entry(1, 1)), Err(TableFull));
+        assert_eq!((writer.get(zero), reader.lookup(zero)), (None, None));
+        let mut found = [Found::from_word(0)];
+        reader.lookup_burst(&[zero], &mut found);
+        assert_eq!(found, [Found::MISS]);
+        assert!(!writer.refresh(zero, 1));
+        assert_eq!(writer.remove(zero), None);
+    }
+    assert!(writer.is_empty());
+}
+
+#[test]
+fn bursts_of_any_length() {
+    let (mut writer, reader) = fdb::new(200, 3);
+    for number in (0..200).step_by(2) {
+        writer.insert(key(number), entry(u16::try_from(number).unwrap(), 1)).unwrap();
+    }
+    for len in if cfg!(miri) { [0, 1, 33].iter() } else { [0, 1, 31, 32, 33, 64, 65, 200].iter() } {
+        let keys: Vec<Key> = (0..*len).map(key).collect();
+        let mut found = vec![Found::MISS; 201];
+        reader.lookup_burst(&keys, &mut found);
+        for (key, found) in keys.iter().zip(&found) {
+            assert_eq!(found.entry(), writer.get(*key), "{key:?} of {len}");
+        }
+        assert_eq!(found[keys.len()], Found::MISS, "nothing is written beyond the answers");
+    }
+}
+
+#[test]
+fn the_sweep_comes_round_and_visits_each_bucket_once() {
+    let (mut writer, _) = fdb::new(100, 3);
+    for number in 0..100 {
+        writer.insert(key(number), entry(1, 1)).unwrap();
+    }
+    let mut visits = HashMap::new();
+    let step = 7;
+    for _ in 0..writer.buckets() {
+        writer.retain_some(step, |key, _| {
+            *visits.entry(key).or_insert(0) += 1;
+            true
+        });
+    }
+    assert_eq!(visits.len(), 100);
+    assert!(visits.values().all(|&n| n == step), "{visits:?}");
+    assert_eq!(writer.retain_some(usize::MAX, |_, _| false), 100);
+    assert!(writer.is_empty());
+}
+
+/// The value of every key follows from the key, so that a reader can tell one that is torn or another
+/// key's. The time's upper bits change.
+fn telling(number: u64, round: u32) -> Entry {
+    let low = u16::try_from(number % 0x1_0000).unwrap();
+    entry(low, round << 16 | u32::from(low))
+}
+
+fn assert_telling(number: u64, found: Entry) {
+    let round = found.refreshed_secs >> 16;
+    assert_eq!(found, telling(number, round), "the value of another key, or half of one");
+}
+
+/// Keys that stay are never missed and never wrong, while others come, are displaced and go, in a table
+/// that is as full as chance lets it be.
+#[test]
+fn readers_see_every_key_that_stays() {
+    let buckets: u32 = if cfg!(miri) { 6 } else { 64 };
+    let slots = u64::from(buckets) * SLOTS as u64;
+    let staying = slots * 2 / 3;
+    let all = slots * 2;
+    let (mut writer, reader) = fdb::with_buckets(usize::MAX, buckets, 5);
+    for number in 0..staying {
+        writer.insert(key(number), telling(number, 0)).unwrap();
+    }
+    let done = AtomicBool::new(false);
+    let (mut moves, mut refused) = (0_u64, 0_u64);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let reader = reader.clone();
+            let done = &done;
+            scope.spawn(move || {
+                let keys: Vec<Key> = (0..all).map(key).collect();
+                let mut found = vec![Found::MISS; keys.len()];
+                while !done.load(Relaxed) {
+                    reader.lookup_burst(&keys, &mut found);
+                    for (number, burst) in (0..all).zip(&found) {
+                        let single = reader.lookup(key(number));
+                        for found in [burst.entry(), single] {
+                            match found {
+                                Some(found) => assert_telling(number, found),
+                                None => assert!(number >= staying, "{number} was missed"),
+                            }
+                        }
+                    }
+                }
+            });
+        }
+        let started = std::time::Instant::now();
+        let mut state = 11;
+        let enough = |round: u32| match cfg!(miri) {
+            true => round == 1,
+            false => started.elapsed().as_secs_f32() > 2.0,
+        };
+        for round in 0.. {
+            if enough(round) {
+                break;
+            }
+            for _ in 0..all {
+                let number = split_mix(&mut state) % all;
+                let stamp = round & 0xffff;
+                if number < staying {
+                    // A key that stays changes its value, and now and then all else about it.
+                    assert!(writer.refresh(key(number), telling(number, stamp).refreshed_secs));
+                } else if writer.remove(key(number)).is_none() {
+                    match writer.insert(key(number), telling(number, stamp)) {
+                        Ok(_) => moves += 1,
+                        Err(TableFull) => refused += 1,
+                    }
+                }
+            }
+        }
+        done.store(true, Relaxed);
+    });
+    assert!(moves > 0 && (refused > 0 || cfg!(miri)), "{moves} moves, {refused} refused");
+}
