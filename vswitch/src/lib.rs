@@ -1,5 +1,8 @@
 //! A DPDK-based virtual switch.
 
+pub mod api;
+pub mod cli;
+pub mod config;
 pub mod ids;
 pub mod table;
 pub mod wire;

@@ -1,3 +1,7 @@
-//! The `vswitch` binary.
+//! The `vswitch` binary: the only place that exits the process.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vswitch::cli::main(std::env::args_os()).into()
+}

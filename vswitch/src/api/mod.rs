@@ -1,0 +1,3 @@
+//! The API: the rows that it answers with.
+
+pub mod dto;

@@ -1,0 +1,46 @@
+//! `vswitch check`: what is wrong with a configuration, or what it would start.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{Exit, note, print};
+use crate::config::{self, Config};
+
+/// Checks a file. Warnings are part of the result, as they are what the user asked for.
+pub(super) fn check(file: &Path) -> Exit {
+    match config::load(file) {
+        Ok(config) => print(&report(file, &config)),
+        Err(error) => {
+            note(&error);
+            if let config::LoadError::Invalid(errors) = &error {
+                note(format_args!("\n{}: {}", file.display(), count(errors.len(), "error")));
+            }
+            Exit::Usage
+        }
+    }
+}
+
+/// `vswitch.toml: ok: 2 ports, 1 VTEP, 1 network`, after the warnings.
+fn report(file: &Path, config: &Config) -> String {
+    let mut text = String::new();
+    for warning in &config.warnings {
+        let _ = writeln!(text, "{warning}\n");
+    }
+    let counts = [
+        count(config.dpdk.worker_cores.len(), "worker"),
+        count(config.ports.len(), "port"),
+        count(config.vteps.len(), "VTEP"),
+        count(config.networks.len(), "network"),
+    ];
+    let _ = write!(text, "{}: ok: {}", file.display(), counts.join(", "));
+    if !config.warnings.is_empty() {
+        let _ = write!(text, "; {}", count(config.warnings.len(), "warning"));
+    }
+    text.push('\n');
+    text
+}
+
+/// "1 port", "2 ports".
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,322 @@
+//! What is wrong with a configuration, where, and what would be right.
+//!
+//! [`Problems`] gathers while the file is read and checked; [`Errors`] is what the caller gets.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// A range of bytes in the file.
+pub(super) type Span = Range<usize>;
+
+/// More of a line is shown only up to the end of what is meant.
+const MAX_EXCERPT_CHARS: usize = 120;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// The file is accepted, but this is probably not what was meant.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// One problem, with its place in the file and a way out.
+///
+/// `Display` prints several lines without a final newline: `file:line:column: error: message`, the
+/// line with carets under it, and the help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The file as it was named to us.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// Error or warning.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub help: String,
+    /// The line itself, and how many of its characters from `column` on are meant.
+    excerpt: (String, usize),
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column, severity, message, help, excerpt: (excerpt, width) } = self;
+        let number = line.to_string();
+        let gutter = " ".repeat(number.len());
+        // Tabs stay tabs, so that the carets stand under what they mean at any tab width.
+        let indent: String =
+            excerpt.chars().take(column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
+        writeln!(f, "{file}:{line}:{column}: {severity}: {message}")?;
+        writeln!(f, "{gutter} |")?;
+        writeln!(f, "{number} | {excerpt}")?;
+        writeln!(f, "{gutter} | {indent}{}", "^".repeat(*width))?;
+        write!(f, "help: {help}")
+    }
+}
+
+/// Everything that is wrong with a file, in the order of the file. Never empty when returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errors(Vec<Diagnostic>);
+
+impl Errors {
+    /// The errors, in the order of the file.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Diagnostic> {
+        self.0.iter()
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            write!(f, "{}{error}", if i == 0 { "" } else { "\n\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The operating system does not let us read it.
+    #[error("{}: error: cannot read the file: {source}\nhelp: {}", path.display(), read_help(source))]
+    Read {
+        /// The file as it was named to us.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// It is not text.
+    #[error(
+        "{0}:{line}: error: the file is not UTF-8 text\nhelp: is this the right file? If so, save it as UTF-8",
+        path.display()
+    )]
+    NotUtf8 {
+        /// The file as it was named to us.
+        path: PathBuf,
+        /// The line of the first byte that is not UTF-8, counted from 1.
+        line: usize,
+    },
+    /// It is text, and wrong.
+    #[error(transparent)]
+    Invalid(#[from] Errors),
+}
+
+fn read_help(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => "check the path; docs/examples/ holds files to start from",
+        ErrorKind::PermissionDenied => "let this user read it, or run as root",
+        ErrorKind::IsADirectory => "name the file, not its directory",
+        _ => "check the path and its file system",
+    }
+}
+
+/// What is wrong with one value, before it is known where the value stands.
+pub(super) struct Complaint {
+    pub message: String,
+    pub help: String,
+}
+
+impl Complaint {
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: help.into() }
+    }
+}
+
+/// The problems found so far, and the text they are in.
+pub(super) struct Problems<'a> {
+    file: &'a str,
+    pub text: &'a str,
+    found: Vec<(usize, Diagnostic)>,
+}
+
+impl<'a> Problems<'a> {
+    pub fn new(file: &'a str, text: &'a str) -> Self {
+        Self { file, text, found: Vec::new() }
+    }
+
+    pub fn error(&mut self, at: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.add(Severity::Error, &at, message.into(), help.into());
+    }
+
+    pub fn complain(&mut self, at: Span, Complaint { message, help }: Complaint) {
+        self.add(Severity::Error, &at, message, help);
+    }
+
+    pub fn warning(&mut self, at: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.add(Severity::Warning, &at, message.into(), help.into());
+    }
+
+    /// The line that a place is on, counted from 1.
+    pub fn line_of(&self, at: &Span) -> usize {
+        locate(self.text, at.start).0
+    }
+
+    /// Errors and warnings, each in the order of the file.
+    pub fn finish(mut self) -> (Errors, Vec<Diagnostic>) {
+        self.found.sort_by_key(|(start, _)| *start);
+        let (errors, warnings) = self
+            .found
+            .into_iter()
+            .map(|(_, diagnostic)| diagnostic)
+            .partition(|diagnostic| diagnostic.severity == Severity::Error);
+        (Errors(errors), warnings)
+    }
+
+    fn add(&mut self, severity: Severity, at: &Span, message: String, help: String) {
+        let (line, column, whole) = locate(self.text, at.start);
+        let left = whole.chars().count().saturating_sub(column - 1);
+        let meant = self.text.get(at.clone()).map_or(1, |text| text.chars().count());
+        let width = meant.min(left).max(1);
+        // One character each, so that the carets still fit; a terminal must not obey the file.
+        let mut shown: String = whole
+            .chars()
+            .take(MAX_EXCERPT_CHARS.max(column - 1 + width))
+            .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
+            .collect();
+        if left > width && whole.chars().count() > shown.chars().count() {
+            shown.push('…');
+        }
+        let excerpt = (shown, width);
+        let file = self.file.to_owned();
+        let diagnostic = Diagnostic { file, line, column, severity, message, help, excerpt };
+        self.found.push((at.start, diagnostic));
+    }
+}
+
+/// Line and column (from 1, the column in characters) of a byte, and the line without its end.
+fn locate(text: &str, offset: usize) -> (usize, usize, &str) {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    let before = &text[..offset];
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count() + 1;
+    let column = text[start..offset].chars().count() + 1;
+    let whole = text[start..].split('\n').next().unwrap_or_default();
+    (line, column, whole.strip_suffix('\r').unwrap_or(whole))
+}
+
+/// A text from the file, marked as such and with nothing in it that a terminal would obey.
+pub(super) fn quoted(text: &str) -> String {
+    format!("`{}`", text.escape_debug())
+}
+
+/// `a`, `b` and 3 more.
+pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    const SHOWN: usize = 12;
+    let names: Vec<_> = names.into_iter().collect();
+    let mut text = names.iter().take(SHOWN).map(|n| quoted(n)).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+/// The known name that was probably meant, if one is near enough.
+pub(super) fn nearest<'n>(
+    typed: &str,
+    known: impl IntoIterator<Item = &'n str>,
+) -> Option<&'n str> {
+    let plain = |name: &str| -> Vec<char> {
+        name.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect()
+    };
+    let typed = plain(typed);
+    known
+        .into_iter()
+        .filter_map(|name| {
+            let candidate = plain(name);
+            let allowed = (typed.len().max(candidate.len()) / 3).max(1);
+            // Also spares long texts the quadratic comparison.
+            if typed.len().abs_diff(candidate.len()) > allowed {
+                return None;
+            }
+            let distance = edits(&typed, &candidate);
+            (distance <= allowed && distance < candidate.len()).then_some((distance, name))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// How many insertions, deletions, replacements and swaps of neighbours turn one into the other
+/// (optimal string alignment).
+fn edits(a: &[char], b: &[char]) -> usize {
+    let mut two_back = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(two_back[j - 2] + 1);
+            }
+        }
+        two_back = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_count_a_swap_once() {
+        let count = |a: &str, b: &str| {
+            edits(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
+        };
+        assert_eq!(count("uplink", "uplink"), 0);
+        assert_eq!(count("uplnik", "uplink"), 1);
+        assert_eq!(count("", "vni"), 3);
+        assert_eq!(count("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn nearest_suggests_only_what_is_near() {
+        let known = ["name", "device", "queues", "mtu"];
+        assert_eq!(nearest("devise", known), Some("device"));
+        assert_eq!(nearest("Queue", known), Some("queues"));
+        assert_eq!(nearest("remote_vteps", ["remote-vteps"]), Some("remote-vteps"));
+        assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("", ["a"]), None);
+    }
+
+    #[test]
+    fn places_count_characters_and_bear_any_offset() {
+        let text = "a = 1\r\n\"é\" = x";
+        assert_eq!(locate(text, 0), (1, 1, "a = 1"));
+        assert_eq!(locate(text, text.find('x').unwrap()), (2, 7, "\"é\" = x"));
+        assert_eq!(locate(text, 10_000).0, 2);
+        assert_eq!(locate("", 0), (1, 1, ""));
+    }
+}

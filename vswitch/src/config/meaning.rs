@@ -1,0 +1,466 @@
+//! From what was typed to what it means: cores, memory, the API and the ports.
+//!
+//! VTEPs and networks have their own files. Each check goes on with a stand-in after a problem;
+//! that is sound because [`parse`](super::parse) gives no configuration away once there is one.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use toml::Spanned;
+
+use super::diagnostic::{Complaint, Problems, Span, listed, nearest, quoted};
+use super::typed::{Document, DpdkTable, Integer, PortTable};
+use super::{Api, Config, Dpdk, Port, address, networks, vteps};
+use crate::ids::PortId;
+
+/// Indices are u16 (see [`crate::ids`]).
+const MAX_TABLES: usize = 0xffff;
+/// The size of the kernel's CPU sets, and more than any build of EAL takes.
+const CORES: RangeInclusive<u32> = 0..=1023;
+/// `sun_path` with its final zero is 108 bytes (unix(7)).
+const MAX_SOCKET_PATH_BYTES: usize = 107;
+
+/// Checks everything; what it returns is a configuration only if no error was found.
+pub(super) fn check(document: &Document, problems: &mut Problems) -> Config {
+    let empty = DpdkTable::default();
+    let dpdk = dpdk(document.dpdk.as_ref().map_or(&empty, Spanned::get_ref), problems);
+    let api = api(document, problems);
+    let fdb_capacity = number(
+        document.fdb.as_ref().and_then(|fdb| fdb.get_ref().capacity.as_ref()),
+        64..=16_777_216_u32,
+        "capacity",
+        "every entry takes memory from the start, used or not",
+        problems,
+    );
+    let port_tables = items(document.ports.as_ref());
+    let vtep_tables = items(document.vteps.as_ref());
+    let network_tables = items(document.networks.as_ref());
+    limit(port_tables, "port", problems);
+    limit(vtep_tables, "vtep", problems);
+    limit(network_tables, "network", problems);
+
+    let mut ports = Ports::check(port_tables, problems);
+    let vteps = vteps::check(vtep_tables, &mut ports, problems);
+    let networks = networks::check(network_tables, &mut ports, &vteps, problems);
+    ports.warn_unused(problems);
+
+    Config {
+        dpdk,
+        api,
+        fdb_capacity: fdb_capacity.and_then(|n| usize::try_from(n).ok()).unwrap_or(1_048_576),
+        ports: ports.list,
+        vteps: vteps.list,
+        networks,
+        warnings: Vec::new(),
+    }
+}
+
+fn dpdk(table: &DpdkTable, problems: &mut Problems) -> Dpdk {
+    let main = table.main_core.as_ref();
+    let main_core =
+        number(main, CORES, "main-core", "it is the number of a CPU, as lscpu shows it", problems)
+            .unwrap_or(0);
+    let worker_cores = match &table.worker_cores {
+        Some(typed) => worker_cores(typed, problems),
+        None => vec![1],
+    };
+    let typed_at =
+        main.map(Spanned::span).or_else(|| table.worker_cores.as_ref().map(Spanned::span));
+    if let Some(at) = typed_at
+        && worker_cores.contains(&main_core)
+    {
+        shared_core(at, main_core, problems);
+    }
+    let memory_mib = number(
+        table.memory_mib.as_ref(),
+        64..=1_048_576,
+        "memory-mib",
+        "packet buffers and rings need 64 MiB at least",
+        problems,
+    );
+    let eal_args = items(table.eal_args.as_ref());
+    for arg in eal_args {
+        if let Some(key) = key_behind(arg.get_ref()) {
+            problems.warning(
+                arg.span(),
+                format!(
+                    "{} may contradict `{key}`, from which the switch makes the same argument",
+                    quoted(arg.get_ref())
+                ),
+                format!("say it with `{key}` if you can"),
+            );
+        }
+    }
+    Dpdk {
+        worker_cores,
+        main_core,
+        memory_mib: memory_mib.unwrap_or(512),
+        hugepages: table.hugepages.as_ref().is_none_or(|typed| *typed.get_ref()),
+        eal_args: eal_args.iter().map(|arg| arg.get_ref().clone()).collect(),
+    }
+}
+
+fn worker_cores(typed: &Spanned<Vec<Spanned<Integer>>>, problems: &mut Problems) -> Vec<u32> {
+    let mut cores: Vec<u32> = Vec::new();
+    if typed.get_ref().is_empty() {
+        problems.error(
+            typed.span(),
+            "`worker-cores` is empty, and without a worker no frame moves",
+            "name one core at least, for example `worker-cores = [1]`",
+        );
+    }
+    for item in typed.get_ref() {
+        let why = "it is the number of a CPU, as lscpu shows it";
+        let Some(core) = number(Some(item), CORES, "worker-cores", why, problems) else {
+            continue;
+        };
+        if cores.contains(&core) {
+            problems.error(
+                item.span(),
+                format!("core {core} is named twice in `worker-cores`"),
+                "name each core once: a core runs one worker",
+            );
+        } else {
+            cores.push(core);
+        }
+    }
+    cores
+}
+
+/// Allowed, for machines with few cores: a polling worker leaves the control thread half of the core.
+fn shared_core(at: Span, core: u32, problems: &mut Problems) {
+    problems.warning(
+        at,
+        format!(
+            "core {core} is a worker's as well: learning and the API wait for their turn on it"
+        ),
+        "fine for a try on a small machine; otherwise give `main-core` a core that does not poll",
+    );
+}
+
+/// The key that an EAL argument is made from.
+fn key_behind(arg: &str) -> Option<&'static str> {
+    let option = arg.split_once('=').map_or(arg, |(option, _)| option);
+    match option {
+        "-c" | "-l" | "--lcores" => Some("worker-cores"),
+        "--main-lcore" => Some("main-core"),
+        "-m" | "--socket-mem" | "--numa-mem" => Some("memory-mib"),
+        "--no-huge" => Some("hugepages"),
+        _ => None,
+    }
+}
+
+fn api(document: &Document, problems: &mut Problems) -> Api {
+    let table = document.api.as_ref().map(Spanned::get_ref);
+    let socket = table.and_then(|api| api.socket.as_ref());
+    if let Some(typed) = socket {
+        let path = typed.get_ref();
+        let what = if path.is_empty() {
+            Some("is empty".to_owned())
+        } else if path.len() > MAX_SOCKET_PATH_BYTES {
+            Some(format!("is {} bytes long, and Linux allows {MAX_SOCKET_PATH_BYTES}", path.len()))
+        } else if path.ends_with('/') {
+            Some("names a directory".to_owned())
+        } else if path.contains('\0') {
+            Some("contains a zero byte".to_owned())
+        } else {
+            None
+        };
+        if let Some(what) = what {
+            problems.error(
+                typed.span(),
+                format!("{} cannot be the path of a socket: it {what}", quoted(path)),
+                "write the path of a file to be made, for example `/run/vswitch/vswitch.sock`",
+            );
+        }
+    }
+    let metrics = table.and_then(|api| api.metrics.as_ref());
+    Api {
+        socket: socket.map_or("/run/vswitch/vswitch.sock", |typed| typed.get_ref().as_str()).into(),
+        metrics: checked(metrics, address::listen, problems)
+            .unwrap_or_else(|| ([127, 0, 0, 1], 9144).into()),
+    }
+}
+
+/// The ports, and who uses them.
+pub(super) struct Ports {
+    pub list: Vec<Port>,
+    pub names: Names,
+    headers: Vec<Span>,
+    users: Vec<Option<User>>,
+}
+
+/// Who uses a port, and where the file says so.
+#[derive(Clone)]
+pub(super) struct User {
+    /// "the uplink of VTEP `fabric`"
+    pub how: String,
+    pub at: Span,
+}
+
+impl Ports {
+    fn check(tables: &[Spanned<PortTable>], problems: &mut Problems) -> Self {
+        let mut names = Names::new("port");
+        let mut list = Vec::new();
+        let mut devices: HashMap<String, (String, Span)> = HashMap::new();
+        let mut interfaces: HashMap<&str, (String, Span)> = HashMap::new();
+        for table in tables {
+            let table = table.get_ref();
+            let name = names.add(table.name.as_ref(), problems);
+            if let Some(device) = &table.device {
+                check_device(device, &name, &mut devices, &mut interfaces, problems);
+            }
+            list.push(Port {
+                name,
+                device: table.device.as_ref().map(|d| d.get_ref().clone()).unwrap_or_default(),
+                queues: number(
+                    table.queues.as_ref(),
+                    1..=1024,
+                    "queues",
+                    "a port receives on one queue at least, and DPDK knows 1024 at most",
+                    problems,
+                ),
+                mtu: number(
+                    table.mtu.as_ref(),
+                    576..=9728,
+                    "mtu",
+                    "every IPv4 host takes 576 bytes (RFC 791), and no common NIC takes more than \
+                     9728",
+                    problems,
+                ),
+            });
+        }
+        let headers = tables.iter().map(Spanned::span).collect();
+        Self { users: vec![None; list.len()], list, names, headers }
+    }
+
+    /// Gives a port to a user, or reports who has it already.
+    pub fn claim(&mut self, port: usize, user: User, problems: &mut Problems) -> bool {
+        let (Some(place), Some(name)) = (self.users.get_mut(port), self.list.get(port)) else {
+            return false;
+        };
+        let Some(first) = place else {
+            *place = Some(user);
+            return true;
+        };
+        problems.error(
+            user.at.clone(),
+            format!(
+                "port {} cannot be {}: on line {} it is {}",
+                quoted(&name.name),
+                user.how,
+                problems.line_of(&first.at),
+                first.how
+            ),
+            "a port is the uplink of one VTEP or belongs to one network: give each its own port",
+        );
+        false
+    }
+
+    fn warn_unused(&self, problems: &mut Problems) {
+        for ((port, user), header) in self.list.iter().zip(&self.users).zip(&self.headers) {
+            if user.is_none() && !port.name.is_empty() {
+                problems.warning(
+                    header.clone(),
+                    format!("port {} is not used", quoted(&port.name)),
+                    "name it in a `[[vtep]]` or a `[[network.port]]`, or remove it",
+                );
+            }
+        }
+    }
+}
+
+fn check_device<'t>(
+    device: &'t Spanned<String>,
+    port: &str,
+    devices: &mut HashMap<String, (String, Span)>,
+    interfaces: &mut HashMap<&'t str, (String, Span)>,
+    problems: &mut Problems,
+) {
+    let text = device.get_ref();
+    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        let what = if text.is_empty() { "is empty" } else { "contains a space" };
+        problems.error(
+            device.span(),
+            format!("{} cannot be a device: it {what}", quoted(text)),
+            "write a PCI address, `0000:01:00.0`, or DPDK devargs, `net_af_packet0,iface=eth1`",
+        );
+        return;
+    }
+    let identity = device_identity(text);
+    if let Some((other, at)) = devices.get(&identity) {
+        let message = format!(
+            "device {} is already that of port {} on line {}",
+            quoted(&identity),
+            quoted(other),
+            problems.line_of(at)
+        );
+        let help = "give each port its own device; a second virtual device of one driver has \
+                    another number: `net_af_packet0`, `net_af_packet1`";
+        problems.error(device.span(), message, help);
+        return;
+    }
+    devices.insert(identity, (port.to_owned(), device.span()));
+    if let Some(interface) = text.split(',').find_map(|arg| arg.strip_prefix("iface=")) {
+        if let Some((other, at)) = interfaces.get(interface) {
+            let message = format!(
+                "interface {} is already that of port {} on line {}: both ports see the same \
+                 frames",
+                quoted(interface),
+                quoted(other),
+                problems.line_of(at)
+            );
+            problems.warning(device.span(), message, "give each port its own interface");
+        } else {
+            interfaces.insert(interface, (port.to_owned(), device.span()));
+        }
+    }
+}
+
+/// What makes two devargs the same device: the name of a virtual device, or the PCI address with
+/// its domain.
+fn device_identity(devargs: &str) -> String {
+    let name = devargs.split(',').next().unwrap_or_default();
+    if name.contains('=') {
+        return devargs.to_owned(); // the bus=…,class=… syntax: its first part names no device
+    }
+    let name = name.strip_prefix("pci:").or_else(|| name.strip_prefix("vdev:")).unwrap_or(name);
+    let short_pci = name.len() == 7 && name.as_bytes()[2] == b':' && name.as_bytes()[5] == b'.';
+    if short_pci { format!("0000:{}", name.to_lowercase()) } else { name.to_owned() }
+}
+
+/// The names of one kind of thing. An index counts the tables, with or without a valid name.
+pub(super) struct Names {
+    kind: &'static str,
+    list: Vec<(String, Span)>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Names {
+    pub fn new(kind: &'static str) -> Self {
+        Self { kind, list: Vec::new(), by_name: HashMap::new() }
+    }
+
+    /// The next table's name, empty if there is none.
+    pub fn add(&mut self, typed: Option<&Spanned<String>>, problems: &mut Problems) -> String {
+        let index = self.list.len();
+        let Some(typed) = typed else {
+            self.list.push((String::new(), 0..0));
+            return String::new();
+        };
+        let name = typed.get_ref();
+        if let Err(complaint) = address::name(name) {
+            problems.complain(typed.span(), complaint);
+        }
+        if let Some(&first) = self.by_name.get(name) {
+            problems.error(
+                typed.span(),
+                format!(
+                    "a second {} is named {}; the first is on line {}",
+                    self.kind,
+                    quoted(name),
+                    problems.line_of(&self.list[first].1)
+                ),
+                "give each its own name",
+            );
+        } else {
+            self.by_name.insert(name.clone(), index);
+        }
+        self.list.push((name.clone(), typed.span()));
+        name.clone()
+    }
+
+    /// The index behind a name, or a report that nothing has it.
+    pub fn find(&self, typed: &Spanned<String>, problems: &mut Problems) -> Option<usize> {
+        let name = typed.get_ref();
+        let found = self.by_name.get(name).copied();
+        if found.is_none() {
+            let kind = self.kind;
+            let known = || {
+                let firsts = self.list.iter().enumerate();
+                firsts
+                    .filter(|(i, (name, _))| self.by_name.get(name) == Some(i))
+                    .map(|(_, (name, _))| name.as_str())
+            };
+            let help = match nearest(name, known()) {
+                _ if known().next().is_none() => {
+                    format!("the file defines no [[{}]]", kind.to_lowercase())
+                }
+                Some(near) => {
+                    format!("did you mean {}? known {kind}s: {}", quoted(near), listed(known()))
+                }
+                None => format!("known {kind}s: {}", listed(known())),
+            };
+            problems.error(typed.span(), format!("no {kind} is named {}", quoted(name)), help);
+        }
+        found
+    }
+}
+
+/// The items of a list that may be absent.
+pub(super) fn items<T>(typed: Option<&Spanned<Vec<Spanned<T>>>>) -> &[Spanned<T>] {
+    typed.map_or(&[], |list| list.get_ref().as_slice())
+}
+
+/// An index for a type that holds 16 bits; [`limit`] has reported what does not fit.
+pub(super) fn index(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
+}
+
+/// The index of a port as the rest of the switch knows it.
+pub(super) fn port_id(port: usize) -> PortId {
+    PortId(index(port))
+}
+
+fn limit<T>(tables: &[Spanned<T>], kind: &str, problems: &mut Problems) {
+    if let Some(table) = tables.get(MAX_TABLES) {
+        problems.error(
+            table.span(),
+            format!("more than {MAX_TABLES} [[{kind}]] tables"),
+            "the data path counts them in 16 bits: spread them over several hosts",
+        );
+    }
+}
+
+/// A number in a range, or `None` if there is none or a report was made.
+pub(super) fn number<T: Copy + Into<i64> + TryFrom<i64> + std::fmt::Display>(
+    typed: Option<&Spanned<Integer>>,
+    range: RangeInclusive<T>,
+    key: &str,
+    why: &str,
+    problems: &mut Problems,
+) -> Option<T> {
+    let typed = typed?;
+    let value = *typed.get_ref();
+    let (least, most) = (*range.start(), *range.end());
+    if (least.into()..=most.into()).contains(&value) {
+        return T::try_from(value).ok();
+    }
+    let message = format!("`{key}` is {value}, which is not from {least} to {most}");
+    problems.error(typed.span(), message, format!("write a number from {least} to {most}: {why}"));
+    None
+}
+
+/// A text that means something, or `None` if there is none or a report was made.
+pub(super) fn checked<T>(
+    typed: Option<&Spanned<String>>,
+    meaning: impl FnOnce(&str) -> Result<T, Complaint>,
+    problems: &mut Problems,
+) -> Option<T> {
+    let typed = typed?;
+    meaning(typed.get_ref()).map_err(|complaint| problems.complain(typed.span(), complaint)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_device_has_one_identity() {
+        assert_eq!(device_identity("net_tap0,iface=a"), device_identity("net_tap0"));
+        assert_eq!(device_identity("01:00.0"), device_identity("0000:01:00.0,arg=1"));
+        assert_eq!(device_identity("pci:0000:01:00.0"), device_identity("0000:01:00.0"));
+        assert_ne!(device_identity("net_tap0"), device_identity("net_tap1"));
+        assert_ne!(device_identity("bus=pci,addr=1"), device_identity("bus=pci,addr=2"));
+    }
+}

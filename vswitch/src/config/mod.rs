@@ -1,0 +1,168 @@
+//! The configuration file: what it means, validated and ready to run.
+//!
+//! Two steps. `typed` reads the TOML into tables of values with their places in the file (what
+//! was typed). `meaning` turns them into the types below (what it means): names become indices,
+//! texts become addresses, and every rule that the rest of the switch relies on is checked here and
+//! nowhere else. Both steps go on after a problem, so that one run reports all of them;
+//! `diagnostic` renders each as `file:line:column: error: …` with the line and a way out.
+//!
+//! Called once, by the command line, on the main thread before anything is started. It reads one
+//! file and touches nothing else: a name that no device answers to, or a core that the machine does
+//! not have, is found at start-up, not here. Every key is described in `docs/configuration.md`.
+
+mod address;
+mod diagnostic;
+mod meaning;
+mod networks;
+mod typed;
+mod vteps;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::ids::{MacAddr, PortId, Vni, VtepId};
+pub use diagnostic::{Diagnostic, Errors, LoadError, Severity};
+
+/// A whole, valid configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[dpdk]`: cores and memory.
+    pub dpdk: Dpdk,
+    /// `[api]`: where the switch can be asked.
+    pub api: Api,
+    /// `[fdb] capacity`: the most MAC addresses known at one time, over all networks.
+    pub fdb_capacity: usize,
+    /// `[[port]]`, in the order of the file; [`PortId`] indexes it.
+    pub ports: Vec<Port>,
+    /// `[[vtep]]`, in the order of the file; [`VtepId`] indexes it.
+    pub vteps: Vec<Vtep>,
+    /// `[[network]]`, in the order of the file.
+    pub networks: Vec<Network>,
+    /// What is allowed but probably not meant. To be shown to whoever wrote the file.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Cores and memory, as EAL gets them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dpdk {
+    /// Cores that poll, one worker each. Not empty, no duplicates. If
+    /// `main_core` is among them, worker and control thread share it.
+    pub worker_cores: Vec<u32>,
+    /// The core of the control thread.
+    pub main_core: u32,
+    /// Memory for packet buffers and rings, in MiB.
+    pub memory_mib: u32,
+    /// Whether that memory comes from hugepages.
+    pub hugepages: bool,
+    /// Further arguments, passed on to EAL as they are.
+    pub eal_args: Vec<String>,
+}
+
+/// Where the switch can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// The Unix socket of the JSON API. At most 107 bytes long (`sun_path`, unix(7)).
+    pub socket: PathBuf,
+    /// The TCP address that answers `GET /metrics`.
+    pub metrics: SocketAddr,
+}
+
+/// An attachment of the switch: one DPDK ethdev.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Unique among the ports.
+    pub name: String,
+    /// DPDK devargs, or a PCI address.
+    pub device: String,
+    /// Receive queues wanted; `None`: as many as there are workers, if the device has them.
+    pub queues: Option<u16>,
+    /// Largest layer-3 packet in bytes; `None`: what the device has.
+    pub mtu: Option<u16>,
+}
+
+/// A tunnel end of this switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vtep {
+    /// Unique among the VTEPs.
+    pub name: String,
+    /// Its uplink. No other VTEP and no network uses this port.
+    pub port: PortId,
+    /// Its unicast address on the underlay. Unique among the VTEPs.
+    pub address: Ipv4Addr,
+    /// Length of the underlay subnet's prefix, 1..=32.
+    pub prefix_len: u8,
+    /// Name of the TAP that holds the address. A valid Linux interface name, unique.
+    pub host_interface: String,
+    /// UDP port that VXLAN arrives on and is sent to. Not 0.
+    pub udp_port: u16,
+    /// MAC that the underlay sees; `None`: the uplink's own.
+    pub mac: Option<MacAddr>,
+}
+
+/// One tenant's broadcast domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Unique among the networks.
+    pub name: String,
+    /// Unique among the networks.
+    pub vni: Vni,
+    /// The VTEP that carries it to other hosts; `None`: it stays on this host.
+    pub vtep: Option<VtepId>,
+    /// Who gets flooded frames. No duplicates, none of our own; empty without a VTEP.
+    pub remote_vteps: Vec<Ipv4Addr>,
+    /// Seconds after which a learned MAC that was not seen is forgotten; 0: never.
+    pub mac_ageing_secs: u32,
+    /// Its ports on this host. A port is in one network at most.
+    pub ports: Vec<PortId>,
+    /// Static entries of the FDB. One per address.
+    pub macs: Vec<StaticMac>,
+}
+
+/// A MAC address whose place is configured, which learning never overrides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaticMac {
+    /// The address of one station.
+    pub address: MacAddr,
+    /// Where frames to it go.
+    pub home: Home,
+}
+
+/// Where a static MAC lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// On this port, a member of the same network.
+    Port(PortId),
+    /// Behind this remote VTEP. It is a known peer of the network even if it is not among
+    /// [`Network::remote_vteps`]; it then receives no flooded frames.
+    RemoteVtep(Ipv4Addr),
+}
+
+/// Reads and validates a file.
+///
+/// # Errors
+/// The file cannot be read, is not UTF-8, or is not a valid configuration.
+pub fn load(path: &Path) -> Result<Config, LoadError> {
+    let failed = |source| LoadError::Read { path: path.to_path_buf(), source };
+    let bytes = std::fs::read(path).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        LoadError::NotUtf8 { path: path.to_path_buf(), line }
+    })?;
+    Ok(parse(&path.display().to_string(), &text)?)
+}
+
+/// Validates the text of a configuration. `file_name` appears in the messages only.
+///
+/// # Errors
+/// The first syntax error; without one, everything else that is wrong, in the order of the file.
+pub fn parse(file_name: &str, text: &str) -> Result<Config, Errors> {
+    let mut problems = diagnostic::Problems::new(file_name, text);
+    let config =
+        typed::read(&mut problems).map(|document| meaning::check(&document, &mut problems));
+    let (errors, warnings) = problems.finish();
+    match config {
+        Some(config) if errors.is_empty() => Ok(Config { warnings, ..config }),
+        _ => Err(errors),
+    }
+}
