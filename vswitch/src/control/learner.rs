@@ -1,0 +1,204 @@
+//! The FDB's one writer: learns, moves, refreshes and ages MACs as workers' events say.
+//!
+//! Runs on the control thread. Sans-I/O: events and the time come in as arguments.
+
+use crate::datapath::io::{LearnEvent, LearnKind};
+use crate::ids::BridgeDomain;
+use crate::table::{Entry, FdbWriter, Key, TableFull};
+
+use super::generations::{Topology, refresh_after_secs};
+
+/// Learns for every network.
+pub struct Learner {
+    fdb: FdbWriter,
+    networks: Box<[Network]>,
+    /// How many buckets of the FDB a call of [`Learner::age`] looks at.
+    sweep_buckets: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    /// An entry whose stamp is older is forgotten, in seconds; `None`: never. The stamp of a MAC that
+    /// is heard all the time may be this much older than the ageing time: see [`refresh_after_secs`].
+    keep_secs: Option<u32>,
+    totals: LearningTotals,
+}
+
+/// What learning has done for one network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LearningTotals {
+    /// Entries now, static ones included.
+    pub entries: u64,
+    /// MACs learned since start.
+    pub learned: u64,
+    /// MACs that moved since start.
+    pub moves: u64,
+    /// Entries that aged out since start.
+    pub aged: u64,
+    /// New MACs refused since start because the table was full.
+    pub refused: u64,
+}
+
+/// How often [`Learner::age`] is to be called.
+pub const AGE_EVERY_MILLIS: u64 = 100;
+/// In how many calls of [`Learner::age`] the whole table is looked at once.
+const SWEEP_CALLS: usize = 10;
+
+impl Learner {
+    /// A learner for the topology's networks, with its static entries in place.
+    ///
+    /// # Errors
+    /// The FDB has no room for the static entries.
+    pub fn new(fdb: FdbWriter, topology: &Topology) -> Result<Self, TableFull> {
+        let network = |(_, network): (_, &crate::config::Network)| Network {
+            keep_secs: match network.mac_ageing_secs {
+                0 => None,
+                ageing => Some(ageing + refresh_after_secs(ageing)),
+            },
+            totals: LearningTotals::default(),
+        };
+        let sweep_buckets = fdb.buckets().div_ceil(SWEEP_CALLS);
+        let networks = topology.networks().map(network).collect();
+        let mut learner = Self { fdb, networks, sweep_buckets };
+        for (key, entry) in topology.static_entries() {
+            if learner.fdb.insert(key, entry)?.is_none() {
+                learner.totals(key).entries += 1;
+            }
+        }
+        Ok(learner)
+    }
+
+    fn totals(&mut self, key: Key) -> &mut LearningTotals {
+        &mut self.networks[key.domain().index()].totals
+    }
+
+    /// Does what an event asks for. Static entries stay as they are.
+    pub fn handle(&mut self, event: LearnEvent, now_secs: u32) {
+        let LearnEvent { key, origin, kind } = event;
+        let fresh = Entry { destination: origin, is_static: false, refreshed_secs: now_secs };
+        match (self.fdb.get(key), kind) {
+            (Some(entry), _) if entry.is_static => {}
+            (Some(entry), _) if entry.destination == origin => {
+                self.fdb.refresh(key, now_secs);
+            }
+            // Late: the MAC has moved, or aged out, since.
+            (_, LearnKind::Refresh) => {}
+            (Some(_), LearnKind::Heard) => {
+                // An entry that is there is replaced in its place, which cannot fail.
+                if self.fdb.insert(key, fresh).is_ok() {
+                    self.totals(key).moves += 1;
+                }
+            }
+            (None, LearnKind::Heard) => match self.fdb.insert(key, fresh) {
+                Ok(_) => {
+                    let totals = self.totals(key);
+                    totals.learned += 1;
+                    totals.entries += 1;
+                }
+                Err(TableFull { .. }) => self.totals(key).refused += 1,
+            },
+        }
+    }
+
+    /// Removes what has aged out from the next part of the table; a whole round takes a second.
+    pub fn age(&mut self, now_secs: u32) {
+        let networks = &mut self.networks;
+        self.fdb.retain_some(self.sweep_buckets, |key, entry| {
+            let network = &mut networks[key.domain().index()];
+            let age = now_secs.saturating_sub(entry.refreshed_secs);
+            if entry.is_static || network.keep_secs.is_none_or(|keep| age <= keep) {
+                return true;
+            }
+            network.totals.entries -= 1;
+            network.totals.aged += 1;
+            false
+        });
+    }
+
+    /// What learning has done for a network.
+    #[must_use]
+    pub fn network(&self, domain: BridgeDomain) -> LearningTotals {
+        self.networks[domain.index()].totals
+    }
+
+    /// Every entry, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = (Key, Entry)> + '_ {
+        self.fdb.iter()
+    }
+
+    /// How many entries there may be.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.fdb.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::ids::{MacAddr, PortId};
+    use crate::table::{Destination, fdb};
+
+    const CONFIG: &str = r#"
+[[port]]
+name = "a"
+device = "net_null0"
+[[port]]
+name = "b"
+device = "net_null1"
+[[network]]
+name = "blue"
+vni = 100
+  [[network.port]]
+  port = "a"
+  [[network.port]]
+  port = "b"
+  [[network.mac]]
+  address = "02:00:00:00:00:05"
+  port = "a"
+"#;
+
+    fn learner() -> Learner {
+        let config = config::parse("test.toml", CONFIG).unwrap();
+        let topology = Topology::new(config).unwrap();
+        Learner::new(fdb::new(64, 1).0, &topology).unwrap()
+    }
+
+    fn event(mac: u64, port: u16, kind: LearnKind) -> LearnEvent {
+        let key = Key::new(BridgeDomain(0), MacAddr::from_u64(0x0200_0000_0000 | mac));
+        LearnEvent { key, origin: Destination::Port(PortId(port)), kind }
+    }
+
+    /// A worker sends none for a static entry that it sees, but may not see it yet.
+    #[test]
+    fn an_event_does_not_change_a_static_entry() {
+        let mut learner = learner();
+        let before: Vec<_> = learner.entries().collect();
+        for kind in [LearnKind::Heard, LearnKind::Refresh] {
+            learner.handle(event(5, 1, kind), 10);
+            learner.handle(event(5, 0, kind), 10);
+        }
+        assert_eq!(learner.entries().collect::<Vec<_>>(), before);
+        assert_eq!(learner.network(BridgeDomain(0)).entries, 1);
+    }
+
+    /// Two workers: one hears the MAC move while the other's refresh is on its way.
+    #[test]
+    fn a_late_refresh_neither_moves_nor_learns() {
+        let mut learner = learner();
+        learner.handle(event(1, 0, LearnKind::Heard), 0);
+        learner.handle(event(1, 1, LearnKind::Heard), 5);
+        learner.handle(event(1, 0, LearnKind::Refresh), 6);
+        learner.handle(event(2, 0, LearnKind::Refresh), 6);
+        let entry = learner.entries().find(|(_, entry)| !entry.is_static).map(|(_, entry)| entry);
+        let moved = Entry {
+            destination: Destination::Port(PortId(1)),
+            is_static: false,
+            refreshed_secs: 5,
+        };
+        assert_eq!(entry, Some(moved));
+        let totals = learner.network(BridgeDomain(0));
+        assert_eq!((totals.entries, totals.learned, totals.moves), (2, 1, 1));
+    }
+}

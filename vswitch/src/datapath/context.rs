@@ -1,0 +1,45 @@
+//! What every stage is given: the generation, the FDB, the time, and the worker's own things.
+
+use crate::metrics::counters::Counters;
+use crate::table::FdbReader;
+
+use super::generation::Generation;
+use super::io::Io;
+use super::learn::RecentlyTold;
+use super::tx::Outputs;
+
+/// The time of a turn of the loop. A parameter, never read from a clock by the pipeline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds since start.
+    pub millis: u64,
+}
+
+impl Now {
+    /// Whole seconds since start.
+    #[inline(always)]
+    #[must_use]
+    pub fn secs(self) -> u32 {
+        #[allow(clippy::cast_possible_truncation, reason = "wraps after 136 years")]
+        let secs = (self.millis / 1000) as u32;
+        secs
+    }
+}
+
+/// One turn's surroundings.
+pub struct Context<'a, I: Io> {
+    /// Ports, networks and tunnels, the same for the whole turn.
+    pub generation: &'a Generation,
+    /// The forwarding table.
+    pub fdb: &'a FdbReader,
+    /// The time.
+    pub now: Now,
+    /// Queues and buffers.
+    pub io: &'a mut I,
+    /// The worker's counters.
+    pub counters: &'a Counters,
+    /// Frames on their way out.
+    pub outputs: &'a mut Outputs<I::Packet>,
+    /// What the control thread has just been told.
+    pub recently_told: &'a mut RecentlyTold,
+}

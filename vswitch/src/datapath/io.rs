@@ -1,0 +1,91 @@
+//! What the pipeline needs from the world around it: queues, buffers, and the way to the control
+//! thread. A worker has it from DPDK (`control::worker_io`), the simulation from memory.
+
+use crate::ids::{PortId, VtepId};
+use crate::table::{Destination, Key};
+
+use super::packet::Packet;
+
+/// What a worker tells the control thread about a source MAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearnEvent {
+    /// Network and MAC.
+    pub key: Key,
+    /// Where it was heard.
+    pub origin: Destination,
+    /// What the worker saw in the FDB.
+    pub kind: LearnKind,
+}
+
+/// Why a [`LearnEvent`] is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LearnKind {
+    /// Unknown, or known somewhere else.
+    Heard,
+    /// Known there, and its entry is getting old. Must not move an entry: it may be late.
+    Refresh,
+}
+
+/// How many frames of a burst went, and where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// A transmit queue took so many from the front.
+    Transmitted(usize),
+    /// The queue to the worker that owns the transmit queue took so many from the front.
+    HandedOver(usize),
+}
+
+/// A frame that leaves by a port without having passed the pipeline.
+#[derive(Debug)]
+pub struct Relayed<P> {
+    /// The port that it leaves by.
+    pub port: PortId,
+    /// The frame.
+    pub packet: P,
+    /// Where it comes from.
+    pub from: RelayedFrom,
+}
+
+/// Where a [`Relayed`] frame comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayedFrom {
+    /// The kernel, by a host interface.
+    Host,
+    /// A worker that has no transmit queue on the port.
+    Worker,
+}
+
+/// Queues, buffers, and the way to the control thread. No method waits, allocates from the heap or
+/// makes a system call of its own.
+pub trait Io {
+    /// The packet buffer.
+    type Packet: Packet;
+
+    /// How many receive queues this worker polls.
+    fn queues(&self) -> usize;
+
+    /// Takes a burst from a receive queue: fills `packets`, all `None`, from the front and returns
+    /// the queue's port and how many there are.
+    fn receive(&mut self, queue: usize, packets: &mut [Option<Self::Packet>]) -> (PortId, usize);
+
+    /// Sends frames by a port: takes from the front what goes, leaves the rest in place.
+    fn transmit(&mut self, port: PortId, packets: &mut [Option<Self::Packet>]) -> Sent;
+
+    /// A copy of a frame in a buffer of its own, or `None` where no buffer is free.
+    fn copy(&mut self, packet: &Self::Packet) -> Option<Self::Packet>;
+
+    /// Gives buffers back; leaves `None`s.
+    fn discard(&mut self, packets: &mut [Option<Self::Packet>]);
+
+    /// Hands a frame to the host interface of a VTEP, or gives it back where the queue is full.
+    ///
+    /// # Errors
+    /// The frame.
+    fn punt(&mut self, vtep: VtepId, packet: Self::Packet) -> Result<(), Self::Packet>;
+
+    /// The next frame that others want sent by a transmit queue of this worker.
+    fn next_relayed(&mut self) -> Option<Relayed<Self::Packet>>;
+
+    /// Tells the control thread; false where the queue is full.
+    fn learn(&mut self, event: LearnEvent) -> bool;
+}

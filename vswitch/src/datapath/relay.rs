@@ -1,0 +1,26 @@
+//! Frames that leave by a port without passing the pipeline: the kernel's, from a host interface,
+//! and those of workers that have no transmit queue on the port.
+
+use super::context::Context;
+use super::io::{Io, RelayedFrom};
+use super::tx;
+use super::vector::BURST;
+use super::verdict::DropReason;
+use crate::metrics::counters::Shape;
+
+/// Puts at most a burst of them into the lines of their ports. Returns how many there were.
+#[inline]
+pub fn run<I: Io>(context: &mut Context<'_, I>) -> usize {
+    for count in 0..BURST {
+        let Some(relayed) = context.io.next_relayed() else { return count };
+        match relayed.from {
+            RelayedFrom::Host => context.counters.injected(1),
+            RelayedFrom::Worker => context.counters.handed_in(1),
+        }
+        if let Err(packet) = tx::send(context, relayed.port, relayed.packet) {
+            context.counters.dropped(Shape::port_site(relayed.port), DropReason::ExceedsPortMtu);
+            context.io.discard(&mut [Some(packet)]);
+        }
+    }
+    BURST
+}

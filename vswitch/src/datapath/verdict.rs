@@ -1,0 +1,153 @@
+//! What happened to one frame, as a value.
+//!
+//! Owns the one list of drop reasons: variant, metric label and help text come from the same line,
+//! and counters, metrics, `vswitch show drops` and the documentation are generated from it.
+
+use crate::ids::{PortId, TunnelId, VtepId};
+
+/// The verdict on one frame. Stages turn `Pending` into one of the others; nothing is left pending
+/// at the end of a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not decided yet.
+    #[default]
+    Pending,
+    /// Leaves by this port as it is.
+    Forward(PortId),
+    /// Gets this tunnel's outer header, then leaves by the tunnel's uplink.
+    Encapsulate(TunnelId),
+    /// Goes to every other member of its network.
+    Flood,
+    /// Goes to the kernel, through this VTEP's host interface.
+    Punt(VtepId),
+    /// Ends here, for this reason.
+    Drop(DropReason),
+}
+
+macro_rules! drop_reasons {
+    ($($(#[doc = $help:literal])+ $variant:ident = $label:literal,)+) => {
+        /// Why a frame was dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[doc = $help])+ $variant,)+
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of their indices.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+            /// How many reasons there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The value of the label `reason` in metrics.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label),+ }
+            }
+
+            /// What it means and what to look at, for people.
+            #[must_use]
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($help),+).trim_ascii()),+ }
+            }
+
+            /// The index of the reason in arrays of [`Self::COUNT`].
+            #[inline(always)]
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// The frame is shorter than an Ethernet header (14 bytes).
+    Runt = "runt",
+    /// The device scattered the frame over several buffers; the switch asks for one. Look at the port's mtu.
+    NotContiguous = "not_contiguous",
+    /// The frame is longer than the MTU of the port that it came by allows. Compare the MTUs of the two ends; on a virtual interface, turn off segmentation offload (`ethtool -K … tso off gso off`).
+    Oversize = "oversize",
+    /// The port is neither an uplink nor a member of a network.
+    PortUnused = "port_unused",
+    /// The frame carries a VLAN tag where no VLAN is configured.
+    VlanNotConfigured = "vlan_not_configured",
+    /// The source MAC is zero or a group address: no station sends so.
+    InvalidSourceMac = "invalid_source_mac",
+    /// The destination is reserved for the local link (01:80:c2:00:00:0x: spanning tree, PAUSE, LACP, LLDP); no bridge passes it on.
+    LinkLocalMulticast = "link_local_multicast",
+    /// Uplink: the destination MAC is neither the VTEP's nor a group address.
+    NotOurMac = "not_our_mac",
+    /// Uplink: the frame ends before its outer headers or the lengths they claim do.
+    Truncated = "truncated",
+    /// Uplink: the outer IPv4 version is not 4 or its header length is below 20 bytes.
+    OuterBadIhl = "outer_bad_ihl",
+    /// Uplink: the outer IPv4 and UDP lengths contradict each other.
+    OuterBadLength = "outer_bad_length",
+    /// Uplink: the outer IPv4 header checksum is wrong.
+    OuterBadChecksum = "outer_bad_checksum",
+    /// Uplink: an outer UDP fragment for the VTEP. Tunnel frames are not reassembled: raise the underlay's MTU or lower the tenants'.
+    OuterFragment = "outer_fragment",
+    /// Uplink: a VXLAN frame for an address that is not the VTEP's.
+    NotOurAddress = "not_our_address",
+    /// Uplink: a frame for the VTEP on another tunnel's UDP port (4789, 4790 or 8472). Compare udp-port with the peer's setting.
+    VxlanWrongUdpPort = "vxlan_wrong_udp_port",
+    /// Uplink: a VXLAN frame whose I flag, which says that the VNI is valid, is not set.
+    VxlanNoVniFlag = "vxlan_no_vni_flag",
+    /// Uplink: a VXLAN frame of a VNI that no network of this VTEP has.
+    UnknownVni = "unknown_vni",
+    /// Uplink: a VXLAN frame from a host that is not a remote VTEP of the frame's network. Add it to remote-vteps if it should be.
+    UnknownRemoteVtep = "unknown_remote_vtep",
+    /// Uplink: the frame inside a VXLAN frame is shorter than an Ethernet header (14 bytes).
+    InnerRunt = "inner_runt",
+    /// The destination is on the port that the frame came from.
+    SamePort = "same_port",
+    /// A frame from the overlay whose destination is in the overlay: it is never sent back there.
+    SplitHorizon = "split_horizon",
+    /// A frame for everybody in a network where there is nobody else.
+    NoDestination = "no_destination",
+    /// The next hop to the remote VTEP has no known MAC (yet). `vswitch show vteps` says why.
+    NextHopUnresolved = "next_hop_unresolved",
+    /// With its outer headers (50 bytes) the frame would exceed the uplink's MTU. It is never fragmented: raise the underlay's MTU or lower the tenants'.
+    ExceedsUnderlayMtu = "exceeds_underlay_mtu",
+    /// The frame exceeds the MTU of the port that it would leave by.
+    ExceedsPortMtu = "exceeds_port_mtu",
+    /// The buffer has no room for the outer headers.
+    NoHeadroom = "no_headroom",
+    /// No packet buffer was free for a copy of a flooded frame, or for a frame from the host interface.
+    NoBuffers = "no_buffers",
+    /// The queue to the host interface is full: more frames for the host than the kernel takes.
+    PuntQueueFull = "punt_queue_full",
+    /// The host interface did not take the frame: it is down, or the kernel is slower than the frames come.
+    HostWriteFailed = "host_write_failed",
+    /// A frame from the host interface found the queue to the uplink full.
+    HostQueueFull = "host_queue_full",
+    /// The queue to the worker that owns the port's transmit queue is full.
+    HandoverQueueFull = "handover_queue_full",
+    /// The port's transmit queue is full: the device or its peer is slower than the traffic.
+    TransmitQueueFull = "transmit_queue_full",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_distinct_and_helps_are_sentences() {
+        let mut labels: Vec<_> = DropReason::ALL.iter().map(|r| r.label()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), DropReason::COUNT);
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), index);
+            assert!(reason.help().ends_with('.'), "{reason:?}");
+            let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(reason.label().chars().all(plain), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_four_bytes() {
+        assert_eq!(size_of::<Verdict>(), 4);
+    }
+}

@@ -1,0 +1,113 @@
+//! Queues in memory for a simulated worker.
+
+use std::collections::VecDeque;
+
+use crate::datapath::io::{Io, LearnEvent, Relayed, Sent};
+use crate::datapath::packet::Packet;
+use crate::ids::{PortId, VtepId};
+
+use super::{Buffer, Buffers, Options};
+
+/// One receive queue and one transmit queue per port.
+#[derive(Debug)]
+pub struct MemoryIo {
+    received: Vec<(PortId, VecDeque<Buffer>)>,
+    relayed: VecDeque<Relayed<Buffer>>,
+    transmitted: Vec<Vec<Buffer>>,
+    punted: Vec<Vec<Buffer>>,
+    events: Vec<LearnEvent>,
+    buffers: Buffers,
+    options: Options,
+}
+
+impl MemoryIo {
+    pub(super) fn new(ports: usize, vteps: usize, buffers: &Buffers, options: Options) -> Self {
+        Self {
+            received: (0..=u16::MAX).take(ports).map(|n| (PortId(n), VecDeque::new())).collect(),
+            relayed: VecDeque::new(),
+            transmitted: std::iter::repeat_with(Vec::new).take(ports).collect(),
+            punted: std::iter::repeat_with(Vec::new).take(vteps).collect(),
+            events: Vec::new(),
+            buffers: buffers.clone(),
+            options,
+        }
+    }
+
+    pub(super) fn push_received(&mut self, port: PortId, buffer: Buffer) {
+        self.received[port.index()].1.push_back(buffer);
+    }
+
+    pub(super) fn push_relayed(&mut self, relayed: Relayed<Buffer>) {
+        self.relayed.push_back(relayed);
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        !self.relayed.is_empty() || self.received.iter().any(|(_, queue)| !queue.is_empty())
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<LearnEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    pub(super) fn take_transmitted(&mut self, port: PortId) -> Vec<Vec<u8>> {
+        bytes_of(&mut self.transmitted[port.index()])
+    }
+
+    pub(super) fn take_punted(&mut self, vtep: VtepId) -> Vec<Vec<u8>> {
+        bytes_of(&mut self.punted[vtep.index()])
+    }
+}
+
+fn bytes_of(buffers: &mut Vec<Buffer>) -> Vec<Vec<u8>> {
+    buffers.drain(..).map(|buffer| buffer.bytes().to_vec()).collect()
+}
+
+impl Io for MemoryIo {
+    type Packet = Buffer;
+
+    fn queues(&self) -> usize {
+        self.received.len()
+    }
+
+    fn receive(&mut self, queue: usize, packets: &mut [Option<Buffer>]) -> (PortId, usize) {
+        let (port, waiting) = &mut self.received[queue];
+        let count = waiting.len().min(packets.len());
+        for (slot, buffer) in packets.iter_mut().zip(waiting.drain(..count)) {
+            *slot = Some(buffer);
+        }
+        (*port, count)
+    }
+
+    fn transmit(&mut self, port: PortId, packets: &mut [Option<Buffer>]) -> Sent {
+        let queue = &mut self.transmitted[port.index()];
+        let count = packets.len().min(self.options.transmit_queue - queue.len());
+        queue.extend(packets[..count].iter_mut().filter_map(Option::take));
+        if self.options.hand_over { Sent::HandedOver(count) } else { Sent::Transmitted(count) }
+    }
+
+    fn copy(&mut self, packet: &Buffer) -> Option<Buffer> {
+        self.buffers.take(packet.bytes(), packet.headroom())
+    }
+
+    fn discard(&mut self, packets: &mut [Option<Buffer>]) {
+        packets.fill_with(|| None);
+    }
+
+    fn punt(&mut self, vtep: VtepId, packet: Buffer) -> Result<(), Buffer> {
+        let queue = &mut self.punted[vtep.index()];
+        if queue.len() >= self.options.punt_queue {
+            return Err(packet);
+        }
+        queue.push(packet);
+        Ok(())
+    }
+
+    fn next_relayed(&mut self) -> Option<Relayed<Buffer>> {
+        self.relayed.pop_front()
+    }
+
+    fn learn(&mut self, event: LearnEvent) -> bool {
+        self.events.push(event);
+        true
+    }
+}

@@ -1,0 +1,239 @@
+//! The switch in memory: the very stages that workers run, with heap buffers for mbufs and a parameter
+//! for the clock. No DPDK, no root, no time: for tests, fuzzing, Miri and replaying traffic.
+//!
+//! Single-threaded: the simulation plays worker and control thread in turn.
+
+mod buffer;
+mod io;
+
+pub use buffer::{Buffer, Buffers};
+pub use io::MemoryIo;
+
+use crate::config::Config;
+use crate::control::generations::{PortFacts, Topology};
+use crate::control::learner::{AGE_EVERY_MILLIS, Learner};
+use crate::datapath::context::Now;
+use crate::datapath::io::{Relayed, RelayedFrom};
+use crate::datapath::worker::Worker;
+use crate::ids::{MacAddr, PortId, VtepId};
+use crate::metrics::counters::{self, CountersView};
+use crate::table::{Publisher, fdb, snapshot};
+
+/// How a simulation differs from the defaults.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many buffers there are.
+    pub buffers: usize,
+    /// How many frames a transmit queue takes before it is full.
+    pub transmit_queue: usize,
+    /// Whether the transmit queues are another worker's: frames are handed over to it.
+    pub hand_over: bool,
+    /// How many frames the queue to a host interface holds.
+    pub punt_queue: usize,
+    /// Room before a received frame, in bytes.
+    pub headroom: usize,
+    /// The ports' MTU where the configuration does not say.
+    pub mtu: u16,
+    /// The seed of the FDB's hash.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            buffers: 1 << 16,
+            transmit_queue: 1 << 16,
+            hand_over: false,
+            punt_queue: 1 << 16,
+            headroom: 128,
+            mtu: 1500,
+            seed: 0x5eed,
+        }
+    }
+}
+
+/// A switch with one worker, whose ports are queues in memory.
+pub struct Simulation {
+    topology: Topology,
+    facts: Vec<PortFacts>,
+    next_hops: Vec<Option<MacAddr>>,
+    publisher: Publisher<crate::datapath::generation::Generation>,
+    learner: Learner,
+    worker: Worker<MemoryIo>,
+    view: CountersView,
+    buffers: Buffers,
+    options: Options,
+    now: Now,
+}
+
+/// Why there is no simulation of a configuration.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SimulationError {
+    /// See [`crate::control::generations::TooMany`].
+    #[error(transparent)]
+    TooMany(#[from] crate::control::generations::TooMany),
+    /// The static entries do not fit.
+    #[error(transparent)]
+    TableFull(#[from] crate::table::TableFull),
+}
+
+impl Simulation {
+    /// A switch as configured. Port `n` has the MAC 02:ff:00:00:00:n; every remote VTEP's next hop is
+    /// [`Simulation::next_hop`].
+    ///
+    /// # Errors
+    /// See [`SimulationError`].
+    pub fn new(config: Config, options: Options) -> Result<Self, SimulationError> {
+        let topology = Topology::new(config)?;
+        let facts: Vec<_> = topology
+            .ports()
+            .map(|(id, port)| PortFacts {
+                mac: MacAddr::from_u64(0x02ff_0000_0000 | u64::from(id.0)),
+                mtu: port.mtu.unwrap_or(options.mtu),
+            })
+            .collect();
+        let next_hops = vec![Some(Self::next_hop()); topology.remotes().len()];
+        let (writer, reader) = fdb::new(topology.config().fdb_capacity, options.seed);
+        let learner = Learner::new(writer, &topology)?;
+        let generation = topology.generation(&facts, &next_hops);
+        let (publisher, mut readers) = snapshot::channel(Box::new(generation), 1);
+        let (counters, view) = counters::new(topology.shape());
+        let buffers = Buffers::new(options.buffers);
+        let io = MemoryIo::new(facts.len(), topology.config().vteps.len(), &buffers, options);
+        let ports = facts.len();
+        let generations = readers.remove(0);
+        let worker = Worker::new(io, generations, reader, counters, ports);
+        let now = Now::default();
+        Ok(Self {
+            topology,
+            facts,
+            next_hops,
+            publisher,
+            learner,
+            worker,
+            view,
+            buffers,
+            options,
+            now,
+        })
+    }
+
+    /// The MAC of the next hop to every remote VTEP, unless [`Simulation::set_next_hop`] says another.
+    #[must_use]
+    pub fn next_hop() -> MacAddr {
+        MacAddr::from_u64(0x02ee_0000_0001)
+    }
+
+    /// The configuration, with its indices.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The port of a name in the configuration.
+    #[must_use]
+    pub fn port(&self, name: &str) -> Option<PortId> {
+        self.topology.ports().find(|(_, port)| port.name == name).map(|(id, _)| id)
+    }
+
+    /// The MAC of a port.
+    #[must_use]
+    pub fn mac(&self, port: PortId) -> MacAddr {
+        self.facts[port.index()].mac
+    }
+
+    /// Makes the next hop to every remote VTEP known, or unknown.
+    pub fn set_next_hop(&mut self, next_hop: Option<MacAddr>) {
+        self.next_hops.fill(next_hop);
+        let generation = self.topology.generation(&self.facts, &self.next_hops);
+        self.publisher.publish(Box::new(generation));
+    }
+
+    /// Puts a frame into a port's receive queue; false where no buffer is free.
+    #[must_use]
+    pub fn receive(&mut self, port: PortId, frame: &[u8]) -> bool {
+        self.receive_as(port, frame, |_| ())
+    }
+
+    /// As [`Simulation::receive`], with what the device says of the frame besides its bytes.
+    #[must_use]
+    pub fn receive_as(
+        &mut self,
+        port: PortId,
+        frame: &[u8],
+        mark: impl FnOnce(&mut Buffer),
+    ) -> bool {
+        let Some(mut buffer) = self.buffers.take(frame, self.options.headroom) else {
+            return false;
+        };
+        mark(&mut buffer);
+        self.worker.io_mut().push_received(port, buffer);
+        true
+    }
+
+    /// Lets a VTEP's host interface send a frame; false where no buffer is free.
+    #[must_use]
+    pub fn send_from_host(&mut self, vtep: VtepId, frame: &[u8]) -> bool {
+        self.relay(self.topology.config().vteps[vtep.index()].port, frame, RelayedFrom::Host)
+    }
+
+    /// Lets another worker hand over a frame that leaves by a port; false where no buffer is free.
+    #[must_use]
+    pub fn hand_in(&mut self, port: PortId, frame: &[u8]) -> bool {
+        self.relay(port, frame, RelayedFrom::Worker)
+    }
+
+    fn relay(&mut self, port: PortId, frame: &[u8], from: RelayedFrom) -> bool {
+        let Some(packet) = self.buffers.take(frame, self.options.headroom) else { return false };
+        self.worker.io_mut().push_relayed(Relayed { port, packet, from });
+        true
+    }
+
+    /// Lets time pass: ages the FDB as the control thread would.
+    pub fn advance_millis(&mut self, millis: u64) {
+        for _ in 0..millis.div_ceil(AGE_EVERY_MILLIS) {
+            self.now.millis += AGE_EVERY_MILLIS;
+            self.learner.age(self.now.secs());
+        }
+    }
+
+    /// Runs worker and control thread until every received frame has had its verdict.
+    pub fn run(&mut self) {
+        while self.worker.io_mut().has_work() {
+            self.worker.turn(self.now);
+            self.worker.counters().publish();
+            self.publisher.reclaim();
+            for event in self.worker.io_mut().take_events() {
+                self.learner.handle(event, self.now.secs());
+            }
+        }
+    }
+
+    /// Takes what a port has transmitted (or, with [`Options::hand_over`], was to transmit).
+    pub fn transmitted(&mut self, port: PortId) -> Vec<Vec<u8>> {
+        self.worker.io_mut().take_transmitted(port)
+    }
+
+    /// Takes what a VTEP's host interface was given.
+    pub fn punted(&mut self, vtep: VtepId) -> Vec<Vec<u8>> {
+        self.worker.io_mut().take_punted(vtep)
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn counters(&self) -> &CountersView {
+        &self.view
+    }
+
+    /// The learner, with the FDB.
+    #[must_use]
+    pub fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    /// How many buffers are in use: 0 once everything transmitted and punted has been taken.
+    #[must_use]
+    pub fn buffers_in_use(&self) -> usize {
+        self.buffers.in_use()
+    }
+}
