@@ -5,6 +5,8 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod datapath;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod ids;
 pub mod metrics;
 pub mod sim;
