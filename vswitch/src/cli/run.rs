@@ -31,6 +31,10 @@ pub(super) fn run(file: &Path, log: &str) -> Exit {
     }
 }
 
+#[cfg(feature = "dpdk")]
+use crate::control::switch::run as start;
+
+#[cfg(not(feature = "dpdk"))]
 fn start(_: config::Config) -> Result<(), &'static str> {
     Err("this binary was built without DPDK: rebuild it with the default features")
 }

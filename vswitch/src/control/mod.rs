@@ -1,8 +1,43 @@
 //! The control thread: everything slow.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `switch` | start-up, the control loop, the end |
+//! | `preflight` | what can be known to be wrong before anything is started |
+//! | `devices` | started ports, the pool, host interfaces |
+//! | `wiring` | which worker polls and sends by which queues |
+//! | `worker_io` | a worker's surroundings, from DPDK |
+//! | [`generations`] | from configuration and next hops to what workers read |
+//! | [`learner`] | the FDB's one writer: learning and ageing |
+//! | [`underlay`] | the kernel's routes and neighbours, mirrored by netlink |
+//! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
+//! | `quiet` | the kernel's stack, silenced on interfaces that the switch reads |
+//! | `status` | the state in words: rows of the API, of `vswitch show` and of the metrics |
+//!
+//! # Thread safety
+//! One thread, the process's first, pinned to the main core by EAL, runs all of it in one
+//! single-threaded tokio runtime. It alone writes the FDB and publishes generations. It shares with
+//! the workers only the FDB, the generations, the counters (read-only) and bounded queues.
 
+#[cfg(feature = "dpdk")]
+mod devices;
 pub mod generations;
+#[cfg(feature = "dpdk")]
+pub mod host;
 pub mod host_interface;
 pub mod learner;
 pub mod netdev;
 mod netlink;
+#[cfg(feature = "dpdk")]
+pub mod preflight;
+#[cfg(feature = "dpdk")]
+pub mod quiet;
+#[cfg(feature = "dpdk")]
+pub mod status;
+#[cfg(feature = "dpdk")]
+pub mod switch;
 pub mod underlay;
+#[cfg(feature = "dpdk")]
+pub mod wiring;
+#[cfg(feature = "dpdk")]
+pub mod worker_io;

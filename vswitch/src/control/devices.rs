@@ -1,0 +1,119 @@
+//! From the configuration to started ports, a pool of the right size, and host interfaces: the steps of
+//! start-up that touch devices. Called once each, by [`super::switch`], on the control thread.
+
+use super::generations::{PortFacts, Topology};
+use super::host_interface::{HostInterface, HostInterfaceConfig, HostInterfaceError};
+use super::switch::StartError;
+use super::wiring::FRAME_QUEUE_LEN;
+use crate::config::Config;
+use crate::datapath::vector::BURST;
+use crate::dpdk::device::pci_address;
+use crate::dpdk::eal::{Eal, EalArgs};
+use crate::dpdk::pool::Pool;
+use crate::dpdk::port::{Port, PortConfig, Queues};
+use crate::ids::VtepId;
+
+/// What EAL is to be started with.
+pub(super) fn eal_args(config: &Config) -> EalArgs {
+    let devices = config.ports.iter().map(|port| port.device.clone());
+    EalArgs {
+        main_core: config.dpdk.main_core,
+        worker_cores: config.dpdk.worker_cores.clone(),
+        memory_mib: config.dpdk.memory_mib,
+        hugepages: config.dpdk.hugepages,
+        pci_devices: devices.filter(|device| pci_address(device).is_some()).collect(),
+        extra: config.dpdk.eal_args.clone(),
+    }
+}
+
+/// Finds every port's device.
+pub(super) fn probe(eal: &Eal, config: &Config) -> Result<Vec<Port>, StartError> {
+    let probe = |port: &crate::config::Port| {
+        Port::probe(eal, &port.device)
+            .map_err(|source| StartError::Port { name: port.name.clone(), source })
+    };
+    config.ports.iter().map(probe).collect()
+}
+
+/// Receive and transmit queues to ask a port for: one of each per worker, unless configured.
+fn queue_counts(config: &Config, index: usize, port: &Port) -> (u16, u16) {
+    let workers = u16::try_from(config.dpdk.worker_cores.len()).unwrap_or(u16::MAX);
+    let (wanted, info) = (config.ports[index].queues.unwrap_or(workers), port.info());
+    (wanted.min(info.max_rx_queues).max(1), workers.min(info.max_tx_queues).max(1))
+}
+
+const DESCRIPTORS: u16 = 1024;
+/// Buffers that each lcore keeps aside for itself.
+const POOL_CACHE: u32 = 256;
+/// What a buffer costs beside its data: mbuf, mempool header, headroom.
+const BUFFER_OVERHEAD: u64 = 320;
+/// What EAL and the drivers need of memory-mib beside the buffers.
+const OTHER_MIB: u64 = 24;
+
+/// The pool: computed from what can hold a buffer at the same time, not guessed.
+pub(super) fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Pool, StartError> {
+    let workers = config.dpdk.worker_cores.len();
+    let in_devices: usize = ports
+        .iter()
+        .enumerate()
+        .map(|(index, port)| {
+            let (rx, tx) = queue_counts(config, index, port);
+            usize::from(rx + tx) * usize::from(DESCRIPTORS)
+        })
+        .sum();
+    let in_worker = POOL_CACHE as usize * 3 / 2 + BURST * (ports.len() + 2);
+    let in_queues = FRAME_QUEUE_LEN * (2 * config.vteps.len() + ports.len() * (workers - 1));
+    // One lcore cache more: the control thread's. And room for flooding.
+    let holders = in_devices + in_worker * (workers + 1) + in_queues + 4096;
+    // A mempool is smallest with a power of two minus one (DPDK Programmer's Guide).
+    let buffers = u32::try_from(holders.next_power_of_two() - 1).unwrap_or(u32::MAX);
+    let room = |(index, port): (usize, &Port)| port.buffer_room(config.ports[index].mtu);
+    let room = ports.iter().enumerate().map(room).max().unwrap_or(0).max(2048);
+    let need =
+        (u64::from(buffers) * (u64::from(room) + BUFFER_OVERHEAD)).div_ceil(1 << 20) + OTHER_MIB;
+    let have = config.dpdk.memory_mib;
+    if u64::from(have) < need {
+        let ports = ports.len();
+        return Err(StartError::Memory { have, need, ports, workers, buffers, room });
+    }
+    Ok(Pool::new(eal, "frames", buffers, POOL_CACHE, room, -1)?)
+}
+
+/// Configures and starts every port.
+pub(super) fn start_ports(
+    config: &Config,
+    ports: &mut [Port],
+    pool: &Pool,
+) -> Result<Vec<Queues>, StartError> {
+    let start = |(index, port): (usize, &mut Port)| {
+        let (rx_queues, tx_queues) = queue_counts(config, index, port);
+        let wanted = PortConfig {
+            rx_queues,
+            tx_queues,
+            rx_descriptors: DESCRIPTORS,
+            tx_descriptors: DESCRIPTORS,
+            mtu: config.ports[index].mtu,
+            pool: pool.clone(),
+        };
+        port.configure(&wanted)
+            .and_then(|()| port.start())
+            .map_err(|source| StartError::Port { name: config.ports[index].name.clone(), source })
+    };
+    ports.iter_mut().enumerate().map(start).collect()
+}
+
+/// The TAP of a VTEP.
+pub(super) fn host_interface(
+    topology: &Topology,
+    vtep: VtepId,
+    facts: &[PortFacts],
+) -> Result<HostInterface, HostInterfaceError> {
+    let config = &topology.config().vteps[vtep.index()];
+    HostInterface::create(HostInterfaceConfig {
+        name: config.host_interface.clone(),
+        mac: topology.vtep_mac(vtep, facts),
+        address: config.address,
+        prefix_len: config.prefix_len,
+        mtu: facts[config.port.index()].mtu.into(),
+    })
+}

@@ -1,0 +1,88 @@
+//! Carries frames between the workers and the host interfaces.
+//!
+//! Called by the control thread every millisecond: system calls do not belong on a worker. Bounded
+//! per call, so that a flood towards the host cannot starve the rest of the control thread.
+
+use tracing::warn;
+
+use super::host_interface::HostInterface;
+use super::worker_io::FrameQueue;
+use crate::datapath::packet::Packet as _;
+use crate::datapath::verdict::DropReason;
+use crate::dpdk::pool::Pool;
+use crate::ids::{PortId, VtepId};
+use crate::metrics::counters::{Counters, Shape};
+
+/// The most frames carried each way, per VTEP and call.
+const BUDGET: usize = 256;
+
+/// One VTEP's way to the host and back.
+pub struct HostPath {
+    /// The VTEP.
+    pub vtep: VtepId,
+    /// Its uplink.
+    pub port: PortId,
+    /// The TAP.
+    pub interface: HostInterface,
+    /// Frames for the host.
+    pub punts: FrameQueue,
+    /// Frames from the host.
+    pub injections: FrameQueue,
+    /// Frames that the host has sent.
+    pub sent_by_host: u64,
+    /// Whether the interface refused the last frame, so that a failure is logged once.
+    pub failing: bool,
+}
+
+impl HostPath {
+    /// Carries what waits. `frame` is room for the longest frame.
+    pub fn carry(&mut self, pool: &Pool, counters: &Counters, frame: &mut [u8]) {
+        self.deliver(counters);
+        self.collect(pool, counters, frame);
+        counters.publish();
+    }
+
+    fn deliver(&mut self, counters: &Counters) {
+        for _ in 0..BUDGET {
+            let Some(packet) = self.punts.pop() else { return };
+            counters.handed_in(1);
+            match self.interface.try_write(packet.bytes()) {
+                Ok(true) => {
+                    counters.punted(self.vtep);
+                    self.failing = false;
+                    continue;
+                }
+                // The kernel's queue is full.
+                Ok(false) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut self.failing, true) {
+                        warn!(interface = self.interface.name(), %error, "frames for the host are refused");
+                    }
+                }
+            }
+            counters.dropped(Shape::port_site(self.port), DropReason::HostWriteFailed);
+        }
+    }
+
+    fn collect(&mut self, pool: &Pool, counters: &Counters, frame: &mut [u8]) {
+        for _ in 0..BUDGET {
+            // An error means that the interface is down: there is nothing to carry.
+            let Ok(Some(len)) = self.interface.try_read(frame) else { return };
+            counters.injected(1);
+            self.sent_by_host += 1;
+            let site = Shape::port_site(self.port);
+            let Some(mut packet) = pool.alloc() else {
+                counters.dropped(site, DropReason::NoBuffers);
+                continue;
+            };
+            if !packet.fill(&frame[..len]) {
+                counters.dropped(site, DropReason::ExceedsPortMtu);
+                continue;
+            }
+            match self.injections.push(packet) {
+                Ok(()) => counters.handed_out(1),
+                Err(_) => counters.dropped(site, DropReason::HostQueueFull),
+            }
+        }
+    }
+}

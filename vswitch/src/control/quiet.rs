@@ -1,0 +1,61 @@
+//! Keeps the kernel's IP stack from answering on an interface whose frames are the switch's.
+//!
+//! A packet socket (`net_af_packet`) only copies frames: the kernel's stack sees them as well. It owns
+//! the VTEPs' addresses, on their host interfaces, and by default answers for them on any interface:
+//! ARP and ping twice, and every tunnel frame with "port unreachable". And tenants could reach the host.
+//! NICs under DPDK, AF_XDP and TAPs have no such second reader.
+//!
+//! Made by the control thread at start-up; dropping it puts back what was set before. After a SIGKILL
+//! the settings stay, which does no harm to an interface without addresses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+/// What is written below `/proc/sys/net/ipv4/conf/NAME/` (Linux `ip-sysctl`): no ARP reply for any
+/// local address; and nothing is taken whose sender the kernel would answer by another interface, which
+/// is every sender, where the interface has neither address nor route.
+const SETTINGS: [(&str, &str); 2] = [("arp_ignore", "8"), ("rp_filter", "1")];
+
+/// An interface on which the kernel is quiet.
+#[derive(Debug)]
+pub struct QuietInterface {
+    before: Vec<(PathBuf, String)>,
+}
+
+impl QuietInterface {
+    /// Makes the kernel quiet on the interface, as far as it can be: a refused setting is logged.
+    #[must_use]
+    pub fn new(interface: &str) -> Self {
+        let all = Path::new("/proc/sys/net/ipv4/conf");
+        // The larger one of an interface's own value and that for all counts.
+        if fs::read_to_string(all.join("all/rp_filter")).is_ok_and(|value| value.trim() == "2") {
+            warn!(
+                interface,
+                "net.ipv4.conf.all.rp_filter is 2: the kernel will answer frames that are the \
+                 switch's as well; set it to 0 or 1"
+            );
+        }
+        let mut before = Vec::new();
+        for (key, value) in SETTINGS {
+            let path = all.join(interface).join(key);
+            let set =
+                fs::read_to_string(&path).and_then(|old| fs::write(&path, value).map(|()| old));
+            match set {
+                Ok(old) => before.push((path, old)),
+                Err(error) => warn!(interface, key, %error, "cannot keep the kernel quiet"),
+            }
+        }
+        Self { before }
+    }
+}
+
+impl Drop for QuietInterface {
+    fn drop(&mut self) {
+        for (path, value) in &self.before {
+            // The interface may be gone.
+            let _ = fs::write(path, value);
+        }
+    }
+}

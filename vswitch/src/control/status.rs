@@ -1,0 +1,334 @@
+//! The state of the switch in words: rows for the API, for `vswitch show` and for the metrics.
+//!
+//! Runs on the control thread when somebody asks. Reads counters; never calls a driver.
+
+use crate::api::dto::{
+    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, VtepRow,
+    WorkerRow,
+};
+use crate::datapath::generation;
+use crate::datapath::verdict::DropReason;
+use crate::ids::{BridgeDomain, PortId, VtepId};
+use crate::metrics::counters::{CountersView, PortTotals};
+use crate::table::Destination;
+
+use super::switch::Switch;
+use super::underlay::{NextHop, RemoteId};
+
+impl Switch {
+    /// The counters of every worker and of the control thread.
+    pub fn views(&self) -> impl Iterator<Item = &CountersView> {
+        self.workers.iter().map(|worker| &worker.view).chain([&self.host_view])
+    }
+
+    /// What all workers together have seen at a port.
+    #[must_use]
+    pub fn port_totals(&self, port: PortId) -> PortTotals {
+        self.views().map(|view| view.port(port)).fold(PortTotals::default(), |sum, one| {
+            PortTotals {
+                receive_packets: sum.receive_packets + one.receive_packets,
+                receive_bytes: sum.receive_bytes + one.receive_bytes,
+                transmit_packets: sum.transmit_packets + one.transmit_packets,
+                transmit_bytes: sum.transmit_bytes + one.transmit_bytes,
+            }
+        })
+    }
+
+    /// Frames that came and left no trace, over all threads: 0.
+    #[must_use]
+    pub fn unaccounted(&self) -> i64 {
+        self.views().map(|view| view.ledger().unaccounted()).sum()
+    }
+
+    /// Copies made for a network by flooding.
+    #[must_use]
+    pub fn replicated(&self, domain: BridgeDomain) -> u64 {
+        self.views().map(|view| view.replicated(domain)).sum()
+    }
+
+    /// Frames that a VTEP's host interface took.
+    #[must_use]
+    pub fn punted(&self, vtep: VtepId) -> u64 {
+        self.host_view.punted(vtep)
+    }
+
+    fn port_name(&self, port: PortId) -> String {
+        self.topology.config().ports[port.index()].name.clone()
+    }
+
+    fn vtep_name(&self, vtep: VtepId) -> String {
+        self.topology.config().vteps[vtep.index()].name.clone()
+    }
+
+    fn network_name(&self, domain: BridgeDomain) -> String {
+        self.topology.config().networks[domain.index()].name.clone()
+    }
+
+    /// `GET /v1/ports`.
+    #[must_use]
+    pub fn port_rows(&self) -> Vec<PortRow> {
+        let row = |(id, config): (PortId, &crate::config::Port)| {
+            let (seat, totals) = (&self.ports[id.index()], self.port_totals(id));
+            let info = seat.port.info();
+            let (role, network, vtep) = match self.topology.role(id) {
+                generation::Role::Uplink(vtep) => (Role::Uplink, None, Some(self.vtep_name(vtep))),
+                generation::Role::Tenant(domain) => {
+                    (Role::Tenant, Some(self.network_name(domain)), None)
+                }
+                generation::Role::Unused => (Role::Unused, None, None),
+            };
+            PortRow {
+                name: config.name.clone(),
+                device: config.device.clone(),
+                driver: info.driver.clone(),
+                mac: info.mac.to_string(),
+                numa_node: info.numa_node.and_then(|node| i32::try_from(node).ok()),
+                mtu: info.mtu,
+                rx_queues: info.rx_queues,
+                tx_queues: info.tx_queues,
+                link: match seat.link {
+                    Some(link) if link.up => Link::Up,
+                    Some(_) => Link::Down,
+                    None => Link::Unknown,
+                },
+                role,
+                network,
+                vtep,
+                receive_packets: totals.receive_packets,
+                receive_bytes: totals.receive_bytes,
+                transmit_packets: totals.transmit_packets,
+                transmit_bytes: totals.transmit_bytes,
+                drops: self.port_drops(id),
+            }
+        };
+        self.topology.ports().map(row).collect()
+    }
+
+    fn sum_drops(&self, count: impl Fn(&CountersView, DropReason) -> u64) -> u64 {
+        let of_view = |view| DropReason::ALL.iter().map(|r| count(view, *r)).sum::<u64>();
+        self.views().map(of_view).sum()
+    }
+
+    /// Everything dropped at a port; on an uplink, of whatever network.
+    fn port_drops(&self, port: PortId) -> u64 {
+        let own = self.sum_drops(|view, reason| view.port_drops(port, reason));
+        let generation::Role::Uplink(vtep) = self.topology.role(port) else { return own };
+        let networks = self.topology.networks().filter(|(_, network)| network.vtep == Some(vtep));
+        own + networks
+            .map(|(domain, _)| self.sum_drops(|view, reason| view.network_drops(domain, reason)))
+            .sum::<u64>()
+    }
+
+    /// Everything dropped of a network, at its ports and on its VTEP's uplink.
+    fn network_drops(&self, domain: BridgeDomain, network: &crate::config::Network) -> u64 {
+        let ports = network.ports.iter();
+        let at_ports: u64 =
+            ports.map(|port| self.sum_drops(|view, reason| view.port_drops(*port, reason))).sum();
+        at_ports + self.sum_drops(|view, reason| view.network_drops(domain, reason))
+    }
+
+    /// `GET /v1/networks`.
+    #[must_use]
+    pub fn network_rows(&self) -> Vec<NetworkRow> {
+        let row = |(domain, config): (BridgeDomain, &crate::config::Network)| {
+            let learning = self.learner.network(domain);
+            NetworkRow {
+                name: config.name.clone(),
+                vni: config.vni.get(),
+                vtep: config.vtep.map(|vtep| self.vtep_name(vtep)),
+                ports: config.ports.iter().map(|port| self.port_name(*port)).collect(),
+                remote_vteps: config.remote_vteps.iter().map(ToString::to_string).collect(),
+                mac_ageing_secs: config.mac_ageing_secs,
+                fdb_entries: learning.entries,
+                fdb_moves: learning.moves,
+                fdb_refused: learning.refused,
+                drops: self.network_drops(domain, config),
+            }
+        };
+        self.topology.networks().map(row).collect()
+    }
+
+    /// `GET /v1/fdb`.
+    #[must_use]
+    pub fn fdb_rows(&self) -> Vec<FdbRow> {
+        let now_secs = self.clock.now().secs();
+        let rows = self.learner.entries().map(|(key, entry)| {
+            let network = &self.topology.config().networks[key.domain().index()];
+            let (port, remote_vtep) = match entry.destination {
+                Destination::Port(port) => (Some(self.port_name(port)), None),
+                Destination::Tunnel(tunnel) => {
+                    (None, Some(self.topology.remotes()[tunnel.index()].address.to_string()))
+                }
+            };
+            let age = now_secs.saturating_sub(entry.refreshed_secs);
+            FdbRow {
+                network: network.name.clone(),
+                vni: network.vni.get(),
+                mac: key.mac().to_string(),
+                port,
+                remote_vtep,
+                kind: if entry.is_static { EntryKind::Static } else { EntryKind::Learned },
+                age_secs: (!entry.is_static).then_some(age.into()),
+            }
+        });
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_unstable_by(|a, b| (&a.network, &a.mac).cmp(&(&b.network, &b.mac)));
+        rows
+    }
+
+    /// `GET /v1/vteps`.
+    #[must_use]
+    pub fn vtep_rows(&self) -> Vec<VtepRow> {
+        let networks = self.topology.networks_of_remotes();
+        let row = |(id, config): (VtepId, &crate::config::Vtep)| VtepRow {
+            name: config.name.clone(),
+            address: format!("{}/{}", config.address, config.prefix_len),
+            udp_port: config.udp_port,
+            port: self.port_name(config.port),
+            mac: self.topology.vtep_mac(id, &self.facts).to_string(),
+            host_interface: config.host_interface.clone(),
+            punted_packets: self.punted(id),
+            host_packets: self.hosts[id.index()].sent_by_host,
+            remotes: self.remote_rows(id, &networks),
+        };
+        self.topology.vteps().map(row).collect()
+    }
+
+    fn remote_rows(&self, vtep: VtepId, networks: &[Vec<BridgeDomain>]) -> Vec<RemoteRow> {
+        let known = self.topology.remotes().iter().zip(&self.next_hops).zip(networks);
+        let row = |((remote, next_hop), networks): ((&RemoteId, &Option<NextHop>), &Vec<_>)| {
+            let (hop, mac, reason) = match next_hop {
+                Some(NextHop::Resolved { mac, gateway }) => {
+                    (Some(gateway.unwrap_or(remote.address)), Some(mac.to_string()), None)
+                }
+                Some(NextHop::Unresolved { gateway, reason }) => {
+                    (*gateway, None, Some(reason.to_string()))
+                }
+                None => (None, None, Some("the kernel has not been asked yet".to_owned())),
+            };
+            RemoteRow {
+                address: remote.address.to_string(),
+                networks: networks.iter().map(|domain| self.network_name(*domain)).collect(),
+                next_hop: hop.map(|hop| hop.to_string()),
+                state: match mac {
+                    Some(_) => NextHopState::Resolved,
+                    None => NextHopState::Unresolved,
+                },
+                next_hop_mac: mac,
+                reason,
+            }
+        };
+        known.filter(|((remote, _), _)| remote.vtep == vtep).map(row).collect()
+    }
+
+    /// `GET /v1/workers`.
+    #[must_use]
+    pub fn worker_rows(&self) -> Vec<WorkerRow> {
+        let row = |(number, worker): (u32, &super::switch::WorkerSeat)| {
+            let (ledger, turns) = (worker.view.ledger(), worker.view.turns());
+            let queue =
+                |(port, queue): &(PortId, u16)| format!("{}/{queue}", self.port_name(*port));
+            let cycles = turns.busy_cycles + turns.idle_cycles;
+            #[allow(clippy::cast_precision_loss, reason = "a percentage, for people")]
+            let busy_percent = 100.0 * turns.busy_cycles as f64 / cycles.max(1) as f64;
+            WorkerRow {
+                worker: number,
+                core: worker.core,
+                numa_node: i32::try_from(worker.numa_node).ok(),
+                queues: worker.polled.iter().map(queue).collect(),
+                loops: turns.turns,
+                received: ledger.received,
+                transmitted: ledger.transmitted,
+                relayed: ledger.injected + ledger.handed_in,
+                replicated: ledger.replicated,
+                dropped: ledger.dropped,
+                punted: ledger.punted,
+                handed_over: ledger.handed_out,
+                busy_cycles: turns.busy_cycles,
+                idle_cycles: turns.idle_cycles,
+                busy_percent: (busy_percent * 10.0).round() / 10.0,
+                unaccounted: ledger.unaccounted(),
+                learn_events_lost: turns.learn_events_lost,
+            }
+        };
+        (0..).zip(&self.workers).map(row).collect()
+    }
+
+    /// `GET /v1/drops`, and `vswitch_drops_total`: every reason at every port, and at every network
+    /// on its VTEP's uplink, whether counted yet or not.
+    #[must_use]
+    pub fn drop_rows(&self) -> Vec<DropRow> {
+        let row = |reason: DropReason, port: PortId, network: String, packets| DropRow {
+            reason: reason.label().to_owned(),
+            help: reason.help().to_owned(),
+            port: self.port_name(port),
+            network,
+            packets,
+        };
+        let mut rows = Vec::new();
+        for &reason in DropReason::ALL {
+            for (port, _) in self.topology.ports() {
+                let network = match self.topology.role(port) {
+                    generation::Role::Tenant(domain) => self.network_name(domain),
+                    _ => String::new(),
+                };
+                let packets = self.views().map(|view| view.port_drops(port, reason)).sum();
+                rows.push(row(reason, port, network, packets));
+            }
+            for (domain, network) in self.topology.networks() {
+                let Some(vtep) = network.vtep else { continue };
+                let uplink = self.topology.config().vteps[vtep.index()].port;
+                let packets = self.views().map(|view| view.network_drops(domain, reason)).sum();
+                rows.push(row(reason, uplink, network.name.clone(), packets));
+            }
+        }
+        rows
+    }
+
+    /// Says on the standard output what was started.
+    #[allow(clippy::print_stdout, reason = "what `vswitch run` promises to print")]
+    pub fn print_start(&self) {
+        let config = self.topology.config();
+        let workers: Vec<_> = self.worker_rows().iter().map(|w| w.core.to_string()).collect();
+        println!("vswitch {}: running", env!("CARGO_PKG_VERSION"));
+        println!(
+            "  cores     workers on {}, control on {}; {} packet buffers",
+            workers.join(", "),
+            config.dpdk.main_core,
+            self.pool.capacity()
+        );
+        for port in self.port_rows() {
+            let node = port.numa_node.map_or_else(|| "any".to_owned(), |node| node.to_string());
+            println!(
+                "  port      {}: {} ({}), MAC {}, MTU {}, {} receive and {} transmit queues, NUMA node {node}",
+                port.name,
+                port.device,
+                port.driver,
+                port.mac,
+                port.mtu,
+                port.rx_queues,
+                port.tx_queues,
+            );
+        }
+        for vtep in self.vtep_rows() {
+            println!(
+                "  vtep      {}: {} UDP port {} on port {}, MAC {}, host interface {}",
+                vtep.name, vtep.address, vtep.udp_port, vtep.port, vtep.mac, vtep.host_interface,
+            );
+        }
+        for network in self.network_rows() {
+            let to = |names: Vec<String>| {
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            };
+            println!(
+                "  network   {}: VNI {}, ports {}, remote VTEPs {}",
+                network.name,
+                network.vni,
+                to(network.ports),
+                to(network.remote_vteps),
+            );
+        }
+        println!("  metrics   http://{}/metrics", config.api.metrics);
+        println!("  API       {}", config.api.socket.display());
+    }
+}

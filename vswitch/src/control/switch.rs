@@ -1,0 +1,481 @@
+//! The switch: start-up, the control loop, the end.
+//!
+//! [`run`] does everything on the calling thread, the process's first, and returns when told to stop
+//! by SIGINT or SIGTERM. Whatever fails at start-up undoes what was done before it: dropping closes
+//! ports, removes TAPs and the socket, and cleans up EAL.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam::queue::ArrayQueue;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use super::devices::{eal_args, host_interface, make_pool, probe, start_ports};
+use super::generations::{PortFacts, TooMany, Topology};
+use super::host::HostPath;
+use super::host_interface::HostInterfaceError;
+use super::learner::{AGE_EVERY_MILLIS, Learner};
+use super::netdev;
+use super::preflight::{self, Findings};
+use super::quiet::QuietInterface;
+use super::underlay::{LocalVtep, NextHop, RemoteId, Underlay, UnderlayError};
+use super::wiring::{self, Wiring};
+use crate::api::server::{self, Query};
+use crate::config::Config;
+use crate::datapath::context::Now;
+use crate::datapath::generation::Generation;
+use crate::datapath::io::LearnEvent;
+use crate::datapath::worker::{Time, Worker};
+use crate::dpdk::eal::{self, Eal};
+use crate::dpdk::lcore::{self, LaunchError};
+use crate::dpdk::pool::Pool;
+use crate::dpdk::port::{Link, Losses, Port};
+use crate::ids::{MacAddr, PortId};
+use crate::metrics::counters::{self, Counters, CountersView};
+use crate::table::{self, Publisher, TableFull, fdb, snapshot};
+
+/// Why the switch did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant's text is its documentation")]
+pub enum StartError {
+    #[error(transparent)]
+    Preflight(#[from] Findings),
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    #[error("cannot start the control thread's runtime: {0}")]
+    Runtime(#[source] io::Error),
+    #[error(
+        "[api] metrics: cannot listen on {address}: {source}\n  help: see who does with `ss -ltnp`, or \
+         choose another address"
+    )]
+    Metrics { address: SocketAddr, source: io::Error },
+    #[error(
+        "[api] socket: cannot listen on {path}: {source}\n  help: choose a path in a directory that \
+         this user may write to", path = path.display()
+    )]
+    Socket { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Dpdk(#[from] crate::dpdk::Error),
+    #[error("port {name:?}: {source}")]
+    Port { name: String, source: crate::dpdk::Error },
+    #[error(
+        "[dpdk] memory-mib: {have} MiB are too few: the queues of {ports} ports and {workers} workers \
+         need {buffers} packet buffers of {room} bytes\n  help: set memory-mib to {need} or more"
+    )]
+    Memory { have: u32, need: u64, ports: usize, workers: usize, buffers: u32, room: u16 },
+    #[error(transparent)]
+    HostInterface(#[from] HostInterfaceError),
+    #[error(transparent)]
+    Underlay(#[from] UnderlayError),
+    #[error("static MACs: {0}\n  help: raise [fdb] capacity")]
+    StaticMacs(#[from] TableFull),
+    #[error("worker: {0}")]
+    Launch(#[from] LaunchError),
+}
+
+/// Starts the switch and runs it until SIGINT or SIGTERM.
+///
+/// # Errors
+/// What is wrong and the way out; nothing is left behind.
+pub fn run(config: Config) -> Result<(), StartError> {
+    preflight::check(&config)?;
+    let topology = Topology::new(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    runtime.block_on(run_until_signal(topology))
+}
+
+async fn run_until_signal(topology: Topology) -> Result<(), StartError> {
+    // First of all, so that a signal during start-up is not lost and nothing is left behind.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
+    let api = &topology.config().api;
+    let metrics = listen_metrics(api.metrics).await?;
+    let socket = Socket::listen(&api.socket)?;
+
+    let (queries, mut asked) = mpsc::channel(16);
+    let (mut switch, mut underlay, workers) = Switch::start(topology)?;
+    let api = tokio::spawn(server::serve(socket.listener()?, metrics, queries));
+    switch.print_start();
+
+    let stopped_by = loop {
+        tokio::select! {
+            _ = interrupt.recv() => break Ok("SIGINT"),
+            _ = terminate.recv() => break Ok("SIGTERM"),
+            _ = switch.ticks.frames.tick() => switch.carry_frames(),
+            _ = switch.ticks.ageing.tick() => switch.learner.age(switch.clock.now().secs()),
+            _ = switch.ticks.watch.tick() => switch.watch(),
+            changes = underlay.next_change() => match changes {
+                Ok(changes) => switch.apply(changes),
+                Err(error) => break Err(error),
+            },
+            Some(query) = asked.recv() => switch.answer(query),
+        }
+    };
+    if let Ok(signal) = stopped_by {
+        info!(signal, "stopping");
+    }
+    api.abort();
+    workers.stop();
+    drop(switch);
+    drop(socket);
+    stopped_by?;
+    info!("stopped");
+    Ok(())
+}
+
+async fn listen_metrics(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Metrics { address, source })
+}
+
+/// The API's socket in the file system. Dropping it removes the file.
+struct Socket {
+    path: PathBuf,
+    listener: std::os::unix::net::UnixListener,
+}
+
+impl Socket {
+    fn listen(path: &Path) -> Result<Self, StartError> {
+        let failed = |source| StartError::Socket { path: path.to_owned(), source };
+        // Preflight found that nobody answers: what is there was left by a switch that was killed.
+        match std::fs::symlink_metadata(path) {
+            Ok(file) if std::os::unix::fs::FileTypeExt::is_socket(&file.file_type()) => {
+                std::fs::remove_file(path).map_err(failed)?;
+            }
+            _ => {}
+        }
+        let listener = std::os::unix::net::UnixListener::bind(path).map_err(failed)?;
+        let socket = Self { path: path.to_owned(), listener };
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o660);
+        std::fs::set_permissions(path, mode).map_err(failed)?;
+        socket.listener.set_nonblocking(true).map_err(failed)?;
+        Ok(socket)
+    }
+
+    fn listener(&self) -> Result<UnixListener, StartError> {
+        let failed = |source| StartError::Socket { path: self.path.clone(), source };
+        UnixListener::from_std(self.listener.try_clone().map_err(failed)?).map_err(failed)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Time since start, from the time-stamp counter.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: u64,
+    /// Milliseconds per cycle, times 2^64.
+    scale: u128,
+}
+
+impl Clock {
+    fn start(eal: &Eal) -> Self {
+        let hz = u128::from(lcore::tsc_hz(eal).max(1));
+        Self { start: lcore::tsc(), scale: (1000 << 64) / hz }
+    }
+
+    #[inline]
+    fn time(&self) -> Time {
+        let cycles = lcore::tsc();
+        let millis = (u128::from(cycles.wrapping_sub(self.start)) * self.scale) >> 64;
+        #[allow(clippy::cast_possible_truncation, reason = "a 64-bit count times less than one")]
+        let now = Now { millis: millis as u64 };
+        Time { cycles, now }
+    }
+
+    /// The time of the pipeline.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.time().now
+    }
+}
+
+/// Timers of the control loop.
+struct Ticks {
+    frames: tokio::time::Interval,
+    ageing: tokio::time::Interval,
+    watch: tokio::time::Interval,
+}
+
+impl Ticks {
+    fn new() -> Self {
+        let every = |millis| {
+            let mut ticks = interval(Duration::from_millis(millis));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        Self { frames: every(1), ageing: every(AGE_EVERY_MILLIS), watch: every(1000) }
+    }
+}
+
+/// A worker as the control thread sees it.
+pub struct WorkerSeat {
+    /// Its core.
+    pub core: u32,
+    /// Its core's NUMA node.
+    pub numa_node: u32,
+    /// What it polls: port and queue.
+    pub polled: Vec<(PortId, u16)>,
+    /// Its counters.
+    pub view: CountersView,
+    events: Arc<ArrayQueue<LearnEvent>>,
+    turns: u64,
+    is_stuck: bool,
+}
+
+/// A port as the control thread sees it.
+pub struct PortSeat {
+    /// The device.
+    pub port: Port,
+    /// Its link, as of the last second.
+    pub link: Option<Link>,
+    /// What its driver lost, as of the last second.
+    pub losses: Losses,
+}
+
+/// What the control thread owns while the switch runs.
+///
+/// Fields are dropped in this order: frames in queues before the pool, ports before EAL.
+pub struct Switch {
+    /// The configuration, with indices.
+    pub topology: Topology,
+    /// Workers by number.
+    pub workers: Vec<WorkerSeat>,
+    /// Host interfaces by VTEP.
+    pub hosts: Vec<HostPath>,
+    /// The FDB's writer.
+    pub learner: Learner,
+    /// Next hops by tunnel; `None` before the kernel was asked.
+    pub next_hops: Vec<Option<NextHop>>,
+    /// The counters of the frames that the control thread carries.
+    pub host_view: CountersView,
+    /// The time.
+    pub clock: Clock,
+    /// The MACs and MTUs of the ports.
+    pub facts: Vec<PortFacts>,
+    host_counters: Counters,
+    publisher: Publisher<Generation>,
+    ticks: Ticks,
+    frame: Box<[u8]>,
+    /// Ports by id.
+    pub ports: Vec<PortSeat>,
+    /// The packet buffers.
+    pub pool: Pool,
+    _quiet: Vec<QuietInterface>,
+    _eal: Eal,
+}
+
+/// The running workers.
+struct Workers {
+    stop: Arc<AtomicBool>,
+    handles: Vec<lcore::Handle>,
+}
+
+impl Workers {
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for handle in self.handles {
+            handle.join();
+        }
+    }
+}
+
+impl Switch {
+    fn start(topology: Topology) -> Result<(Self, Underlay, Workers), StartError> {
+        let config = topology.config();
+        let eal = eal::init(&eal_args(config))?;
+        let mut ports = probe(&eal, config)?;
+        let pool = make_pool(&eal, config, &ports)?;
+        let quiet = quiet_interfaces(&ports);
+        let queues = start_ports(config, &mut ports, &pool)?;
+        let facts: Vec<_> = ports
+            .iter()
+            .map(|port| PortFacts { mac: port.info().mac, mtu: port.info().mtu })
+            .collect();
+
+        let wiring = wiring::connect(&topology, queues, config.dpdk.worker_cores.len(), &pool);
+        let Wiring { workers: ios, punts, injections, events, polled } = wiring;
+        let mut hosts = Vec::new();
+        for ((vtep, _), (punts, injections)) in
+            topology.vteps().zip(punts.into_iter().zip(injections))
+        {
+            let interface = host_interface(&topology, vtep, &facts)?;
+            let port = config.vteps[vtep.index()].port;
+            let (sent_by_host, failing) = (0, false);
+            hosts.push(HostPath {
+                vtep,
+                port,
+                interface,
+                punts,
+                injections,
+                sent_by_host,
+                failing,
+            });
+        }
+        let locals = hosts.iter().map(|host| LocalVtep {
+            vtep: host.vtep,
+            if_index: host.interface.ifindex(),
+            address: config.vteps[host.vtep.index()].address,
+        });
+        let underlay = Underlay::new(locals.collect(), topology.remotes().to_vec())?;
+
+        let (writer, fdb) = fdb::new(config.fdb_capacity, table::random_seed());
+        let learner = Learner::new(writer, &topology)?;
+        let next_hops = vec![None; topology.remotes().len()];
+        let generation = topology.generation(&facts, &vec![None; next_hops.len()]);
+        let (publisher, readers) = snapshot::channel(Box::new(generation), ios.len());
+        let (host_counters, host_view) = counters::new(topology.shape());
+        let clock = Clock::start(&eal);
+
+        let mut workers = Workers { stop: Arc::new(AtomicBool::new(false)), handles: Vec::new() };
+        let mut seats = Vec::new();
+        let cores = config.dpdk.worker_cores.clone();
+        let ends = ios.into_iter().zip(readers).zip(events.into_iter().zip(polled));
+        for (core, ((io, generations), (events, polled))) in cores.into_iter().zip(ends) {
+            let (counters, view) = counters::new(topology.shape());
+            let mut worker = Worker::new(io, generations, fdb.clone(), counters, facts.len());
+            let stop = Arc::clone(&workers.stop);
+            let launched =
+                lcore::launch(&eal, core, move || worker.run(&stop, move || clock.time()));
+            match launched {
+                Ok(handle) => workers.handles.push(handle),
+                Err(error) => {
+                    workers.stop();
+                    return Err(error.into());
+                }
+            }
+            let numa_node = eal.numa_node(core);
+            seats.push(WorkerSeat {
+                core,
+                numa_node,
+                polled,
+                view,
+                events,
+                turns: 0,
+                is_stuck: false,
+            });
+        }
+        let ports = ports.into_iter().map(|port| {
+            let link = port.link();
+            PortSeat { port, link, losses: Losses::default() }
+        });
+        let switch = Self {
+            workers: seats,
+            hosts,
+            learner,
+            next_hops,
+            host_view,
+            clock,
+            facts,
+            host_counters,
+            publisher,
+            ticks: Ticks::new(),
+            frame: vec![0; usize::from(u16::MAX)].into(),
+            ports: ports.collect(),
+            pool,
+            topology,
+            _quiet: quiet,
+            _eal: eal,
+        };
+        Ok((switch, underlay, workers))
+    }
+
+    /// Every millisecond: learns what workers heard, carries frames to and from the host, and frees
+    /// generations that no worker reads any more.
+    fn carry_frames(&mut self) {
+        let now_secs = self.clock.now().secs();
+        for worker in &self.workers {
+            // As many as were there: what comes meanwhile waits for the next tick.
+            for _ in 0..worker.events.len() {
+                let Some(event) = worker.events.pop() else { break };
+                self.learner.handle(event, now_secs);
+            }
+        }
+        for host in &mut self.hosts {
+            host.carry(&self.pool, &self.host_counters, &mut self.frame);
+        }
+        self.publisher.reclaim();
+    }
+
+    /// Every second: the links, what drivers lost, and whether the workers turn.
+    fn watch(&mut self) {
+        for seat in &mut self.ports {
+            seat.link = seat.port.link();
+            seat.losses = seat.port.losses().unwrap_or(seat.losses);
+        }
+        let lagging: Vec<_> = self.publisher.lagging().collect();
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            let turns = worker.view.turns().turns;
+            let was_stuck = std::mem::replace(&mut worker.is_stuck, turns == worker.turns);
+            worker.turns = turns;
+            match (was_stuck, worker.is_stuck) {
+                (false, true) => error!(
+                    worker = number,
+                    core = worker.core,
+                    reads_an_old_generation = lagging.contains(&number),
+                    "a worker has not finished a turn of its loop for a second"
+                ),
+                (true, false) => {
+                    warn!(worker = number, core = worker.core, "the worker turns again")
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Publishes a generation with the next hops that changed.
+    fn apply(&mut self, changes: Vec<(RemoteId, NextHop)>) {
+        for (remote, next_hop) in changes {
+            let Some(tunnel) = self.topology.tunnel(remote) else { continue };
+            let vtep = &self.topology.config().vteps[remote.vtep.index()].name;
+            let address = remote.address;
+            match &next_hop {
+                NextHop::Resolved { mac, gateway: Some(gateway) } => {
+                    info!(vtep, remote = %address, %mac, %gateway, "next hop");
+                }
+                NextHop::Resolved { mac, gateway: None } => {
+                    info!(vtep, remote = %address, %mac, "next hop");
+                }
+                NextHop::Unresolved { reason, .. } => {
+                    info!(vtep, remote = %address, %reason, "no next hop");
+                }
+            }
+            self.next_hops[tunnel.index()] = Some(next_hop);
+        }
+        let macs: Vec<_> = self.next_hops.iter().map(mac_of).collect();
+        self.publisher.publish(Box::new(self.topology.generation(&self.facts, &macs)));
+    }
+
+    fn answer(&self, query: Query) {
+        query.answer(self);
+    }
+}
+
+fn mac_of(next_hop: &Option<NextHop>) -> Option<MacAddr> {
+    match next_hop {
+        Some(NextHop::Resolved { mac, .. }) => Some(*mac),
+        _ => None,
+    }
+}
+
+/// Keeps the kernel quiet on the interfaces that packet sockets read.
+fn quiet_interfaces(ports: &[Port]) -> Vec<QuietInterface> {
+    let read_by_socket = ports.iter().map(Port::info).filter(|info| info.driver == "net_af_packet");
+    let names = read_by_socket.filter_map(|info| netdev::name_of(info.if_index?));
+    names.map(|name| QuietInterface::new(&name)).collect()
+}
