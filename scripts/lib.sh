@@ -1,0 +1,110 @@
+# shellcheck shell=bash
+# What the scripts share: how they speak, and how they get what they need. Sourced, never run.
+# shellcheck disable=SC2034 # used by those who source it
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+target_dir=${CARGO_TARGET_DIR:-$root/target}
+tools_dir=$target_dir/tools
+PATH=$tools_dir:$PATH
+export PATH
+
+build_packages=(build-essential ca-certificates clang curl libclang-dev libdpdk-dev pkg-config)
+run_packages=(ethtool iproute2 iputils-ping procps util-linux)
+test_packages=(iperf3 python3 python3-pytest python3-scapy shellcheck tshark)
+
+# Two-MiB pages that we ask the kernel for: what `memory-mib = 512` needs.
+hugepages_wanted=256
+
+if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
+    bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'
+else
+    bold='' dim='' red='' green='' plain=''
+fi
+
+ok()   { printf '  %s✓%s %s\n' "$green" "$plain" "$*"; }
+note() { printf '  %s·%s %s\n' "$dim" "$plain" "$*"; }
+bad()  { printf '  %s✗%s %s\n' "$red" "$plain" "$*"; }
+die()  { printf '%serror:%s %s\n' "$red" "$plain" "$*" >&2; exit 1; }
+
+need_root() {
+    [[ $EUID -eq 0 ]] || die "this makes network namespaces and installs packages: run it as root (sudo $0)"
+}
+
+# Installs the packages that are missing among those named. Asks the package lists first, so that
+# a machine that has everything needs neither network nor time.
+need_packages() {
+    local package missing=() log
+    command -v dpkg-query >/dev/null || die "no dpkg here: this script knows Debian 12. Install by hand: $*"
+    for package in "$@"; do
+        dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    done
+    if [[ ${#missing[@]} -eq 0 ]]; then
+        ok "packages: nothing is missing"
+        return
+    fi
+    note "installing: ${missing[*]}"
+    log=$(mktemp)
+    if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        "${missing[@]}"; } </dev/null >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        die "apt-get could not install: ${missing[*]}"
+    fi
+    rm -f "$log"
+    ok "packages: installed ${#missing[@]}"
+}
+
+# promtool only. Debian ships it inside `prometheus`, whose installation would start a server.
+need_promtool() {
+    local log
+    command -v promtool >/dev/null && return
+    mkdir -p "$tools_dir"
+    log=$(mktemp)
+    if ! (cd "$tools_dir" && apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb |
+        tar -x --strip-components=3 ./usr/bin/promtool && rm prometheus_*.deb) </dev/null >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "promtool cannot be had from Debian's package prometheus"
+    fi
+    rm -f "$log"
+    ok "promtool: taken from Debian's package, no server installed"
+}
+
+# Debian 12's own Rust is older than this project's `rust-version`, so it comes from rustup.
+need_rust() {
+    local home
+    for home in "${CARGO_HOME:-$HOME/.cargo}" "$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)/.cargo"; do
+        command -v cargo >/dev/null && break
+        [[ -x $home/bin/cargo ]] && PATH=$home/bin:$PATH
+    done
+    if ! command -v cargo >/dev/null; then
+        note "no cargo here: installing Rust with rustup, for this user only"
+        if ! curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs 2>/dev/null |
+            sh -s -- -y --profile minimal --component clippy,rustfmt --no-modify-path >/dev/null 2>&1; then
+            die "cargo is missing and rustup could not be installed. Install Rust as https://rustup.rs says, then run this again"
+        fi
+        PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    fi
+    ok "$(rustc --version)"
+}
+
+# Reserves hugepages if the kernel gives them. Without them the switch runs on ordinary pages.
+try_hugepages() {
+    local knob=/proc/sys/vm/nr_hugepages have
+    have=$(cat "$knob" 2>/dev/null || echo 0)
+    if ((have < hugepages_wanted)); then
+        echo "$hugepages_wanted" 2>/dev/null >"$knob" || true
+        have=$(cat "$knob" 2>/dev/null || echo 0)
+    fi
+    if ((have > 0)); then
+        ok "hugepages: $have × 2 MiB ($(hugepages_free) free)"
+    else
+        note "hugepages: none to be had; going on without"
+    fi
+}
+
+hugepages_free() {
+    awk '/^HugePages_Free:/ { print $2; found = 1 } END { if (!found) print 0 }' /proc/meminfo
+}

@@ -1,0 +1,101 @@
+"""Counters, metrics and `vswitch show`: one registry, one truth."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from lib.lab import Lab, af_packet, overlay_config
+from lib.overlay import REMOTE, Probe, experimental, probe, resolve, start, uplink_to_probe
+from lib.switch import Switch
+from lib.tenant import Tenant
+from lib.wait import until
+
+LOCAL_MAC, FAR_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:fa"
+WHATS = ("ports", "networks", "fdb", "vteps", "workers", "drops")
+
+
+@pytest.fixture
+def wired(lab: Lab) -> tuple[Switch, Tenant, Probe]:
+    uplink_to_probe(lab, remotes=(REMOTE,))
+    local = lab.local_tenant("ta", "a", "203.0.113.10", LOCAL_MAC)
+    switch = start(lab, overlay_config([REMOTE], tenant_device=af_packet(1, "ta")))
+    far = probe(lab)
+    resolve(switch, local, far)
+    return switch, local, far
+
+
+def test_promtool_accepts_the_scrape(wired) -> None:
+    switch, _, _ = wired
+    assert shutil.which("promtool"), "promtool is missing: run scripts/setup, and put target/tools on PATH"
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=switch.metrics().text, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (done.stdout + done.stderr).strip(), done.stdout + done.stderr
+
+
+def test_the_promised_metrics_are_there(wired) -> None:
+    switch, _, _ = wired
+    metrics = switch.metrics()
+    for name in (
+        "vswitch_port_receive_packets_total", "vswitch_port_transmit_packets_total",
+        "vswitch_port_receive_bytes_total", "vswitch_port_transmit_bytes_total", "vswitch_drops_total",
+        "vswitch_fdb_entries", "vswitch_fdb_refused_total", "vswitch_fdb_moves_total", "vswitch_worker_cycles_total",
+        "vswitch_unaccounted_packets", "vswitch_punted_packets_total", "vswitch_replicated_packets_total",
+        "vswitch_mbufs_in_use", "vswitch_mbufs_capacity", "vswitch_learn_events_lost_total", "vswitch_build_info",
+    ):
+        assert metrics.has(name), name
+    states = {labels["state"] for n, labels, _ in metrics.samples if n == "vswitch_worker_cycles_total"}
+    assert states == {"busy", "idle"}
+
+
+def test_show_drops_and_the_metrics_list_the_same(wired) -> None:
+    switch, local, far = wired
+    far.sender.send(far.wrap(experimental(LOCAL_MAC, FAR_MAC, b"x"), vni=4242))
+    until("the drop is counted", lambda: switch.drops().get("unknown_vni"))
+    shown = {(d["reason"], d.get("port") or "", d.get("network") or ""): d["packets"] for d in switch.show("drops")}
+    scraped = {
+        (labels["reason"], labels.get("port", ""), labels.get("network", "")): int(value)
+        for name, labels, value in switch.metrics().samples if name == "vswitch_drops_total"
+    }
+    assert shown == scraped
+    assert sum(v for (reason, _, _), v in shown.items() if reason == "unknown_vni") == 1
+
+
+@pytest.mark.parametrize("what", WHATS)
+def test_show_speaks_to_people_and_to_programs(wired, what: str) -> None:
+    switch, _, _ = wired
+    assert isinstance(switch.show(what), list)
+    assert switch.show_text(what).strip()
+
+
+def test_counters_count_what_was_sent(wired) -> None:
+    """A known number of frames and bytes each way, read back from the counters of both ports."""
+    switch, local, far = wired
+    far.send_inner(experimental(LOCAL_MAC, FAR_MAC, b"here"))
+    until("the far MAC is learned", lambda: FAR_MAC in switch.fdb("blue"))
+    before = switch.metrics()
+    count, length = 100, 200
+    with local.sender() as hand:
+        hand.send(*[experimental(FAR_MAC, LOCAL_MAC, n.to_bytes(2, "big"), length) for n in range(count)])
+    until("all have left", lambda: difference(switch, before, "transmit_packets", "uplink") >= count)
+    assert difference(switch, before, "receive_packets", "tenant-a") == count
+    assert difference(switch, before, "receive_bytes", "tenant-a") == count * length
+    assert difference(switch, before, "transmit_packets", "uplink") == count
+    assert difference(switch, before, "transmit_bytes", "uplink") == count * (length + 50)
+
+
+def difference(switch: Switch, before, what: str, port: str) -> float:
+    name = f"vswitch_port_{what}_total"
+    return switch.metric(name, port=port) - before.value(name, port=port)
+
+
+def test_show_without_a_switch_says_so(lab: Lab, tmp_path) -> None:
+    from lib.netns import run
+    from lib.switch import BINARY
+
+    done = run(str(BINARY), "show", "ports", "--socket", str(tmp_path / "none.sock"), check=False)
+    assert done.returncode == 1
+    assert "none.sock" in done.stderr and "running" in done.stderr
