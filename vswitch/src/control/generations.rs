@@ -205,7 +205,6 @@ impl Topology {
         };
         Domain {
             vni: network.vni,
-            vtep: network.vtep,
             ports: network.ports.clone().into(),
             flood: tunnels(network.remote_vteps.clone()).collect(),
             peers: tunnels(peers(network).collect()).collect::<TunnelSet>(),
@@ -217,7 +216,6 @@ impl Topology {
         let networks = self.networks().filter(|(_, network)| network.vtep == Some(id));
         let tunnels = indices(&self.remotes, TunnelId).filter(|(_, remote)| remote.vtep == id);
         Vtep {
-            port: vtep.port,
             mac: self.vtep_mac(id, ports),
             address: vtep.address.to_bits(),
             udp_port: vtep.udp_port,
@@ -239,7 +237,7 @@ impl Topology {
         });
         let max_inner_len = usize::from(ports[vtep.port.index()].mtu)
             .saturating_sub(OUTER_LEN - ethernet::HEADER_LEN);
-        Tunnel { vtep: remote.vtep, port: vtep.port, max_inner_len, template }
+        Tunnel { port: vtep.port, max_inner_len, template }
     }
 }
 

@@ -53,8 +53,6 @@ pub enum Role {
 pub struct Domain {
     /// Its VNI.
     pub vni: Vni,
-    /// The VTEP that joins it to other hosts, if any.
-    pub vtep: Option<VtepId>,
     /// Member ports.
     pub ports: Box<[PortId]>,
     /// The tunnels that flooded frames go to.
@@ -69,8 +67,6 @@ pub struct Domain {
 /// What the pipeline knows of a local VTEP.
 #[derive(Clone, Debug)]
 pub struct Vtep {
-    /// The uplink.
-    pub port: PortId,
     /// The MAC that the underlay sees.
     pub mac: MacAddr,
     /// The VTEP's address as a number.
@@ -86,8 +82,6 @@ pub struct Vtep {
 /// What the pipeline knows of a remote VTEP.
 #[derive(Clone, Debug)]
 pub struct Tunnel {
-    /// The local VTEP that it belongs to.
-    pub vtep: VtepId,
     /// The uplink.
     pub port: PortId,
     /// The longest frame that fits in the underlay's MTU with outer headers, in bytes.
