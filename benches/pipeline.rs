@@ -25,8 +25,8 @@ use vswitch::control::generations::{PortFacts, Topology};
 use vswitch::datapath::context::Now;
 use vswitch::datapath::generation::Template;
 use vswitch::datapath::io::{Io, LearnEvent, Relayed, Sent};
-use vswitch::datapath::packet::Packet;
-use vswitch::datapath::vector::BURST;
+use vswitch::datapath::packet::{Packet, Received};
+use vswitch::datapath::vector::{BURST, Burst};
 use vswitch::datapath::worker::Worker;
 use vswitch::ids::{BridgeDomain, MacAddr, PortId, TunnelId, VtepId};
 use vswitch::metrics::counters;
@@ -101,26 +101,23 @@ impl Packet for Frame {
         &self.0.bytes[self.0.start..self.0.end]
     }
 
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        let Slot { bytes, start, end, .. } = &mut *self.0;
-        &mut bytes[*start..*end]
-    }
-
     fn len(&self) -> usize {
         self.0.end - self.0.start
     }
 
-    fn trim_front(&mut self, count: usize) {
-        self.0.start = (self.0.start + count).min(self.0.end);
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.0.end = self.0.end.min(self.0.start + len);
+    fn narrow(&mut self, start: usize, len: usize) {
+        self.0.start += start;
+        self.0.end = self.0.start + len;
     }
 
     fn grow_front(&mut self, count: usize) -> Option<&mut [u8]> {
         self.0.start = self.0.start.checked_sub(count)?;
-        Some(self.bytes_mut())
+        let start = self.0.start;
+        Some(&mut self.0.bytes[start..][..count])
+    }
+
+    fn accept(&mut self) -> Received {
+        Received { len: self.len() as u32, is_contiguous: true, has_stripped_vlan: false }
     }
 }
 
@@ -148,32 +145,30 @@ impl Io for Loop {
         1
     }
 
-    fn receive(&mut self, _queue: usize, packets: &mut [Option<Frame>]) -> (PortId, usize) {
-        let count = packets.len().min(self.waiting.len());
-        for (slot, frame) in packets.iter_mut().zip(self.waiting.drain(..count)) {
-            *slot = Some(frame);
-        }
-        (self.port, count)
+    fn receive(&mut self, _queue: usize, burst: &mut Burst<Frame>) -> PortId {
+        let count = burst.remaining_capacity().min(self.waiting.len());
+        burst.extend(self.waiting.drain(..count));
+        self.port
     }
 
-    fn transmit(&mut self, _port: PortId, packets: &mut [Option<Frame>]) -> Sent {
-        for packet in &mut *packets {
-            if let Some(frame) = packet.take() {
-                self.give_back(frame);
-            }
+    fn transmit(&mut self, _port: PortId, burst: &mut Burst<Frame>) -> Sent {
+        let sent = burst.len();
+        for frame in burst.drain(..) {
+            self.give_back(frame);
         }
-        Sent::Transmitted(packets.len())
+        Sent::Transmitted(sent)
     }
 
-    fn copy(&mut self, packet: &Frame) -> Option<Frame> {
+    fn replicate(&mut self, packet: &Frame, _port: PortId, _headers: usize) -> Option<Frame> {
         let mut copy = self.spare.pop()?.reset();
         copy.0.end = copy.0.start + packet.len();
-        copy.bytes_mut().copy_from_slice(packet.bytes());
+        let Slot { bytes, start, end, .. } = &mut *copy.0;
+        bytes[*start..*end].copy_from_slice(packet.bytes());
         Some(copy)
     }
 
-    fn discard(&mut self, packets: &mut [Option<Frame>]) {
-        assert!(packets.is_empty(), "nothing is dropped here");
+    fn discard(&mut self, burst: &mut Burst<Frame>) {
+        assert!(burst.is_empty(), "nothing is dropped here");
     }
 
     fn punt(&mut self, _vtep: VtepId, packet: Frame) -> Result<(), Frame> {

@@ -36,6 +36,27 @@ uint64_t vsw_tsc(void) { return rte_rdtsc(); }
 struct rte_mbuf *vsw_mbuf_alloc(struct rte_mempool *pool) { return rte_pktmbuf_alloc(pool); }
 void vsw_mbuf_free(struct rte_mbuf *mbuf) { rte_pktmbuf_free(mbuf); }
 
+struct rte_mbuf *vsw_mbuf_share(struct rte_mbuf *mbuf, struct rte_mempool *pool)
+{
+	return rte_pktmbuf_clone(mbuf, pool);
+}
+
+struct rte_mbuf *vsw_mbuf_share_behind(struct rte_mbuf *mbuf, struct rte_mempool *pool)
+{
+	struct rte_mbuf *head = rte_pktmbuf_alloc(pool);
+	struct rte_mbuf *shared;
+
+	if (head == NULL)
+		return NULL;
+	shared = rte_pktmbuf_clone(mbuf, pool);
+	if (shared == NULL || rte_pktmbuf_chain(head, shared) != 0) {
+		rte_pktmbuf_free(shared);
+		rte_pktmbuf_free(head);
+		return NULL;
+	}
+	return head;
+}
+
 uint16_t vsw_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
 {
 	return rte_eth_rx_burst(port, queue, mbufs, count);
@@ -74,6 +95,7 @@ int vsw_port_info(uint16_t port, struct vsw_port_info *info)
 	info->max_tx_queues = dev.max_tx_queues;
 	info->if_index = dev.if_index;
 	info->max_frame = dev.max_rx_pktlen;
+	info->multi_segment = (dev.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
 	info->numa_node = rte_eth_dev_socket_id(port);
 	return 0;
 }
@@ -87,6 +109,8 @@ int vsw_port_configure(uint16_t port, const struct vsw_port_conf *conf)
 	if (error != 0)
 		return error;
 	memset(&eth, 0, sizeof(eth));
+	/* Frames of several buffers, where the device can: flooded copies share their payload. */
+	eth.txmode.offloads = dev.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	eth.rxmode.mtu = conf->mtu;
 	if (conf->rss) {
 		uint64_t wanted = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP;

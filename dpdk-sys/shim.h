@@ -24,9 +24,10 @@ struct vsw_port_info {
 	uint32_t if_index;      /* of the kernel's interface behind the device; 0: none */
 	uint32_t max_frame;     /* longest frame that the device can receive, with FCS */
 	int32_t numa_node;      /* -1: unknown or none */
+	uint8_t multi_segment;  /* sends frames that lie in several buffers */
 };
 
-/* What the switch asks of an ethdev. Offloads are never asked for. */
+/* What the switch asks of an ethdev. The one offload asked for is that of frames in several buffers. */
 struct vsw_port_conf {
 	uint16_t rx_queues;
 	uint16_t tx_queues;
@@ -60,6 +61,9 @@ uint64_t vsw_tsc(void);
 
 struct rte_mbuf *vsw_mbuf_alloc(struct rte_mempool *pool);
 void vsw_mbuf_free(struct rte_mbuf *mbuf);
+/* An mbuf that refers to the data of another, or one without data with such a one behind it. */
+struct rte_mbuf *vsw_mbuf_share(struct rte_mbuf *mbuf, struct rte_mempool *pool);
+struct rte_mbuf *vsw_mbuf_share_behind(struct rte_mbuf *mbuf, struct rte_mempool *pool);
 uint16_t vsw_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 uint16_t vsw_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 

@@ -32,6 +32,10 @@ index! {
     /// A network inside the data path: one tenant's broadcast domain. Dense.
     BridgeDomain
 }
+impl BridgeDomain {
+    /// No network: an index that none has.
+    pub const NONE: Self = Self(u16::MAX);
+}
 index! {
     /// A remote VTEP as seen from one local VTEP. Dense; never reused for another remote VTEP.
     TunnelId

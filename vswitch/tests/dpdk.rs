@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 
+use arrayvec::ArrayVec;
 use vswitch::datapath::packet::Packet;
 use vswitch::dpdk::eal::{self, Eal, EalArgs};
 use vswitch::dpdk::lcore::{self, LaunchError};
@@ -36,6 +37,7 @@ fn wrappers_against_dpdk() {
     an_empty_pool_gives_none(&pool);
     a_frame_grows_and_shrinks(&pool);
     a_copy_is_a_buffer_of_its_own(&pool);
+    replicas_share_the_bytes_and_keep_them_alive(&pool);
     a_pool_too_large_is_refused(&eal);
     unknown_devices_are_named(&eal);
     frames_pass_a_ring_and_the_tail_stays(&eal, &pool);
@@ -53,15 +55,15 @@ fn wrappers_against_dpdk() {
 fn an_empty_pool_gives_none(pool: &Pool) {
     assert_eq!(pool.capacity(), BUFFERS as usize);
     assert_eq!(pool.in_use(), 0);
-    let mut all: Vec<Option<Mbuf>> = std::iter::repeat_with(|| pool.alloc()).take(5000).collect();
-    let got = all.iter().flatten().count();
+    let mut all: ArrayVec<Mbuf, 5000> = std::iter::from_fn(|| pool.alloc()).collect();
+    let got = all.len();
     assert_eq!(got, BUFFERS as usize);
     assert_eq!(pool.in_use(), got);
     assert!(pool.alloc().is_none());
     all.truncate(got - 1);
     assert_eq!(pool.in_use(), got - 1);
     free_burst(&mut all);
-    assert!(all.iter().all(Option::is_none));
+    assert!(all.is_empty());
     assert_eq!(pool.in_use(), 0);
     free_burst(&mut all);
 }
@@ -72,24 +74,25 @@ fn a_frame_grows_and_shrinks(pool: &Pool) {
     assert!(!mbuf.fill(&[0; 3000]), "must not fit");
     assert!(mbuf.fill(b"frame"));
     assert_eq!(mbuf.bytes(), b"frame");
-    assert!(mbuf.is_contiguous());
-    assert!(!mbuf.has_stripped_vlan());
+    let received = mbuf.accept();
+    assert!(received.is_contiguous && !received.has_stripped_vlan);
+    assert_eq!(received.len, 5);
     mbuf.prefetch();
 
-    mbuf.grow_front(6).unwrap()[..6].copy_from_slice(b"outer ");
+    mbuf.grow_front(6).unwrap().copy_from_slice(b"outer ");
     assert_eq!(mbuf.bytes(), b"outer frame");
     let headroom = usize::from(HEADROOM);
     assert!(mbuf.grow_front(headroom - 5).is_none(), "beyond the headroom");
     assert_eq!(mbuf.bytes(), b"outer frame");
-    assert_eq!(mbuf.grow_front(headroom - 6).unwrap().len(), headroom + 5);
-    mbuf.trim_front(headroom);
-    mbuf.trim_front(6);
-    assert_eq!(mbuf.bytes(), b"frame", "more than there is: nothing happens");
-    mbuf.truncate(9);
-    mbuf.truncate(3);
+    assert_eq!(mbuf.grow_front(headroom - 6).unwrap().len(), headroom - 6);
+    mbuf.narrow(headroom, 5);
+    for (start, len) in [(6, 0), (0, 6), (3, 3), (usize::MAX, 2)] {
+        mbuf.narrow(start, len);
+        assert_eq!(mbuf.bytes(), b"frame", "more than there is: nothing happens");
+    }
+    mbuf.narrow(0, 3);
     assert_eq!(mbuf.bytes(), b"fra");
-    mbuf.bytes_mut()[0] = b'F';
-    mbuf.trim_front(3);
+    mbuf.narrow(3, 0);
     assert!(mbuf.is_empty());
     assert!(mbuf.fill(&[7; 2048]));
     assert_eq!(mbuf.len(), 2048);
@@ -101,11 +104,36 @@ fn a_copy_is_a_buffer_of_its_own(pool: &Pool) {
     mbuf.grow_front(usize::from(HEADROOM)).unwrap().fill(b'x');
     let mut copy = pool.copy(&mbuf).unwrap();
     assert_eq!(copy.bytes(), mbuf.bytes());
-    mbuf.bytes_mut()[0] = b'y';
-    assert_eq!(copy.bytes()[0], b'x');
+    assert_ne!(copy.bytes().as_ptr(), mbuf.bytes().as_ptr());
     drop(mbuf);
     assert!(copy.grow_front(usize::from(HEADROOM)).is_some(), "the copy has its own headroom");
     assert_eq!(pool.in_use(), 1);
+}
+
+fn replicas_share_the_bytes_and_keep_them_alive(pool: &Pool) {
+    let mut mbuf = pool.alloc().unwrap();
+    assert!(mbuf.fill(b"payload"));
+    let mut shared = pool.share(&mbuf).unwrap();
+    assert_eq!(shared.bytes().as_ptr(), mbuf.bytes().as_ptr());
+    assert!(shared.grow_front(1).is_none(), "the headroom is not its own");
+    let mut behind = pool.share_behind_headroom(&mbuf).unwrap();
+    assert_eq!((behind.len(), behind.bytes().len()), (7, 0));
+    behind.grow_front(5).unwrap().copy_from_slice(b"outer");
+    assert_eq!((behind.len(), behind.bytes()), (12, &b"outer"[..]));
+    assert_eq!(pool.in_use(), 4);
+    // The frame may still get headers of its own.
+    mbuf.grow_front(2).unwrap().copy_from_slice(b"my");
+    assert_eq!((mbuf.bytes(), shared.bytes()), (&b"mypayload"[..], &b"payload"[..]));
+    drop(mbuf);
+    assert_eq!(shared.bytes(), b"payload");
+    drop(behind);
+    assert_eq!(pool.in_use(), 2);
+    drop(shared);
+    assert_eq!(pool.in_use(), 0);
+    // With a buffer for one of the two only, none is kept.
+    let all: Vec<Mbuf> = std::iter::from_fn(|| pool.alloc()).take(BUFFERS as usize - 1).collect();
+    assert!(pool.share_behind_headroom(&all[0]).is_none());
+    assert_eq!(pool.in_use(), all.len());
 }
 
 fn a_pool_too_large_is_refused(eal: &Eal) {
@@ -139,42 +167,43 @@ fn frames_pass_a_ring_and_the_tail_stays(eal: &Eal, pool: &Pool) {
     assert!(port.losses().is_some());
 
     let (rx, tx) = (&mut queues.rx[0], &mut queues.tx[0]);
-    let mut burst: Vec<Option<Mbuf>> = (0..2000_u32)
+    let mut burst: ArrayVec<Mbuf, 2000> = (0..2000_u32)
         .map(|n| {
-            let mut mbuf = pool.alloc()?;
+            let mut mbuf = pool.alloc().unwrap();
             assert!(mbuf.fill(&n.to_be_bytes()));
-            Some(mbuf)
+            mbuf
         })
         .collect();
-    // A hole ends the burst.
-    let hole = burst[10].take();
-    assert_eq!(tx.transmit(&mut burst), 10);
-    assert!(burst[..10].iter().all(Option::is_none));
-    burst[10] = hole;
     // The ring of this device holds 1023 frames.
-    let sent = tx.transmit(&mut burst[10..]);
-    assert_eq!(sent, 1023 - 10);
-    assert!(burst[..1023].iter().all(Option::is_none));
-    assert!(burst[1023..].iter().all(Option::is_some));
-    assert_eq!(burst[1023].as_ref().unwrap().bytes(), 1023_u32.to_be_bytes());
-    assert_eq!(tx.transmit(&mut burst[1023..]), 0);
+    assert_eq!(tx.transmit(&mut burst), 1023);
+    assert_eq!(burst.len(), 2000 - 1023);
+    assert_eq!(burst[0].bytes(), 1023_u32.to_be_bytes());
+    assert_eq!(tx.transmit(&mut burst), 0);
+    assert_eq!(burst.len(), 2000 - 1023);
     free_burst(&mut burst);
     assert_eq!(pool.in_use(), 1023);
-    assert_eq!(tx.transmit(&mut []), 0);
+    assert_eq!(tx.transmit(&mut burst), 0);
 
-    let mut received: Vec<Option<Mbuf>> = std::iter::repeat_with(|| None).take(32).collect();
+    let mut received: ArrayVec<Mbuf, 32> = ArrayVec::new();
     let mut next = 0_u32;
     loop {
-        let count = rx.receive(&mut received);
-        for mbuf in &received[..count] {
-            assert_eq!(mbuf.as_ref().unwrap().bytes(), next.to_be_bytes());
-            next += 1;
-        }
-        assert!(received[count..].iter().all(Option::is_none));
-        free_burst(&mut received);
-        if count == 0 {
+        rx.receive(&mut received);
+        if received.is_empty() {
             break;
         }
+        for mbuf in &received {
+            assert_eq!(mbuf.bytes(), next.to_be_bytes());
+            next += 1;
+        }
+        // What is there stays: only free places are filled.
+        let kept = received.len() / 2;
+        received.truncate(kept);
+        rx.receive(&mut received);
+        for mbuf in &received[kept..] {
+            assert_eq!(mbuf.bytes(), next.to_be_bytes());
+            next += 1;
+        }
+        free_burst(&mut received);
     }
     assert_eq!(next, 1023);
     assert_eq!(pool.in_use(), 0);
@@ -226,10 +255,11 @@ fn a_worker_owns_a_port_of_the_null_device(eal: &Eal, pool: &Pool) {
     let stopped = Arc::clone(&stop);
     let (count, counted) = mpsc::channel();
     let handle = lcore::launch(eal, 1, move || {
-        let mut burst = [const { None }; 32];
+        let mut burst = ArrayVec::<Mbuf, 32>::new();
         let (mut received, mut sent) = (0, 0);
         while !stopped.load(Ordering::Relaxed) {
-            received += rx.receive(&mut burst);
+            rx.receive(&mut burst);
+            received += burst.len();
             sent += tx.transmit(&mut burst);
             free_burst(&mut burst);
         }

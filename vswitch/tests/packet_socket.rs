@@ -16,10 +16,11 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayVec;
 use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, unshare};
 use vswitch::dpdk::eal::{self, Eal, EalArgs};
-use vswitch::dpdk::mbuf::free_burst;
+use vswitch::dpdk::mbuf::{Mbuf, free_burst};
 use vswitch::dpdk::pool::Pool;
 use vswitch::dpdk::port::{Losses, Port, PortConfig, Queues};
 
@@ -104,8 +105,9 @@ fn drain(port: &mut Port, queues: &mut Queues, expected: u64) -> (u64, Losses) {
     let mut received = 0;
     loop {
         for queue in &mut queues.rx {
-            let mut burst = [const { None }; 32];
-            received += queue.receive(&mut burst) as u64;
+            let mut burst = ArrayVec::<Mbuf, 32>::new();
+            queue.receive(&mut burst);
+            received += burst.len() as u64;
             free_burst(&mut burst);
         }
         let losses = port.losses().unwrap();

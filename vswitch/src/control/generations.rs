@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use super::underlay::RemoteId;
 use crate::config::{Config, Home, Network};
 use crate::datapath::generation::{
-    Domain, Generation, OUTER_LEN, Port, Role, Template, Tunnel, TunnelSet, Vtep,
+    Domain, Generation, OuterPattern, Port, Role, Template, Tunnel, TunnelSet, Vtep,
 };
 use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, VtepId};
 use crate::metrics::counters::Shape;
@@ -188,11 +188,16 @@ impl Topology {
             tunnels: (self.remotes.iter().zip(next_hops))
                 .map(|(remote, next_hop)| self.tunnel_entry(*remote, *next_hop, ports))
                 .collect(),
+            refresh_after_secs: self
+                .networks()
+                .map(|(_, network)| refresh_after_secs(network.mac_ageing_secs))
+                .min()
+                .unwrap_or(u32::MAX),
         }
     }
 
     fn port(&self, id: PortId, ports: &[PortFacts]) -> Port {
-        let max_frame_len = usize::from(ports[id.index()].mtu) + ethernet::HEADER_LEN;
+        let max_frame_len = u32::from(ports[id.index()].mtu) + ethernet::HEADER_LEN as u32;
         Port { role: self.role(id), max_frame_len }
     }
 
@@ -215,8 +220,10 @@ impl Topology {
     fn vtep(&self, id: VtepId, vtep: &crate::config::Vtep, ports: &[PortFacts]) -> Vtep {
         let networks = self.networks().filter(|(_, network)| network.vtep == Some(id));
         let tunnels = indices(&self.remotes, TunnelId).filter(|(_, remote)| remote.vtep == id);
+        let mac = self.vtep_mac(id, ports);
         Vtep {
-            mac: self.vtep_mac(id, ports),
+            mac,
+            outer: OuterPattern::new(mac, vtep.address, vtep.udp_port),
             address: vtep.address.to_bits(),
             udp_port: vtep.udp_port,
             domains: networks.map(|(domain, network)| (network.vni.get(), domain)).collect(),
@@ -235,9 +242,7 @@ impl Topology {
         let template = next_hop.map(|next_hop| {
             Template::new(next_hop, mac, vtep.address, remote.address, vtep.udp_port)
         });
-        let max_inner_len = usize::from(ports[vtep.port.index()].mtu)
-            .saturating_sub(OUTER_LEN - ethernet::HEADER_LEN);
-        Tunnel { port: vtep.port, max_inner_len, template }
+        Tunnel::new(vtep.port, ports[vtep.port.index()].mtu, template)
     }
 }
 

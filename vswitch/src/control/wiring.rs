@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 
 use super::generations::Topology;
-use super::worker_io::{FrameQueue, Output, Relay, WorkerIo};
+use super::worker_io::{FrameQueue, Output, Relay, Way, WorkerIo};
 use crate::datapath::io::{LearnEvent, RelayedFrom};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::Queues;
@@ -70,7 +70,7 @@ pub fn connect(topology: &Topology, ports: Vec<Queues>, workers: usize, pool: &P
             polled[worker].push((id, queue.number()));
             ios[worker].inputs.push((id, queue));
         }
-        connect_outputs(&mut ios, id, queues.tx);
+        connect_outputs(&mut ios, id, queues.tx, queues.multi_segment);
     }
     Wiring { workers: ios, punts, injections, events, polled }
 }
@@ -79,13 +79,14 @@ fn connect_outputs(
     workers: &mut [WorkerIo],
     port: PortId,
     queues: Vec<crate::dpdk::queue::TxQueue>,
+    multi_segment: bool,
 ) {
     let owners = queues.len().max(1);
     let mut queues = queues.into_iter();
     let mut handovers: Vec<Option<FrameQueue>> = vec![None; owners];
     for worker in 0..workers.len() {
-        let output = match queues.next() {
-            Some(queue) => Output::Queue(queue),
+        let way = match queues.next() {
+            Some(queue) => Way::Queue(queue),
             None => {
                 let owner = worker % owners;
                 let queue = handovers[owner].get_or_insert_with(|| {
@@ -97,9 +98,9 @@ fn connect_outputs(
                     });
                     queue
                 });
-                Output::Handover(Arc::clone(queue))
+                Way::Handover(Arc::clone(queue))
             }
         };
-        workers[worker].outputs.push(output);
+        workers[worker].outputs.push(Output { way, multi_segment });
     }
 }

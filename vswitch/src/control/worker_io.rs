@@ -8,6 +8,8 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 
 use crate::datapath::io::{Io, LearnEvent, Relayed, RelayedFrom, Sent};
+use crate::datapath::packet::Packet as _;
+use crate::datapath::vector::Burst;
 use crate::dpdk::Mbuf;
 use crate::dpdk::mbuf::free_burst;
 use crate::dpdk::pool::Pool;
@@ -17,8 +19,20 @@ use crate::ids::{PortId, VtepId};
 /// Frames on their way between threads.
 pub type FrameQueue = Arc<ArrayQueue<Mbuf>>;
 
+/// Frames up to this length are copied when they are flooded: four cache lines take less time than
+/// the buffers and reference counts of sharing. In bytes.
+const COPIED_LEN: usize = 256;
+
 /// How a worker sends by a port.
-pub enum Output {
+pub struct Output {
+    /// The way.
+    pub way: Way,
+    /// Whether the port sends frames that lie in several buffers.
+    pub multi_segment: bool,
+}
+
+/// By which queue a worker sends.
+pub enum Way {
     /// By a transmit queue of its own.
     Queue(TxQueue),
     /// Through the worker that owns the transmit queue.
@@ -60,38 +74,34 @@ impl Io for WorkerIo {
     }
 
     #[inline]
-    fn receive(&mut self, queue: usize, packets: &mut [Option<Mbuf>]) -> (PortId, usize) {
+    fn receive(&mut self, queue: usize, burst: &mut Burst<Mbuf>) -> PortId {
         let (port, queue) = &mut self.inputs[queue];
-        (*port, queue.receive(packets))
+        queue.receive(burst);
+        *port
     }
 
     #[inline]
-    fn transmit(&mut self, port: PortId, packets: &mut [Option<Mbuf>]) -> Sent {
-        match &mut self.outputs[port.index()] {
-            Output::Queue(queue) => Sent::Transmitted(queue.transmit(packets)),
-            Output::Handover(queue) => {
-                let mut count = 0;
-                for slot in packets {
-                    let Some(packet) = slot.take() else { break };
-                    if let Err(packet) = queue.push(packet) {
-                        *slot = Some(packet);
-                        break;
-                    }
-                    count += 1;
-                }
-                Sent::HandedOver(count)
-            }
+    fn transmit(&mut self, port: PortId, burst: &mut Burst<Mbuf>) -> Sent {
+        match &mut self.outputs[port.index()].way {
+            Way::Queue(queue) => Sent::Transmitted(queue.transmit(burst)),
+            Way::Handover(queue) => Sent::HandedOver(hand_over(queue, burst)),
         }
     }
 
     #[inline]
-    fn copy(&mut self, packet: &Mbuf) -> Option<Mbuf> {
-        self.pool.copy(packet)
+    fn replicate(&mut self, packet: &Mbuf, port: PortId, headers: usize) -> Option<Mbuf> {
+        if packet.len() <= COPIED_LEN || !self.outputs[port.index()].multi_segment {
+            self.pool.copy(packet)
+        } else if headers == 0 {
+            self.pool.share(packet)
+        } else {
+            self.pool.share_behind_headroom(packet)
+        }
     }
 
     #[inline]
-    fn discard(&mut self, packets: &mut [Option<Mbuf>]) {
-        free_burst(packets);
+    fn discard(&mut self, burst: &mut Burst<Mbuf>) {
+        free_burst(burst);
     }
 
     #[inline]
@@ -111,4 +121,21 @@ impl Io for WorkerIo {
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event).is_ok()
     }
+}
+
+/// Moves frames from the front of a burst to a queue until it is full; says how many.
+fn hand_over(queue: &FrameQueue, burst: &mut Burst<Mbuf>) -> usize {
+    let mut refused = None;
+    let mut count = 0;
+    let mut packets = burst.drain(..);
+    for packet in packets.by_ref() {
+        if let Err(packet) = queue.push(packet) {
+            refused = Some(packet);
+            break;
+        }
+        count += 1;
+    }
+    let left: Burst<Mbuf> = refused.into_iter().chain(packets).collect();
+    *burst = left;
+    count
 }

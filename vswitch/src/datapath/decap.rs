@@ -7,10 +7,9 @@ use super::generation::{Generation, Role, Vtep};
 use super::io::Io;
 use super::packet::Packet;
 use super::parse;
-use super::vector::{NOBODY, Tunnelled, Vector};
-use super::verdict::DropReason;
+use super::vector::{Tunnelled, Vector};
+use super::verdict::{DropReason, Verdict};
 use crate::ids::{BridgeDomain, TunnelId};
-use crate::metrics::counters::Shape;
 use crate::table::Destination;
 use crate::wire::ethernet::Ethernet;
 
@@ -20,59 +19,55 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
     let generation = context.generation;
     let Role::Uplink(vtep) = generation.ports[vector.port.index()].role else { return };
     let vtep = &generation.vteps[vtep.index()];
-    let mut last = None;
-    for i in 0..vector.len {
-        (vector.source[i], vector.destination[i]) = (NOBODY, NOBODY);
-        let meta = &mut vector.meta[i];
-        let tunnelled = meta.tunnelled;
-        let Some(packet) = vector.packets[i].as_mut().filter(|_| meta.is_pending()) else {
+    let mut last = Link::of(generation, vtep, Tunnelled::default());
+    for i in 0..vector.packets.len() {
+        if vector.verdicts[i] != Verdict::Pending {
+            continue;
+        }
+        let tunnelled = vector.tunnelled[i];
+        if (tunnelled.vni, tunnelled.remote) != (last.vni, last.remote) {
+            last = Link::of(generation, vtep, tunnelled);
+        }
+        let Some(domain) = last.domain else {
+            vector.drop(i, DropReason::UnknownVni);
             continue;
         };
-        let (domain, tunnel) = match last {
-            Some(((vni, remote), found)) if vni == tunnelled.vni && remote == tunnelled.remote => {
-                found
-            }
-            _ => {
-                let found = find(generation, vtep, tunnelled);
-                last = Some(((tunnelled.vni, tunnelled.remote), found));
-                found
-            }
-        };
-        let Some(domain) = domain else {
-            meta.drop(DropReason::UnknownVni);
+        vector.domains[i] = domain;
+        let Some(tunnel) = last.tunnel else {
+            vector.drop(i, DropReason::UnknownRemoteVtep);
             continue;
         };
-        meta.domain = domain;
-        meta.site = Shape::network_site(generation.ports.len(), domain);
-        let Some(tunnel) = tunnel else {
-            meta.drop(DropReason::UnknownRemoteVtep);
-            continue;
-        };
-        meta.origin = Destination::Tunnel(tunnel);
-        packet.trim_front(usize::from(tunnelled.outer_len));
-        packet.truncate(usize::from(tunnelled.inner_len));
-        let admitted = match Ethernet::new(packet.bytes()) {
-            None => Err(DropReason::InnerRunt),
-            // RFC 7348 §6.1: an inner VLAN tag is dropped unless configured otherwise.
-            Some(inner) if inner.is_tagged() => Err(DropReason::VlanNotConfigured),
-            Some(inner) => parse::admit(inner, domain),
-        };
-        match admitted {
-            Ok(keys) => (vector.source[i], vector.destination[i]) = keys,
-            Err(reason) => meta.drop(reason),
+        vector.origins[i] = Destination::Tunnel(tunnel).into();
+        vector.lens[i] = u32::from(tunnelled.inner_len);
+        let packet = &mut vector.packets[i];
+        packet.narrow(usize::from(tunnelled.outer_len), usize::from(tunnelled.inner_len));
+        let inner = Ethernet::new(packet.bytes()).ok_or(DropReason::InnerRunt);
+        match inner.and_then(|inner| parse::admit(inner, domain)) {
+            Ok(keys) => (vector.sources[i], vector.destinations[i]) = keys,
+            Err(reason) => vector.drop(i, reason),
         }
     }
 }
 
-/// The network of the VNI, and the tunnel if the network has it.
-#[inline]
-fn find(
-    generation: &Generation,
-    vtep: &Vtep,
-    tunnelled: Tunnelled,
-) -> (Option<BridgeDomain>, Option<TunnelId>) {
-    let Some(&domain) = vtep.domains.get(&tunnelled.vni) else { return (None, None) };
-    let peers = &generation.domains[domain.index()].peers;
-    let tunnel = vtep.tunnels.get(&tunnelled.remote).copied().filter(|t| peers.contains(*t));
-    (Some(domain), tunnel)
+/// Where frames of one VNI from one remote VTEP belong.
+struct Link {
+    vni: u32,
+    remote: u32,
+    /// The network of the VNI.
+    domain: Option<BridgeDomain>,
+    /// The tunnel, if the network has it.
+    tunnel: Option<TunnelId>,
+}
+
+impl Link {
+    #[inline]
+    fn of(generation: &Generation, vtep: &Vtep, tunnelled: Tunnelled) -> Self {
+        let Tunnelled { vni, remote, .. } = tunnelled;
+        let domain = vtep.domains.get(&vni).copied();
+        let tunnel = domain.and_then(|domain| {
+            let peers = &generation.domains[domain.index()].peers;
+            vtep.tunnels.get(&remote).copied().filter(|tunnel| peers.contains(*tunnel))
+        });
+        Self { vni, remote, domain, tunnel }
+    }
 }

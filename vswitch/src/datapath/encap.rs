@@ -17,40 +17,62 @@ const IP_AT: usize = ethernet::HEADER_LEN;
 const UDP_AT: usize = IP_AT + ipv4::HEADER_LEN;
 const VXLAN_AT: usize = UDP_AT + udp::HEADER_LEN;
 
+/// The outer UDP source port of a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Entropy(u16);
+
+impl Entropy {
+    /// That of the flow that a tenant's frame belongs to.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(frame: &[u8]) -> Self {
+        Self(flow::source_port(flow::hash(frame)))
+    }
+}
+
 /// Encapsulates what is to be encapsulated; each such frame then goes to the tunnel's uplink.
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
     let generation = context.generation;
-    for (packet, meta) in vector.iter_mut() {
-        let Verdict::Encapsulate(tunnel) = meta.verdict else { continue };
-        let tunnel = &generation.tunnels[tunnel.index()];
-        meta.verdict = match &tunnel.template {
-            None => Verdict::Drop(DropReason::NextHopUnresolved),
-            Some(_) if packet.len() > tunnel.max_inner_len => {
-                Verdict::Drop(DropReason::ExceedsUnderlayMtu)
+    for i in 0..vector.packets.len() {
+        let Verdict::Encapsulate(tunnel) = vector.verdicts[i] else { continue };
+        let (tunnel, len) = (&generation.tunnels[tunnel.index()], vector.lens[i]);
+        let vni = generation.domains[vector.domains[i].index()].vni;
+        let packet = &mut vector.packets[i];
+        let done = tunnel.admits(len).and_then(|()| {
+            let entropy = Entropy::of(packet.bytes());
+            put_headers(packet, &tunnel.template, len, vni, entropy)
+        });
+        vector.verdicts[i] = match done {
+            Ok(()) => {
+                vector.lens[i] = len + OUTER_LEN as u32;
+                Verdict::Forward(tunnel.port)
             }
-            Some(template) => {
-                let vni = generation.domains[meta.domain.index()].vni;
-                match encapsulate(packet, template, vni) {
-                    Some(()) => Verdict::Forward(tunnel.port),
-                    None => Verdict::Drop(DropReason::NoHeadroom),
-                }
-            }
+            Err(reason) => Verdict::Drop(reason),
         };
     }
 }
 
+/// Puts outer headers before a frame of `len` bytes that its tunnel [admits](super::generation::Tunnel::admits).
+///
+/// # Errors
+/// There is no room for them.
 #[inline(always)]
-fn encapsulate<P: Packet>(packet: &mut P, template: &Template, vni: Vni) -> Option<()> {
-    let source_port = flow::source_port(flow::hash(packet.bytes()));
-    // `run` compared the length with the MTU, which has 16 bits.
-    let udp_len = packet.len() + udp::HEADER_LEN + vxlan::HEADER_LEN;
-    let total_len = u16::try_from(udp_len + ipv4::HEADER_LEN).ok()?;
-    let udp_len = u16::try_from(udp_len).ok()?;
-    let outer = packet.grow_front(OUTER_LEN)?.first_chunk_mut::<OUTER_LEN>()?;
+pub(super) fn put_headers<P: Packet>(
+    packet: &mut P,
+    template: &Template,
+    len: u32,
+    vni: Vni,
+    entropy: Entropy,
+) -> Result<(), DropReason> {
+    let outer = packet.grow_front(OUTER_LEN).and_then(|outer| outer.first_chunk_mut::<OUTER_LEN>());
+    let outer = outer.ok_or(DropReason::NoHeadroom)?;
+    #[allow(clippy::cast_possible_truncation, reason = "the tunnel admits no more than its MTU")]
+    let udp_len = len as u16 + (udp::HEADER_LEN + vxlan::HEADER_LEN) as u16;
     *outer = template.bytes;
+    let total_len = udp_len + ipv4::HEADER_LEN as u16;
     ipv4::complete(&mut outer[IP_AT..], template.checksum_seed, total_len);
-    udp::complete(&mut outer[UDP_AT..], source_port, udp_len);
+    udp::complete(&mut outer[UDP_AT..], entropy.0, udp_len);
     vxlan::complete(&mut outer[VXLAN_AT..], vni);
-    Some(())
+    Ok(())
 }

@@ -2,66 +2,103 @@
 //! other member port of its network and, if it came from a port, to every remote VTEP.
 //!
 //! Split horizon is in the shape of the loop: the tunnels are not even looked at for a frame that
-//! came from one. The last target gets the frame itself, the others get copies. Copies pass `encap`
-//! and `tx` in a vector of their own, whenever it is full and at the end.
+//! came from one. The last target gets the frame itself, in the stages that follow; the others get
+//! replicas, which may share its bytes, and leave from here. The hash of the flow is that of the
+//! frame, computed once.
 
 use super::context::Context;
-use super::generation::Domain;
+use super::encap::{self, Entropy};
+use super::generation::{Domain, OUTER_LEN};
 use super::io::Io;
-use super::vector::{BURST, Meta, Vector};
+use super::packet::Packet;
+use super::tx;
+use super::vector::Vector;
 use super::verdict::{DropReason, Verdict};
-use super::{encap, tx};
-use crate::table::Destination;
+use crate::ids::{PortId, TunnelId};
+use crate::table::PackedDestination;
 
 /// Floods what `forward` said to flood.
 #[inline]
-pub fn run<I: Io>(
-    context: &mut Context<'_, I>,
-    vector: &mut Vector<I::Packet>,
-    copies: &mut Vector<I::Packet>,
-) {
-    let generation = context.generation;
-    for i in 0..vector.len {
-        let meta = &mut vector.meta[i];
-        if meta.verdict != Verdict::Flood {
-            continue;
+pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
+    for i in 0..vector.packets.len() {
+        if vector.verdicts[i] == Verdict::Flood {
+            vector.verdicts[i] = flood(context, vector, i);
         }
-        let Some(packet) = &vector.packets[i] else { continue };
-        let domain = &generation.domains[meta.domain.index()];
-        let mut targets = targets(domain, meta.origin);
-        let Some(last) = targets.next_back() else {
-            meta.drop(DropReason::NoDestination);
-            continue;
-        };
-        let mut wanted = 0;
-        for target in targets {
-            wanted += 1;
-            match context.io.copy(packet) {
-                Some(copy) => copies.push(copy, Meta { verdict: target, ..*meta }),
-                None => context.counters.dropped(meta.site, DropReason::NoBuffers),
-            }
-            if copies.len == BURST {
-                finish(context, copies);
-            }
-        }
-        context.counters.replicated(meta.domain, wanted);
-        meta.verdict = last;
     }
-    finish(context, copies);
+}
+
+/// Sends the replicas of frame `i`; says what becomes of the frame itself.
+#[inline(never)]
+fn flood<I: Io>(context: &mut Context<'_, I>, vector: &Vector<I::Packet>, i: usize) -> Verdict {
+    let domain = vector.domains[i];
+    let (ports, tunnels) = targets(&context.generation.domains[domain.index()], vector.origins[i]);
+    let mut ports = ports.peekable();
+    // The frame itself goes to the last one.
+    let (last, tunnels) = match tunnels.split_last() {
+        Some((last, others)) => (Some(Verdict::Encapsulate(*last)), others),
+        None => (None, tunnels),
+    };
+    let mut replicas = 0;
+    while let Some(port) = ports.next() {
+        if last.is_none() && ports.peek().is_none() {
+            context.counters.replicated(domain, replicas);
+            return Verdict::Forward(port);
+        }
+        replicas += 1;
+        send_replica(context, vector, i, port);
+    }
+    let Some(last) = last else { return Verdict::Drop(DropReason::NoDestination) };
+    let entropy = Entropy::of(vector.packets[i].bytes());
+    for tunnel in tunnels {
+        replicas += 1;
+        send_encapsulated(context, vector, i, *tunnel, entropy);
+    }
+    context.counters.replicated(domain, replicas);
+    last
 }
 
 /// Everybody else in the network.
 #[inline]
-fn targets(domain: &Domain, origin: Destination) -> impl DoubleEndedIterator<Item = Verdict> + '_ {
-    let tunnels: &[_] = match origin {
-        Destination::Port(_) => &domain.flood,
-        Destination::Tunnel(_) => &[],
-    };
-    let ports = domain.ports.iter().filter(move |port| Destination::Port(**port) != origin);
-    ports.map(|p| Verdict::Forward(*p)).chain(tunnels.iter().map(|t| Verdict::Encapsulate(*t)))
+fn targets(
+    domain: &Domain,
+    origin: PackedDestination,
+) -> (impl Iterator<Item = PortId> + '_, &[TunnelId]) {
+    let ports = domain.ports.iter().copied().filter(move |port| !origin.is_port(*port));
+    (ports, if origin.is_tunnel() { &[] } else { &domain.flood })
 }
 
-fn finish<I: Io>(context: &mut Context<'_, I>, copies: &mut Vector<I::Packet>) {
-    encap::run(context, copies);
-    tx::run(context, copies);
+fn send_replica<I: Io>(
+    context: &mut Context<'_, I>,
+    vector: &Vector<I::Packet>,
+    i: usize,
+    port: PortId,
+) {
+    let sent = match context.io.replicate(&vector.packets[i], port, 0) {
+        None => Err(DropReason::NoBuffers),
+        Some(replica) => tx::send(context, port, replica, vector.lens[i]),
+    };
+    if let Err(reason) = sent {
+        context.counters.dropped(vector.site(context.generation, i), reason);
+    }
+}
+
+fn send_encapsulated<I: Io>(
+    context: &mut Context<'_, I>,
+    vector: &Vector<I::Packet>,
+    i: usize,
+    tunnel: TunnelId,
+    entropy: Entropy,
+) {
+    let generation = context.generation;
+    let (tunnel, len) = (&generation.tunnels[tunnel.index()], vector.lens[i]);
+    let vni = generation.domains[vector.domains[i].index()].vni;
+    let sent = tunnel.admits(len).and_then(|()| {
+        let replica = context.io.replicate(&vector.packets[i], tunnel.port, OUTER_LEN);
+        let mut replica = replica.ok_or(DropReason::NoBuffers)?;
+        encap::put_headers(&mut replica, &tunnel.template, len, vni, entropy)?;
+        tx::send(context, tunnel.port, replica, len + OUTER_LEN as u32)
+    });
+    if let Err(reason) = sent {
+        context.counters.dropped(vector.site(generation, i), reason);
+    }
 }

@@ -4,26 +4,35 @@ use super::context::Context;
 use super::io::Io;
 use super::vector::Vector;
 use super::verdict::{DropReason, Verdict};
-use crate::table::Destination;
+use crate::table::{Destination, Found, PackedDestination};
 
 /// Decides every frame that is still pending.
 #[inline]
 pub fn run<I: Io>(_context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
-    for i in 0..vector.len {
-        let meta = &mut vector.meta[i];
-        if !meta.is_pending() {
-            continue;
+    for i in 0..vector.packets.len() {
+        if vector.verdicts[i] == Verdict::Pending {
+            vector.verdicts[i] = decide(vector.destinations_found[i], vector.origins[i]);
         }
-        meta.verdict = match (vector.destination_found[i].destination(), meta.origin) {
-            (None, _) => Verdict::Flood,
-            (Some(Destination::Port(to)), Destination::Port(from)) if to == from => {
+    }
+}
+
+#[inline(always)]
+fn decide(found: Found, origin: PackedDestination) -> Verdict {
+    match found.destination() {
+        None => Verdict::Flood,
+        Some(Destination::Port(to)) => {
+            if found.is_at(origin) {
                 Verdict::Drop(DropReason::SamePort)
+            } else {
+                Verdict::Forward(to)
             }
-            (Some(Destination::Tunnel(_)), Destination::Tunnel(_)) => {
+        }
+        Some(Destination::Tunnel(to)) => {
+            if origin.is_tunnel() {
                 Verdict::Drop(DropReason::SplitHorizon)
+            } else {
+                Verdict::Encapsulate(to)
             }
-            (Some(Destination::Port(to)), _) => Verdict::Forward(to),
-            (Some(Destination::Tunnel(to)), Destination::Port(_)) => Verdict::Encapsulate(to),
-        };
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 
 use hashbrown::HashMap;
 
+use super::verdict::DropReason;
 use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, Vni, VtepId};
 use crate::wire::{ethernet, ipv4, udp, vxlan};
 
@@ -26,6 +27,9 @@ pub struct Generation {
     pub vteps: Box<[Vtep]>,
     /// Remote VTEPs by [`TunnelId`].
     pub tunnels: Box<[Tunnel]>,
+    /// The least [`Domain::refresh_after_secs`]: a source that was heard more lately needs no refresh
+    /// in any network.
+    pub refresh_after_secs: u32,
 }
 
 /// What the pipeline knows of a port.
@@ -34,7 +38,7 @@ pub struct Port {
     /// What the port is for.
     pub role: Role,
     /// The longest frame that may come or leave by it, in bytes with Ethernet header, without FCS.
-    pub max_frame_len: usize,
+    pub max_frame_len: u32,
 }
 
 /// What a port is for.
@@ -46,6 +50,15 @@ pub enum Role {
     Tenant(BridgeDomain),
     /// Carries the underlay of a VTEP.
     Uplink(VtepId),
+}
+
+impl Role {
+    /// Whether the port carries the underlay.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_uplink(self) -> bool {
+        matches!(self, Self::Uplink(_))
+    }
 }
 
 /// What the pipeline knows of a network.
@@ -73,21 +86,52 @@ pub struct Vtep {
     pub address: u32,
     /// The UDP port that it receives on.
     pub udp_port: u16,
+    /// What the outer headers of nearly all frames for it have in common.
+    pub outer: OuterPattern,
     /// Networks by VNI.
     pub domains: HashMap<u32, BridgeDomain>,
     /// Tunnels by the remote VTEP's address.
     pub tunnels: HashMap<u32, TunnelId>,
 }
 
-/// What the pipeline knows of a remote VTEP.
+/// What the pipeline knows of a remote VTEP. One cache line.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub struct Tunnel {
     /// The uplink.
     pub port: PortId,
     /// The longest frame that fits in the underlay's MTU with outer headers, in bytes.
-    pub max_inner_len: usize,
-    /// Outer headers, or `None` while the next hop is not resolved.
-    pub template: Option<Template>,
+    max_inner_len: u16,
+    /// Outer headers. Those of nobody while the next hop is not resolved.
+    pub template: Template,
+}
+
+const _: () = assert!(size_of::<Tunnel>() == 64);
+
+impl Tunnel {
+    /// A tunnel by an uplink whose payload is at most `mtu` bytes long.
+    #[must_use]
+    pub fn new(port: PortId, mtu: u16, template: Option<Template>) -> Self {
+        let outer_len = (OUTER_LEN - ethernet::HEADER_LEN) as u16;
+        // A tunnel that leads nowhere yet admits nothing: one comparison on the way of every frame.
+        let max_inner_len = template.as_ref().map_or(0, |_| mtu.saturating_sub(outer_len));
+        Self { port, max_inner_len, template: template.unwrap_or(Template::NOBODY) }
+    }
+
+    /// Whether a frame of `len` bytes can go this way.
+    ///
+    /// # Errors
+    /// Why not.
+    #[inline(always)]
+    pub fn admits(&self, len: u32) -> Result<(), DropReason> {
+        if len <= u32::from(self.max_inner_len) {
+            Ok(())
+        } else if self.template == Template::NOBODY {
+            Err(DropReason::NextHopUnresolved)
+        } else {
+            Err(DropReason::ExceedsUnderlayMtu)
+        }
+    }
 }
 
 /// The outer headers to a remote VTEP, complete but for what differs per frame: the three lengths,
@@ -101,6 +145,8 @@ pub struct Template {
 }
 
 impl Template {
+    const NOBODY: Self = Self { bytes: [0; OUTER_LEN], checksum_seed: 0 };
+
     /// Outer headers from one end to the other.
     #[must_use]
     pub fn new(
@@ -126,6 +172,53 @@ impl Template {
         udp::emit(udp, 0, udp_port, 0);
         vxlan::emit_partial(vxlan);
         Self { bytes, checksum_seed }
+    }
+}
+
+/// What outer headers must be, in the bits that a mask selects, for a frame to be a tunnel frame for
+/// a VTEP without anything unusual: no IPv4 options, no fragment. Compared in six words.
+#[derive(Clone, Debug)]
+pub struct OuterPattern {
+    bits: [u64; Self::WORDS],
+    mask: [u64; Self::WORDS],
+}
+
+impl OuterPattern {
+    /// Up to the VXLAN header's VNI, exclusive of its last byte.
+    const WORDS: usize = 6;
+
+    /// The pattern of a VTEP.
+    #[must_use]
+    pub fn new(mac: MacAddr, address: Ipv4Addr, udp_port: u16) -> Self {
+        let (mut bits, mut mask) = ([0; Self::WORDS * 8], [0; Self::WORDS * 8]);
+        let template = Template::new(mac, MacAddr::ZERO, Ipv4Addr::UNSPECIFIED, address, udp_port);
+        bits.copy_from_slice(&template.bytes[..Self::WORDS * 8]);
+        let (ip, udp) = (ethernet::HEADER_LEN, ethernet::HEADER_LEN + ipv4::HEADER_LEN);
+        let vxlan = udp + udp::HEADER_LEN;
+        mask[..6].fill(0xff); // destination MAC
+        mask[12..14].fill(0xff); // EtherType
+        mask[ip] = 0xff; // version and header length
+        mask[ip + 6..ip + 8].copy_from_slice(&ipv4::FRAGMENT_MASK.to_be_bytes());
+        mask[ip + 9] = 0xff; // protocol
+        mask[ip + 16..udp].fill(0xff); // destination address
+        mask[udp + 2..udp + 4].fill(0xff); // destination port
+        mask[vxlan] = vxlan::FLAG_I;
+        let words = |bytes: [u8; Self::WORDS * 8]| {
+            std::array::from_fn(|i| u64::from_ne_bytes(std::array::from_fn(|j| bytes[i * 8 + j])))
+        };
+        Self { bits: words(bits), mask: words(mask) }
+    }
+
+    /// Whether the headers are as usual.
+    #[inline(always)]
+    #[must_use]
+    pub fn matches(&self, outer: &[u8; OUTER_LEN]) -> bool {
+        let (words, _) = outer.as_chunks::<8>();
+        let mut differences = 0;
+        for (i, word) in words.iter().enumerate() {
+            differences |= (u64::from_ne_bytes(*word) ^ self.bits[i]) & self.mask[i];
+        }
+        differences == 0
     }
 }
 

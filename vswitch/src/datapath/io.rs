@@ -5,6 +5,7 @@ use crate::ids::{PortId, VtepId};
 use crate::table::{Destination, Key};
 
 use super::packet::Packet;
+use super::vector::Burst;
 
 /// What a worker tells the control thread about a source MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,18 +65,23 @@ pub trait Io {
     /// How many receive queues this worker polls.
     fn queues(&self) -> usize;
 
-    /// Takes a burst from a receive queue: fills `packets`, all `None`, from the front and returns
-    /// the queue's port and how many there are.
-    fn receive(&mut self, queue: usize, packets: &mut [Option<Self::Packet>]) -> (PortId, usize);
+    /// Takes a burst from a receive queue into `burst`, which is empty, and returns the queue's port.
+    fn receive(&mut self, queue: usize, burst: &mut Burst<Self::Packet>) -> PortId;
 
-    /// Sends frames by a port: takes from the front what goes, leaves the rest in place.
-    fn transmit(&mut self, port: PortId, packets: &mut [Option<Self::Packet>]) -> Sent;
+    /// Sends frames by a port: takes from the front what goes, leaves the rest.
+    fn transmit(&mut self, port: PortId, burst: &mut Burst<Self::Packet>) -> Sent;
 
-    /// A copy of a frame in a buffer of its own, or `None` where no buffer is free.
-    fn copy(&mut self, packet: &Self::Packet) -> Option<Self::Packet>;
+    /// A frame with the contents of `packet`, to be sent by `port` behind `headers` bytes that will
+    /// be put before it, or `None` where no buffer is free. It may share the bytes of `packet`.
+    fn replicate(
+        &mut self,
+        packet: &Self::Packet,
+        port: PortId,
+        headers: usize,
+    ) -> Option<Self::Packet>;
 
-    /// Gives buffers back; leaves `None`s.
-    fn discard(&mut self, packets: &mut [Option<Self::Packet>]);
+    /// Gives buffers back; leaves the burst empty.
+    fn discard(&mut self, burst: &mut Burst<Self::Packet>);
 
     /// Hands a frame to the host interface of a VTEP, or gives it back where the queue is full.
     ///

@@ -5,40 +5,58 @@
 
 use super::context::{Context, Now};
 use super::io::{Io, LearnEvent, LearnKind};
-use super::vector::{NOBODY, Vector};
+use super::vector::{BURST, NOBODY, Vector};
+use super::verdict::Verdict;
 use crate::table::{Destination, Key};
 
 /// Looks the burst up and sends the events.
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
-    let len = vector.len;
-    context.fdb.lookup_burst(&vector.source[..len], &mut vector.source_found[..len]);
-    context.fdb.lookup_burst(&vector.destination[..len], &mut vector.destination_found[..len]);
+    let len = vector.packets.len();
+    context.fdb.lookup_burst(&vector.sources[..len], &mut vector.sources_found[..len]);
+    context.fdb.lookup_burst(&vector.destinations[..len], &mut vector.destinations_found[..len]);
+
+    // Most sources are where they are known to be, and were heard lately: only the others are
+    // looked at one by one.
     let now_secs = context.now.secs();
+    let refresh_after_secs = context.generation.refresh_after_secs;
+    let mut doubtful = 0_u64;
     for i in 0..len {
-        let meta = &vector.meta[i];
-        if !meta.is_pending() {
-            continue;
+        let found = vector.sources_found[i];
+        let is_settled = found.is_static()
+            | (found.is_at(vector.origins[i]) & (found.age_secs(now_secs) < refresh_after_secs));
+        doubtful |= u64::from(!is_settled) << i;
+    }
+    while doubtful != 0 {
+        let i = doubtful.trailing_zeros() as usize;
+        doubtful &= doubtful - 1;
+        if vector.verdicts[i] == Verdict::Pending {
+            tell(context, vector, i, now_secs);
         }
-        let kind = match vector.source_found[i].entry() {
-            Some(entry) if entry.is_static => continue,
-            Some(entry) if entry.destination == meta.origin => {
-                let age = now_secs.saturating_sub(entry.refreshed_secs);
-                let domain = &context.generation.domains[meta.domain.index()];
-                if age < domain.refresh_after_secs {
-                    continue;
-                }
-                LearnKind::Refresh
-            }
-            _ => LearnKind::Heard,
-        };
-        let event = LearnEvent { key: vector.source[i], origin: meta.origin, kind };
-        if !context.recently_told.is_recent(&event, context.now) {
-            let taken = context.io.learn(event);
-            context.counters.learn_event(taken);
-            if taken {
-                context.recently_told.remember(&event, context.now);
-            }
+    }
+}
+
+const _: () = assert!(BURST <= u64::BITS as usize);
+
+/// Tells the control thread about the source of a frame, unless it is as it should be.
+#[cold]
+fn tell<I: Io>(context: &mut Context<'_, I>, vector: &Vector<I::Packet>, i: usize, now_secs: u32) {
+    let (found, origin) = (vector.sources_found[i], vector.origins[i]);
+    let kind = if found.is_at(origin) {
+        let domain = &context.generation.domains[vector.domains[i].index()];
+        if found.age_secs(now_secs) < domain.refresh_after_secs {
+            return;
+        }
+        LearnKind::Refresh
+    } else {
+        LearnKind::Heard
+    };
+    let event = LearnEvent { key: vector.sources[i], origin: origin.into(), kind };
+    if !context.recently_told.is_recent(&event, context.now) {
+        let taken = context.io.learn(event);
+        context.counters.learn_event(taken);
+        if taken {
+            context.recently_told.remember(&event, context.now);
         }
     }
 }

@@ -6,10 +6,10 @@
 //! must have (RFC 7348 §4.1, §5). Costs one cache line of the frame.
 
 use super::context::Context;
-use super::generation::{Port, Role, Vtep};
+use super::generation::{OUTER_LEN, Role, Vtep};
 use super::io::Io;
 use super::packet::Packet;
-use super::vector::{NOBODY, Tunnelled, Vector};
+use super::vector::{Tunnelled, Vector};
 use super::verdict::{DropReason, Verdict};
 use crate::ids::{BridgeDomain, VtepId};
 use crate::table::Key;
@@ -21,69 +21,83 @@ use crate::wire::vxlan::{self, Vxlan};
 /// Classifies every frame of the burst.
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
-    let port = &context.generation.ports[vector.port.index()];
-    match port.role {
-        Role::Tenant(domain) => tenant(vector, port, domain),
-        Role::Uplink(vtep) => uplink(vector, port, vtep, &context.generation.vteps[vtep.index()]),
+    match context.generation.ports[vector.port.index()].role {
+        Role::Tenant(domain) => tenant(vector, domain),
+        Role::Uplink(vtep) => uplink(vector, vtep, &context.generation.vteps[vtep.index()]),
         Role::Unused => {
-            for meta in &mut vector.meta[..vector.len] {
-                meta.drop(DropReason::PortUnused);
+            for i in 0..vector.packets.len() {
+                vector.drop(i, DropReason::PortUnused);
             }
         }
     }
 }
 
-fn tenant<P: Packet>(vector: &mut Vector<P>, port: &Port, domain: BridgeDomain) {
-    for i in 0..vector.len {
-        let Some(packet) = &vector.packets[i] else { continue };
-        let admitted = whole_and_untagged(packet, port).and_then(|frame| admit(frame, domain));
-        let meta = &mut vector.meta[i];
-        meta.domain = domain;
-        (vector.source[i], vector.destination[i]) = admitted.unwrap_or_else(|reason| {
-            meta.drop(reason);
-            (NOBODY, NOBODY)
-        });
-    }
-}
-
-fn uplink<P: Packet>(vector: &mut Vector<P>, port: &Port, id: VtepId, vtep: &Vtep) {
-    for (packet, meta) in vector.iter_mut() {
-        let found = whole_and_untagged(packet, port).and_then(|frame| underlay(frame, vtep));
-        match found {
-            Ok(Underlay::Tunnelled(tunnelled)) => meta.tunnelled = tunnelled,
-            Ok(Underlay::Hosts) => meta.verdict = Verdict::Punt(id),
-            Err(reason) => meta.drop(reason),
+#[inline(always)]
+fn tenant<P: Packet>(vector: &mut Vector<P>, domain: BridgeDomain) {
+    let len = vector.packets.len();
+    vector.domains[..len].fill(domain);
+    for i in 0..len {
+        if vector.verdicts[i] != Verdict::Pending {
+            continue;
+        }
+        let frame = Ethernet::new(vector.packets[i].bytes()).ok_or(DropReason::Runt);
+        match frame.and_then(|frame| admit(frame, domain)) {
+            Ok(keys) => (vector.sources[i], vector.destinations[i]) = keys,
+            Err(reason) => vector.drop(i, reason),
         }
     }
 }
 
-/// What every frame must be, whichever port it comes from.
 #[inline(always)]
-fn whole_and_untagged<'a, P: Packet>(
-    packet: &'a P,
-    port: &Port,
-) -> Result<Ethernet<'a>, DropReason> {
-    if !packet.is_contiguous() {
-        return Err(DropReason::NotContiguous);
+fn uplink<P: Packet>(vector: &mut Vector<P>, id: VtepId, vtep: &Vtep) {
+    for i in 0..vector.packets.len() {
+        if vector.verdicts[i] != Verdict::Pending {
+            continue;
+        }
+        let bytes = vector.packets[i].bytes();
+        if let Some(tunnelled) = plain(bytes, vtep) {
+            vector.tunnelled[i] = tunnelled;
+            continue;
+        }
+        match underlay(bytes, vtep) {
+            Ok(Underlay::Tunnelled(tunnelled)) => vector.tunnelled[i] = tunnelled,
+            Ok(Underlay::Hosts) => vector.settle(i, Verdict::Punt(id)),
+            Err(reason) => vector.drop(i, reason),
+        }
     }
-    // Also what tells a frame that a driver cut to the size of its ring's slots (net_af_packet).
-    if packet.len() > port.max_frame_len {
-        return Err(DropReason::Oversize);
-    }
-    let frame = Ethernet::new(packet.bytes()).ok_or(DropReason::Runt)?;
-    if frame.is_tagged() || packet.has_stripped_vlan() {
-        return Err(DropReason::VlanNotConfigured);
-    }
-    Ok(frame)
 }
 
-/// What a tenant's frame must be to enter its network. Returns the FDB keys of source and
+/// A tunnel frame for us as nearly all are: no IPv4 options, and no room unused. `None` says only
+/// that [`underlay`] has to look.
+#[inline(always)]
+fn plain(bytes: &[u8], vtep: &Vtep) -> Option<Tunnelled> {
+    let outer = bytes.first_chunk::<OUTER_LEN>()?;
+    let is_ours = vtep.outer.matches(outer);
+    let ip = Ipv4::new(&outer[ethernet::HEADER_LEN..])?;
+    let udp = Udp::new(&outer[ethernet::HEADER_LEN + ipv4::HEADER_LEN..])?;
+    let vxlan = Vxlan::new(&outer[OUTER_LEN - vxlan::HEADER_LEN..])?;
+    let (total_len, udp_len) = (ip.total_len(), udp.len_field());
+    let inner_len = udp_len.checked_sub(udp::HEADER_LEN + vxlan::HEADER_LEN)?;
+    let is_plain = is_ours
+        && udp_len + ipv4::HEADER_LEN == total_len
+        && total_len + ethernet::HEADER_LEN <= bytes.len()
+        && ip.is_plain_checksum_right();
+    #[allow(clippy::cast_possible_truncation, reason = "50, and less than a UDP length")]
+    let (outer_len, inner_len) = (OUTER_LEN as u16, inner_len as u16);
+    is_plain.then(|| Tunnelled { vni: vxlan.vni(), remote: ip.source(), outer_len, inner_len })
+}
+
+/// What a tenant's frame must be to enter its network (an inner VLAN tag is dropped unless configured
+/// otherwise: RFC 7348 §6.1). Returns the FDB keys of source and
 /// destination.
 ///
 /// # Errors
 /// The reason to drop it.
 #[inline(always)]
 pub(super) fn admit(frame: Ethernet<'_>, domain: BridgeDomain) -> Result<(Key, Key), DropReason> {
+    if frame.is_tagged() {
+        return Err(DropReason::VlanNotConfigured);
+    }
     let (source, destination) = (frame.source(), frame.destination());
     if !source.is_station() {
         return Err(DropReason::InvalidSourceMac);
@@ -94,13 +108,17 @@ pub(super) fn admit(frame: Ethernet<'_>, domain: BridgeDomain) -> Result<(Key, K
     Ok((Key::new(domain, source), Key::new(domain, destination)))
 }
 
+/// What a frame of the underlay is.
 enum Underlay {
     Tunnelled(Tunnelled),
     Hosts,
 }
 
-#[inline(always)]
-fn underlay(frame: Ethernet<'_>, vtep: &Vtep) -> Result<Underlay, DropReason> {
+fn underlay(bytes: &[u8], vtep: &Vtep) -> Result<Underlay, DropReason> {
+    let frame = Ethernet::new(bytes).ok_or(DropReason::Runt)?;
+    if frame.is_tagged() {
+        return Err(DropReason::VlanNotConfigured);
+    }
     let destination = frame.destination();
     if destination != vtep.mac {
         // Group addresses are the host's: ARP requests, routing protocols.

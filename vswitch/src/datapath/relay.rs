@@ -3,9 +3,9 @@
 
 use super::context::Context;
 use super::io::{Io, RelayedFrom};
+use super::packet::Packet;
 use super::tx;
 use super::vector::BURST;
-use super::verdict::DropReason;
 use crate::metrics::counters::Shape;
 
 /// Puts at most a burst of them into the lines of their ports. Returns how many there were.
@@ -17,9 +17,11 @@ pub fn run<I: Io>(context: &mut Context<'_, I>) -> usize {
             RelayedFrom::Host => context.counters.injected(1),
             RelayedFrom::Worker => context.counters.handed_in(1),
         }
-        if let Err(packet) = tx::send(context, relayed.port, relayed.packet) {
-            context.counters.dropped(Shape::port_site(relayed.port), DropReason::ExceedsPortMtu);
-            context.io.discard(&mut [Some(packet)]);
+        let (port, len) = (relayed.port, relayed.packet.len());
+        #[allow(clippy::cast_possible_truncation, reason = "a frame is far below 4 GiB")]
+        let len = len as u32;
+        if let Err(reason) = tx::send(context, port, relayed.packet, len) {
+            context.counters.dropped(Shape::port_site(port), reason);
         }
     }
     BURST

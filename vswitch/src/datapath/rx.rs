@@ -1,28 +1,50 @@
-//! Stage `rx`: takes a burst from a receive queue and counts it.
+//! Stage `rx`: takes a burst from a receive queue, counts it, and ends what no stage could read.
 
 use super::context::Context;
 use super::io::Io;
-use super::packet::Packet;
-use super::vector::{BURST, Meta, Vector};
-use crate::metrics::counters::Shape;
+use super::packet::{Packet, Received};
+use super::vector::Vector;
+use super::verdict::{DropReason, Verdict};
+use crate::ids::BridgeDomain;
 use crate::table::Destination;
 
-/// Fills the empty vector from a queue.
+/// Fills the empty vector from a queue. A frame that is settled here is not parsed.
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, queue: usize, vector: &mut Vector<I::Packet>) {
-    let (port, len) = context.io.receive(queue, &mut vector.packets[..BURST]);
-    vector.port = port;
-    vector.len = len;
+    vector.port = context.io.receive(queue, &mut vector.packets);
+    let len = vector.packets.len();
     if len == 0 {
         return;
     }
-    let fresh =
-        Meta { site: Shape::port_site(port), origin: Destination::Port(port), ..Meta::default() };
-    vector.meta[..len].fill(fresh);
+    vector.verdicts[..len].fill(Verdict::Pending);
+    vector.domains[..len].fill(BridgeDomain::NONE);
+    vector.origins[..len].fill(Destination::Port(vector.port).into());
+    let longest = context.generation.ports[vector.port.index()].max_frame_len;
     let mut bytes = 0;
-    for (packet, _) in vector.iter_mut() {
+    for i in 0..len {
+        let packet = &mut vector.packets[i];
+        let received = packet.accept();
         packet.prefetch();
-        bytes += packet.len() as u64;
+        vector.lens[i] = received.len;
+        bytes += u64::from(received.len);
+        if let Some(reason) = defect(received, longest) {
+            vector.drop(i, reason);
+        }
     }
-    context.counters.received(port, len as u64, bytes);
+    context.counters.received(vector.port, len as u64, bytes);
+}
+
+/// What a frame must be before its bytes are looked at.
+#[inline(always)]
+fn defect(received: Received, longest: u32) -> Option<DropReason> {
+    if !received.is_contiguous {
+        Some(DropReason::NotContiguous)
+    } else if received.len > longest {
+        // Also what tells a frame that a driver cut to the size of its ring's slots (net_af_packet).
+        Some(DropReason::Oversize)
+    } else if received.has_stripped_vlan {
+        Some(DropReason::VlanNotConfigured)
+    } else {
+        None
+    }
 }

@@ -1,37 +1,44 @@
 //! Stage `tx`: every frame's end in this turn. Sorts the burst to ports, gives the host's frames to
 //! the host, counts and frees what is dropped; [`flush`] sends what was sorted.
+//!
+//! A burst that leaves whole by one port, as most do, is handed over as it is.
 
 use super::context::Context;
+use super::generation::Generation;
 use super::io::{Io, Sent};
 use super::packet::Packet;
-use super::vector::{BURST, Vector};
+use super::vector::{BURST, Burst, Vector};
 use super::verdict::{DropReason, Verdict};
 use crate::ids::PortId;
-use crate::metrics::counters::Shape;
+use crate::metrics::counters::{Counters, Shape};
 
-/// Frames on their way out, by port.
+/// Frames on their way out.
 #[derive(Debug)]
 pub struct Outputs<P> {
     ports: Box<[Output<P>]>,
-    /// Ports that have frames waiting. Never grows beyond its capacity: the number of ports.
+    /// Ports that are to be flushed, each once. Never grows beyond its capacity: the number of ports.
     waiting: Vec<PortId>,
+    /// Frames that were dropped, to be freed together. Empty between bursts.
+    dropped: Burst<P>,
 }
 
+/// The line of one port.
 #[derive(Debug)]
 struct Output<P> {
-    len: usize,
+    packets: Burst<P>,
     bytes: u64,
-    packets: [Option<P>; BURST],
+    is_waiting: bool,
 }
 
 impl<P> Outputs<P> {
     /// Nothing waiting at any of so many ports.
     #[must_use]
     pub fn new(ports: usize) -> Self {
-        let empty = || Output { len: 0, bytes: 0, packets: [const { None }; BURST] };
+        let empty = || Output { packets: Burst::new(), bytes: 0, is_waiting: false };
         Self {
             ports: std::iter::repeat_with(empty).take(ports).collect(),
             waiting: Vec::with_capacity(ports),
+            dropped: Burst::new(),
         }
     }
 }
@@ -39,64 +46,88 @@ impl<P> Outputs<P> {
 /// Takes every frame out of the vector.
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
-    let mut dropped = 0;
-    for i in 0..vector.len {
-        let meta = vector.meta[i];
-        let reason = match meta.verdict {
-            Verdict::Forward(port) => {
-                let Some(packet) = vector.packets[i].take() else { continue };
-                match send(context, port, packet) {
-                    Ok(()) => continue,
-                    Err(packet) => vector.packets[i] = Some(packet),
-                }
-                DropReason::ExceedsPortMtu
-            }
-            Verdict::Punt(vtep) => {
-                let Some(packet) = vector.packets[i].take() else { continue };
-                match context.io.punt(vtep, packet) {
-                    Ok(()) => {
-                        context.counters.punted(vtep);
-                        continue;
-                    }
-                    Err(packet) => vector.packets[i] = Some(packet),
-                }
-                DropReason::PuntQueueFull
-            }
-            Verdict::Drop(reason) => reason,
-            Verdict::Pending | Verdict::Flood | Verdict::Encapsulate(_) => {
-                unreachable!("a stage left a frame undecided: {:?}", meta.verdict)
-            }
-        };
-        context.counters.dropped(meta.site, reason);
-        vector.packets.swap(dropped, i);
-        dropped += 1;
+    if let Some(port) = only_port(vector, context.generation)
+        && context.outputs.ports[port.index()].packets.is_empty()
+    {
+        let bytes = vector.lens[..vector.packets.len()].iter().map(|len| u64::from(*len)).sum();
+        transmit(context.io, context.counters, port, &mut vector.packets, bytes);
+    } else {
+        sort(context, vector);
     }
-    context.io.discard(&mut vector.packets[..dropped]);
-    vector.len = 0;
 }
 
-/// Puts a frame into the line of a port, or gives it back if it is longer than the port's MTU
-/// allows.
+/// The port that all frames of the burst leave by.
+#[inline]
+fn only_port<P>(vector: &Vector<P>, generation: &Generation) -> Option<PortId> {
+    let len = vector.packets.len();
+    let Verdict::Forward(port) = vector.verdicts[0] else { return None };
+    let longest = generation.ports[port.index()].max_frame_len;
+    let same = vector.verdicts[..len].iter().fold(true, |all, v| all & (*v == vector.verdicts[0]));
+    let fit = vector.lens[..len].iter().fold(true, |all, frame| all & (*frame <= longest));
+    (same & fit).then_some(port)
+}
+
+/// Takes frame after frame where it goes.
+#[inline(never)]
+fn sort<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
+    // Out of the vector while frames are taken from it; the others stay as they are.
+    let mut packets = std::mem::take(&mut vector.packets);
+    for (i, packet) in packets.drain(..).enumerate() {
+        let ended = match vector.verdicts[i] {
+            Verdict::Forward(port) => send(context, port, packet, vector.lens[i]),
+            Verdict::Punt(vtep) => match context.io.punt(vtep, packet) {
+                Ok(()) => {
+                    context.counters.punted(vtep);
+                    Ok(())
+                }
+                Err(packet) => {
+                    context.outputs.dropped.push(packet);
+                    Err(DropReason::PuntQueueFull)
+                }
+            },
+            Verdict::Drop(reason) => {
+                context.outputs.dropped.push(packet);
+                Err(reason)
+            }
+            Verdict::Pending | Verdict::Flood | Verdict::Encapsulate(_) => {
+                unreachable!("a stage left a frame undecided: {:?}", vector.verdicts[i])
+            }
+        };
+        if let Err(reason) = ended {
+            context.counters.dropped(vector.site(context.generation, i), reason);
+        }
+    }
+    context.io.discard(&mut context.outputs.dropped);
+}
+
+/// Puts a frame of `len` bytes into the line of a port.
+///
+/// # Errors
+/// Why it was discarded.
 #[inline(always)]
 pub(super) fn send<I: Io>(
     context: &mut Context<'_, I>,
     port: PortId,
     packet: I::Packet,
-) -> Result<(), I::Packet> {
-    let len = packet.len();
+    len: u32,
+) -> Result<(), DropReason> {
+    debug_assert_eq!(len as usize, packet.len());
     if len > context.generation.ports[port.index()].max_frame_len {
-        return Err(packet);
+        let mut packets = Burst::new();
+        packets.push(packet);
+        context.io.discard(&mut packets);
+        return Err(DropReason::ExceedsPortMtu);
     }
     let output = &mut context.outputs.ports[port.index()];
-    if output.len == 0 {
+    if !output.is_waiting {
+        output.is_waiting = true;
         context.outputs.waiting.push(port);
     }
-    output.packets[output.len] = Some(packet);
-    output.len += 1;
-    output.bytes += len as u64;
-    if output.len == BURST {
-        flush_port(context, port);
-        context.outputs.waiting.retain(|waiting| *waiting != port);
+    output.packets.push(packet);
+    output.bytes += u64::from(len);
+    if output.packets.len() == BURST {
+        let bytes = std::mem::take(&mut output.bytes);
+        transmit(context.io, context.counters, port, &mut output.packets, bytes);
     }
     Ok(())
 }
@@ -105,28 +136,39 @@ pub(super) fn send<I: Io>(
 #[inline]
 pub fn flush<I: Io>(context: &mut Context<'_, I>) {
     while let Some(port) = context.outputs.waiting.pop() {
-        flush_port(context, port);
+        let output = &mut context.outputs.ports[port.index()];
+        output.is_waiting = false;
+        if !output.packets.is_empty() {
+            let bytes = std::mem::take(&mut output.bytes);
+            transmit(context.io, context.counters, port, &mut output.packets, bytes);
+        }
     }
 }
 
-fn flush_port<I: Io>(context: &mut Context<'_, I>, port: PortId) {
-    let output = &mut context.outputs.ports[port.index()];
-    let packets = &mut output.packets[..std::mem::take(&mut output.len)];
-    let bytes = std::mem::take(&mut output.bytes);
-    let (sent, reason) = match context.io.transmit(port, packets) {
+/// Sends frames of so many bytes in all, and drops what does not go.
+#[inline]
+fn transmit<I: Io>(
+    io: &mut I,
+    counters: &Counters,
+    port: PortId,
+    packets: &mut Burst<I::Packet>,
+    bytes: u64,
+) {
+    let reason = match io.transmit(port, packets) {
         Sent::Transmitted(sent) => {
-            let left = packets[sent..].iter().flatten().map(|packet| packet.len() as u64);
-            context.counters.transmitted(port, sent as u64, bytes - left.sum::<u64>());
-            (sent, DropReason::TransmitQueueFull)
+            let left = packets.iter().map(|packet| packet.len() as u64);
+            counters.transmitted(port, sent as u64, bytes - left.sum::<u64>());
+            DropReason::TransmitQueueFull
         }
         Sent::HandedOver(sent) => {
-            context.counters.handed_out(sent as u64);
-            (sent, DropReason::HandoverQueueFull)
+            counters.handed_out(sent as u64);
+            DropReason::HandoverQueueFull
         }
     };
-    let left = &mut packets[sent..];
-    for _ in &*left {
-        context.counters.dropped(Shape::port_site(port), reason);
+    if !packets.is_empty() {
+        for _ in &*packets {
+            counters.dropped(Shape::port_site(port), reason);
+        }
+        io.discard(packets);
     }
-    context.io.discard(left);
 }

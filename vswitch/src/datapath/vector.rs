@@ -1,30 +1,20 @@
 //! A burst of frames from one queue with what the stages find out about each: arrays side by side,
-//! so that a stage touches only what it needs.
+//! so that a stage touches only what it needs, and what is the same for all frames is filled in by
+//! wide stores.
 
-use crate::ids::{BridgeDomain, PortId};
-use crate::metrics::counters::Site;
-use crate::table::{Destination, Found, Key};
+use arrayvec::ArrayVec;
 
+use super::generation::Generation;
 use super::verdict::{DropReason, Verdict};
+use crate::ids::{BridgeDomain, PortId};
+use crate::metrics::counters::{Shape, Site};
+use crate::table::{Destination, Found, Key, PackedDestination};
 
 /// The most frames in a burst.
 pub const BURST: usize = 64;
 
-/// What the stages know of one frame.
-#[derive(Clone, Copy, Debug)]
-pub struct Meta {
-    /// What happens to it.
-    pub verdict: Verdict,
-    /// Where its drop would be counted.
-    pub site: Site,
-    /// Its network. Valid from the stage that leaves it pending with a network: `parse` on a tenant
-    /// port, `decap` on an uplink.
-    pub domain: BridgeDomain,
-    /// Where its sender is: the port, or the tunnel, that it came from.
-    pub origin: Destination,
-    /// The tunnel frame that `parse` found, for `decap`.
-    pub tunnelled: Tunnelled,
-}
+/// Frames in a row, owned.
+pub type Burst<P> = ArrayVec<P, BURST>;
 
 /// Where the inner frame is, and what the outer headers said.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,58 +23,37 @@ pub struct Tunnelled {
     pub vni: u32,
     /// The outer source address.
     pub remote: u32,
-    /// Length of the outer headers, with IPv4 options; 0 if this is not a tunnel frame.
+    /// Length of the outer headers, with IPv4 options.
     pub outer_len: u16,
     /// Length of the inner frame.
     pub inner_len: u16,
 }
 
-impl Default for Meta {
-    fn default() -> Self {
-        Self {
-            verdict: Verdict::Pending,
-            site: Site::default(),
-            domain: BridgeDomain::default(),
-            origin: Destination::Port(PortId(0)),
-            tunnelled: Tunnelled::default(),
-        }
-    }
-}
-
-impl Meta {
-    /// Ends the frame's way.
-    #[inline(always)]
-    pub fn drop(&mut self, reason: DropReason) {
-        self.verdict = Verdict::Drop(reason);
-    }
-
-    /// Whether nothing has been decided yet.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_pending(&self) -> bool {
-        self.verdict == Verdict::Pending
-    }
-}
-
-/// A burst. `packets[..len]` are `Some` until the stage `tx` takes them.
+/// A burst. Of each array, the first `packets.len()` elements mean something.
 #[derive(Debug)]
 pub struct Vector<P> {
     /// The port that the burst came from.
     pub port: PortId,
-    /// How many frames there are.
-    pub len: usize,
     /// The frames.
-    pub packets: [Option<P>; BURST],
-    /// What is known of each.
-    pub meta: [Meta; BURST],
+    pub packets: Burst<P>,
+    /// Length of each in bytes, as it is now.
+    pub lens: [u32; BURST],
+    /// What happens to each.
+    pub verdicts: [Verdict; BURST],
+    /// The network of each, or [`BridgeDomain::NONE`] as long as it has none.
+    pub domains: [BridgeDomain; BURST],
+    /// Where each one's sender is: the port, or the tunnel, that it came from.
+    pub origins: [PackedDestination; BURST],
+    /// The tunnel frame that `parse` found, for `decap`.
+    pub tunnelled: [Tunnelled; BURST],
     /// (network, source MAC) of each frame that has a network.
-    pub source: [Key; BURST],
+    pub sources: [Key; BURST],
     /// (network, destination MAC) of each frame that has a network.
-    pub destination: [Key; BURST],
-    /// What the FDB has for `source`.
-    pub source_found: [Found; BURST],
-    /// What the FDB has for `destination`.
-    pub destination_found: [Found; BURST],
+    pub destinations: [Key; BURST],
+    /// What the FDB has for `sources`.
+    pub sources_found: [Found; BURST],
+    /// What the FDB has for `destinations`.
+    pub destinations_found: [Found; BURST],
 }
 
 impl<P> Vector<P> {
@@ -93,29 +62,42 @@ impl<P> Vector<P> {
     pub fn new() -> Box<Self> {
         Box::new(Self {
             port: PortId(0),
-            len: 0,
-            packets: [const { None }; BURST],
-            meta: [Meta::default(); BURST],
-            source: [NOBODY; BURST],
-            destination: [NOBODY; BURST],
-            source_found: [Found::MISS; BURST],
-            destination_found: [Found::MISS; BURST],
+            packets: Burst::new(),
+            lens: [0; BURST],
+            verdicts: [Verdict::Pending; BURST],
+            domains: [BridgeDomain::NONE; BURST],
+            origins: [Destination::Port(PortId(0)).into(); BURST],
+            tunnelled: [Tunnelled::default(); BURST],
+            sources: [NOBODY; BURST],
+            destinations: [NOBODY; BURST],
+            sources_found: [Found::MISS; BURST],
+            destinations_found: [Found::MISS; BURST],
         })
     }
 
-    /// The frames and what is known of each.
-    #[inline(always)]
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&mut P, &mut Meta)> {
-        let packets = self.packets[..self.len].iter_mut().filter_map(Option::as_mut);
-        packets.zip(&mut self.meta[..self.len])
+    /// Ends the way of frame `i`, and has the FDB asked for nobody on its behalf.
+    #[cold]
+    pub fn settle(&mut self, i: usize, verdict: Verdict) {
+        self.verdicts[i] = verdict;
+        (self.sources[i], self.destinations[i]) = (NOBODY, NOBODY);
     }
 
-    /// Adds a frame that is already decided; the vector must not be full.
-    #[inline(always)]
-    pub fn push(&mut self, packet: P, meta: Meta) {
-        self.packets[self.len] = Some(packet);
-        self.meta[self.len] = meta;
-        self.len += 1;
+    /// Ends the way of frame `i` here.
+    #[cold]
+    pub fn drop(&mut self, i: usize, reason: DropReason) {
+        self.settle(i, Verdict::Drop(reason));
+    }
+
+    /// Where a drop of frame `i` is counted: at its port; if it came through a tunnel, at its
+    /// network, as soon as that is known.
+    #[must_use]
+    pub fn site(&self, generation: &Generation, i: usize) -> Site {
+        let domain = self.domains[i];
+        if domain != BridgeDomain::NONE && generation.ports[self.port.index()].role.is_uplink() {
+            Shape::network_site(generation.ports.len(), domain)
+        } else {
+            Shape::port_site(self.port)
+        }
     }
 }
 

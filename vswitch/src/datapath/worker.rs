@@ -22,9 +22,36 @@ pub struct Worker<I: Io> {
     fdb: FdbReader,
     counters: Counters,
     vector: Box<Vector<I::Packet>>,
-    copies: Box<Vector<I::Packet>>,
     outputs: Outputs<I::Packet>,
     recently_told: RecentlyTold,
+}
+
+/// A part of a turn, in the order of the journey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the module of its name")]
+pub enum Stage {
+    Relay,
+    Rx,
+    Parse,
+    Decap,
+    Learn,
+    Forward,
+    Flood,
+    Encap,
+    Tx,
+    /// [`tx::flush`], once per turn.
+    Flush,
+}
+
+/// Who wants to know how long each stage takes. `()` does not, and costs nothing.
+pub trait Observer {
+    /// A stage has ended, with so many frames in hand.
+    fn ended(&mut self, stage: Stage, frames: usize);
+}
+
+impl Observer for () {
+    #[inline(always)]
+    fn ended(&mut self, _stage: Stage, _frames: usize) {}
 }
 
 /// What a clock says.
@@ -52,7 +79,6 @@ impl<I: Io> Worker<I> {
             fdb,
             counters,
             vector: Vector::new(),
-            copies: Vector::new(),
             outputs: Outputs::new(ports),
             recently_told: RecentlyTold::new(),
         }
@@ -70,31 +96,48 @@ impl<I: Io> Worker<I> {
     }
 
     /// One turn: a burst from each queue, through every stage. Returns how many frames there were.
-    ///
-    /// Reading the generation is the quiescent point: nothing of the former one is held any more.
     #[inline]
     pub fn turn(&mut self, now: Now) -> usize {
-        let Self { io, generations, fdb, counters, vector, copies, outputs, recently_told } = self;
+        self.turn_observed(now, &mut ())
+    }
+
+    /// A [turn](Self::turn) that tells the observer when each stage ends.
+    ///
+    /// Reading the generation is the quiescent point: nothing of the former one is held any more.
+    #[inline(always)]
+    pub fn turn_observed(&mut self, now: Now, observer: &mut impl Observer) -> usize {
+        let Self { io, generations, fdb, counters, vector, outputs, recently_told } = self;
         let generation = generations.current();
         let mut context = Context { generation, fdb, now, io, counters, outputs, recently_told };
         let context = &mut context;
 
         let mut frames = relay::run(context);
+        observer.ended(Stage::Relay, frames);
         for queue in 0..context.io.queues() {
             rx::run(context, queue, vector);
-            if vector.len == 0 {
+            let len = vector.packets.len();
+            observer.ended(Stage::Rx, len);
+            if len == 0 {
                 continue;
             }
-            frames += vector.len;
+            frames += len;
             parse::run(context, vector);
+            observer.ended(Stage::Parse, len);
             decap::run(context, vector);
+            observer.ended(Stage::Decap, len);
             learn::run(context, vector);
+            observer.ended(Stage::Learn, len);
             forward::run(context, vector);
-            flood::run(context, vector, copies);
+            observer.ended(Stage::Forward, len);
+            flood::run(context, vector);
+            observer.ended(Stage::Flood, len);
             encap::run(context, vector);
+            observer.ended(Stage::Encap, len);
             tx::run(context, vector);
+            observer.ended(Stage::Tx, len);
         }
         tx::flush(context);
+        observer.ended(Stage::Flush, frames);
         frames
     }
 

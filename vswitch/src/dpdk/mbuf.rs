@@ -1,18 +1,23 @@
-//! One packet buffer, owned: an `rte_mbuf` that nobody else refers to.
+//! One packet buffer, owned: an `rte_mbuf` that nobody else refers to, though what it points to may
+//! be shared.
 //!
 //! Workers hold them, in bursts; the control thread in its queues. An access is a load from the
 //! mbuf's header, inlined, without a call into C. Freeing one costs a call: free bursts with
 //! [`free_burst`].
 //!
-//! Every mbuf here has a reference count of one and its own data: the switch never clones.
+//! Replicas of a flooded frame ([`Pool::share`](super::pool::Pool::share)) refer to the buffer of the
+//! frame, which stays alive for as long as one of them does (DPDK Programmer's Guide, "Direct and
+//! Indirect Buffers"). Nothing here writes to the bytes of a frame that may have replicas: headers
+//! are put in front of it, where no replica looks.
 
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::slice;
 
+use arrayvec::ArrayVec;
 use dpdk_sys::mbuf as field;
 use dpdk_sys::rte_mbuf;
 
-use crate::datapath::packet::Packet;
+use crate::datapath::packet::{Packet, Received};
 
 /// Bytes before the frame that a driver leaves free in a received mbuf, for headers to be put in
 /// front (`RTE_PKTMBUF_HEADROOM`).
@@ -39,7 +44,8 @@ impl Mbuf {
     ///
     /// # Safety
     ///
-    /// `raw` is valid, has a reference count of one, and nobody else uses it.
+    /// `raw` is valid, has a reference count of one, and nobody else uses it. If it is an indirect
+    /// buffer, nobody writes to what it refers to.
     pub(super) const unsafe fn from_raw(raw: NonNull<rte_mbuf>) -> Self {
         Self(raw)
     }
@@ -50,7 +56,7 @@ impl Mbuf {
     }
 
     /// Puts `frame` in place of the contents, with the usual headroom before it. `false`, with
-    /// nothing changed, where it does not fit.
+    /// nothing changed, where it does not fit. For a buffer that is fresh from its pool.
     #[must_use]
     pub fn fill(&mut self, frame: &[u8]) -> bool {
         let raw = self.0.as_ptr();
@@ -63,19 +69,10 @@ impl Mbuf {
         // SAFETY: as above; the new offset is inside the buffer.
         unsafe { field::set_data_off(raw, HEADROOM) };
         self.set_len(len);
-        self.bytes_mut().copy_from_slice(frame);
+        // SAFETY: `len` bytes from there on are in the buffer, which is ours alone.
+        let bytes = unsafe { slice::from_raw_parts_mut(self.data(), usize::from(len)) };
+        bytes.copy_from_slice(frame);
         true
-    }
-
-    /// Forgets what the device said about the frame when it was received, so that no flag of it
-    /// can be read as a request to the device that sends it.
-    #[inline(always)]
-    pub(super) fn forget_offloads(&mut self) {
-        let raw = self.0.as_ptr();
-        // SAFETY: the mbuf is ours.
-        let flags = unsafe { field::ol_flags(raw) };
-        // SAFETY: as above. The flags that say where the data is stay.
-        unsafe { field::set_ol_flags(raw, flags & dpdk_sys::VSW_MBUF_STORAGE_FLAGS) };
     }
 
     #[inline(always)]
@@ -122,58 +119,58 @@ impl Packet for Mbuf {
     }
 
     #[inline(always)]
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `bytes`; the borrow is unique.
-        unsafe { slice::from_raw_parts_mut(self.data(), usize::from(self.data_len())) }
-    }
-
-    #[inline(always)]
     fn len(&self) -> usize {
-        usize::from(self.data_len())
+        // SAFETY: the mbuf is ours.
+        unsafe { field::pkt_len(self.0.as_ptr()) as usize }
     }
 
-    /// Does nothing if `count` exceeds the length.
+    /// Does nothing if that is not within the frame.
     #[inline(always)]
-    fn trim_front(&mut self, count: usize) {
-        let Ok(count) = u16::try_from(count) else { return };
-        let Some(len) = self.data_len().checked_sub(count) else { return };
-        let offset = self.data_off() + count;
-        // SAFETY: the mbuf is ours; `count` bytes of data were after the old offset.
-        unsafe { field::set_data_off(self.0.as_ptr(), offset) };
-        self.set_len(len);
-    }
-
-    #[inline(always)]
-    fn truncate(&mut self, len: usize) {
-        if let Ok(len) = u16::try_from(len)
-            && len < self.data_len()
-        {
-            self.set_len(len);
+    fn narrow(&mut self, start: usize, len: usize) {
+        let (raw, data_len) = (self.0.as_ptr(), usize::from(self.data_len()));
+        if start > data_len || len > data_len - start {
+            return;
         }
+        #[allow(clippy::cast_possible_truncation, reason = "both are below a 16-bit length")]
+        let (start, len) = (start as u16, len as u16);
+        // SAFETY: the mbuf is ours; `start` bytes of data were after the old offset.
+        unsafe { field::set_data_off(raw, self.data_off() + start) };
+        self.set_len(len);
     }
 
     #[inline(always)]
     fn grow_front(&mut self, count: usize) -> Option<&mut [u8]> {
-        let count = u16::try_from(count).ok()?;
-        let offset = self.data_off().checked_sub(count)?;
-        let len = self.data_len().checked_add(count)?;
+        // SAFETY: the mbuf is ours.
+        let flags = unsafe { field::ol_flags(self.0.as_ptr()) };
+        // The room before bytes that belong to another buffer belongs to it too.
+        if flags & dpdk_sys::VSW_MBUF_STORAGE_FLAGS != 0 {
+            return None;
+        }
+        let added = u16::try_from(count).ok()?;
+        let offset = self.data_off().checked_sub(added)?;
+        let len = self.data_len().checked_add(added)?;
         // SAFETY: the mbuf is ours; the bytes from the buffer's start to the data are headroom.
         unsafe { field::set_data_off(self.0.as_ptr(), offset) };
         self.set_len(len);
-        Some(self.bytes_mut())
+        // SAFETY: `count` bytes from there on were headroom, of a buffer that is this mbuf's own.
+        // Replicas that share it look at what was the frame before, and begin behind the headroom.
+        Some(unsafe { slice::from_raw_parts_mut(self.data(), count) })
     }
 
     #[inline(always)]
-    fn is_contiguous(&self) -> bool {
+    fn accept(&mut self) -> Received {
+        let raw = self.0.as_ptr();
         // SAFETY: the mbuf is ours.
-        unsafe { field::nb_segs(self.0.as_ptr()) == 1 }
-    }
-
-    #[inline(always)]
-    fn has_stripped_vlan(&self) -> bool {
-        // SAFETY: the mbuf is ours.
-        let flags = unsafe { field::ol_flags(self.0.as_ptr()) };
-        flags & dpdk_sys::VSW_MBUF_RX_VLAN_STRIPPED != 0
+        let flags = unsafe { field::ol_flags(raw) };
+        // SAFETY: as above. The flags that say where the data is stay.
+        unsafe { field::set_ol_flags(raw, flags & dpdk_sys::VSW_MBUF_STORAGE_FLAGS) };
+        Received {
+            // SAFETY: as above.
+            len: unsafe { field::pkt_len(raw) },
+            // SAFETY: as above.
+            is_contiguous: unsafe { field::nb_segs(raw) } == 1,
+            has_stripped_vlan: flags & dpdk_sys::VSW_MBUF_RX_VLAN_STRIPPED != 0,
+        }
     }
 
     /// Reads the mbuf's own header, which says where the frame is.
@@ -204,20 +201,20 @@ impl std::fmt::Debug for Mbuf {
 
 /// A burst as DPDK takes it.
 #[inline(always)]
-pub(super) const fn as_raw(burst: &mut [Option<Mbuf>]) -> *mut *mut rte_mbuf {
-    // Mbuf is a transparent NonNull, so None is the null pointer and Some(m) is m's pointer.
-    burst.as_mut_ptr().cast()
+pub(super) const fn as_raw(burst: *mut Mbuf) -> *mut *mut rte_mbuf {
+    // Mbuf is a transparent NonNull.
+    burst.cast()
 }
 
-/// Frees every frame of a burst, with one call into DPDK, and leaves `None`s. Cheapest when all
+/// Frees every frame of a burst, with one call into DPDK, and leaves it empty. Cheapest when all
 /// come from one pool.
 #[inline]
-pub fn free_burst(burst: &mut [Option<Mbuf>]) {
-    let raw = as_raw(burst);
-    // A burst is far below 2^32; if one were not, the rest of it would stay owned.
+pub fn free_burst<const N: usize>(burst: &mut ArrayVec<Mbuf, N>) {
+    // A burst is far below 2^32; if one were not, the rest of it would be lost.
     let count = u32::try_from(burst.len()).unwrap_or(u32::MAX);
-    // SAFETY: `count` pointers, each null (which is skipped) or an mbuf that is ours.
-    unsafe { dpdk_sys::rte_pktmbuf_free_bulk(raw, count) };
-    // SAFETY: the mbufs are DPDK's now: overwrite them without dropping. All zero is None.
-    unsafe { ptr::write_bytes(raw, 0, count as usize) };
+    // SAFETY: the elements are DPDK's from here on, and are not dropped here; zero is within any
+    // capacity.
+    unsafe { burst.set_len(0) };
+    // SAFETY: `count` pointers to mbufs that were ours.
+    unsafe { dpdk_sys::rte_pktmbuf_free_bulk(as_raw(burst.as_mut_ptr()), count) };
 }

@@ -100,6 +100,32 @@ impl Pool {
         NonNull::new(raw).map(|raw| unsafe { Mbuf::from_raw(raw) })
     }
 
+    /// A frame with the same bytes, which it shares, to be sent as it is: one buffer of the pool, and
+    /// no byte copied. The device that sends it must take
+    /// [frames in several buffers](super::port::PortInfo::multi_segment). `None` when all buffers are
+    /// in use.
+    #[inline]
+    #[must_use]
+    pub fn share(&self, mbuf: &Mbuf) -> Option<Mbuf> {
+        // SAFETY: the pool is alive, the mbuf is valid; that it is not written to any more is what
+        // the switch promises of every frame (`mbuf.rs`).
+        let raw = unsafe { dpdk_sys::vsw_mbuf_share(mbuf.as_ptr().cast_mut(), self.as_ptr()) };
+        // SAFETY: a fresh mbuf has one reference, which is ours now.
+        NonNull::new(raw).map(|raw| unsafe { Mbuf::from_raw(raw) })
+    }
+
+    /// As [`share`](Self::share), behind an empty buffer of its own with the usual headroom, for
+    /// headers: two buffers of the pool.
+    #[inline]
+    #[must_use]
+    pub fn share_behind_headroom(&self, mbuf: &Mbuf) -> Option<Mbuf> {
+        // SAFETY: as in `share`.
+        let raw =
+            unsafe { dpdk_sys::vsw_mbuf_share_behind(mbuf.as_ptr().cast_mut(), self.as_ptr()) };
+        // SAFETY: a fresh mbuf has one reference, which is ours now.
+        NonNull::new(raw).map(|raw| unsafe { Mbuf::from_raw(raw) })
+    }
+
     /// How many buffers are out of the pool: in drivers' rings, in flight, or lost. Buffers in the
     /// lcores' caches count as in the pool. Costs a walk over all caches; not for a worker.
     #[must_use]

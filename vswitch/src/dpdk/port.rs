@@ -111,6 +111,8 @@ pub struct PortInfo {
     pub if_index: Option<u32>,
     /// The NUMA node that the device is on.
     pub numa_node: Option<u32>,
+    /// Whether the device sends frames that lie in several buffers.
+    pub multi_segment: bool,
 }
 
 /// The state of a port's link.
@@ -145,6 +147,8 @@ pub struct Queues {
     pub rx: Vec<RxQueue>,
     /// Transmit queues, by number.
     pub tx: Vec<TxQueue>,
+    /// Whether the transmit queues take frames that lie in several buffers.
+    pub multi_segment: bool,
 }
 
 impl Port {
@@ -247,7 +251,8 @@ impl Port {
         let rx = (0..self.info.rx_queues).map(|queue| unsafe { RxQueue::new(open, queue) });
         // SAFETY: as above.
         let tx = (0..self.info.tx_queues).map(|queue| unsafe { TxQueue::new(open, queue) });
-        Ok(Queues { rx: rx.collect(), tx: tx.collect() })
+        let multi_segment = self.info.multi_segment;
+        Ok(Queues { rx: rx.collect(), tx: tx.collect(), multi_segment })
     }
 
     /// What is known about the port, as of the last call that changed something.
@@ -487,6 +492,7 @@ impl Port {
             tx_queues: self.info.tx_queues,
             if_index: Some(raw.if_index).filter(|&index| index != 0),
             numa_node: u32::try_from(raw.numa_node).ok(),
+            multi_segment: raw.multi_segment != 0,
         };
         Ok(())
     }

@@ -10,6 +10,8 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+
 use super::mbuf::{self, Mbuf};
 use super::port::Open;
 
@@ -46,18 +48,21 @@ impl RxQueue {
         self.queue
     }
 
-    /// Receives up to as many frames as `burst` is long, never waits, and returns how many: they
-    /// are in the first places of `burst`. All places must be `None`; a frame in one would leak.
+    /// Receives frames into the free places of `burst`; never waits.
     ///
     /// Some drivers with vector code return nothing for bursts below 4, and are fast from 32 on.
     #[inline]
-    pub fn receive(&mut self, burst: &mut [Option<Mbuf>]) -> usize {
-        debug_assert!(burst.iter().all(Option::is_none), "a frame would be overwritten");
-        let count = u16::try_from(burst.len()).unwrap_or(u16::MAX);
-        let raw = mbuf::as_raw(burst);
+    pub fn receive<const N: usize>(&mut self, burst: &mut ArrayVec<Mbuf, N>) {
+        let len = burst.len();
+        let count = u16::try_from(burst.remaining_capacity()).unwrap_or(u16::MAX);
+        // SAFETY: `len` is not beyond the capacity.
+        let free = unsafe { burst.as_mut_ptr().add(len) };
         // SAFETY: the port is started and this is the only owner of the queue (`new`). DPDK writes
         // at most `count` pointers, to mbufs of one reference that become ours.
-        unsafe { dpdk_sys::vsw_rx_burst(self.port, self.queue, raw, count).into() }
+        let received =
+            unsafe { dpdk_sys::vsw_rx_burst(self.port, self.queue, mbuf::as_raw(free), count) };
+        // SAFETY: so many more places are filled; a driver never returns more than it was asked for.
+        unsafe { burst.set_len(len + usize::from(received.min(count))) };
     }
 }
 
@@ -75,29 +80,31 @@ impl TxQueue {
         self.queue
     }
 
-    /// Hands the frames of `burst`, up to the first `None`, to the device, and returns how many it
-    /// took: their places are `None` then. The frames that it had no room for stay where they are.
+    /// Hands the frames of `burst` to the device, and returns how many it took, from the front. Those
+    /// that it had no room for stay.
     ///
-    /// The caller sends contiguous frames only ([`Packet::is_contiguous`]): the switch asks no
-    /// device for scattered transmission.
-    ///
-    /// [`Packet::is_contiguous`]: crate::datapath::packet::Packet::is_contiguous
+    /// The caller sends frames in several buffers only where the port
+    /// [takes them](super::port::PortInfo::multi_segment), and only such of which the device said
+    /// nothing or whose flags were [forgotten](crate::datapath::packet::Packet::accept).
     #[inline]
-    pub fn transmit(&mut self, burst: &mut [Option<Mbuf>]) -> usize {
-        let mut count: u16 = 0;
-        for mbuf in burst.iter_mut().take(usize::from(u16::MAX)) {
-            let Some(mbuf) = mbuf else { break };
-            mbuf.forget_offloads();
-            count += 1;
-        }
-        let raw = mbuf::as_raw(burst);
+    pub fn transmit<const N: usize>(&mut self, burst: &mut ArrayVec<Mbuf, N>) -> usize {
+        let len = burst.len();
+        let count = u16::try_from(len).unwrap_or(u16::MAX);
+        let raw = burst.as_mut_ptr();
+        // SAFETY: the elements are the driver's until it says how many it did not take; zero is
+        // within any capacity.
+        unsafe { burst.set_len(0) };
         // SAFETY: the port is started and this is the only owner of the queue (`new`); `count`
-        // pointers to mbufs that are ours. The driver takes over those it counts.
-        let sent = unsafe { dpdk_sys::vsw_tx_burst(self.port, self.queue, raw, count) };
+        // pointers to mbufs that were ours.
+        let sent =
+            unsafe { dpdk_sys::vsw_tx_burst(self.port, self.queue, mbuf::as_raw(raw), count) };
         let sent = usize::from(sent.min(count));
-        // SAFETY: the first `sent` mbufs are the driver's now: overwrite them without dropping.
-        // All zero is None.
-        unsafe { std::ptr::write_bytes(raw, 0, sent) };
+        if sent < len {
+            // SAFETY: both ranges are within the array, and `copy` allows that they overlap.
+            unsafe { std::ptr::copy(raw.add(sent), raw, len - sent) };
+            // SAFETY: the first places hold those that stay.
+            unsafe { burst.set_len(len - sent) };
+        }
         sent
     }
 }

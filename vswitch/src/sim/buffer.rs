@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::datapath::packet::Packet;
+use crate::datapath::packet::{Packet, Received};
 
 /// Where buffers come from: at most so many at a time.
 #[derive(Clone, Debug)]
@@ -83,29 +83,22 @@ impl Packet for Buffer {
         &self.bytes[self.start..]
     }
 
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..]
-    }
-
-    fn trim_front(&mut self, count: usize) {
-        assert!(count <= self.len(), "trim of {count} bytes from {}", self.len());
-        self.start += count;
-    }
-
-    fn truncate(&mut self, len: usize) {
+    fn narrow(&mut self, start: usize, len: usize) {
+        assert!(start + len <= self.len(), "{len} bytes from {start} of {}", self.len());
+        self.start += start;
         self.bytes.truncate(self.start + len);
     }
 
     fn grow_front(&mut self, count: usize) -> Option<&mut [u8]> {
         self.start = self.start.checked_sub(count)?;
-        Some(self.bytes_mut())
+        Some(&mut self.bytes[self.start..][..count])
     }
 
-    fn is_contiguous(&self) -> bool {
-        !self.scattered
-    }
-
-    fn has_stripped_vlan(&self) -> bool {
-        self.vlan_stripped
+    fn accept(&mut self) -> Received {
+        Received {
+            len: u32::try_from(self.len()).unwrap_or(u32::MAX),
+            is_contiguous: !self.scattered,
+            has_stripped_vlan: self.vlan_stripped,
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::datapath::io::{Io, LearnEvent, Relayed, Sent};
 use crate::datapath::packet::Packet;
+use crate::datapath::vector::Burst;
 use crate::ids::{PortId, VtepId};
 
 use super::{Buffer, Buffers, Options};
@@ -69,28 +70,26 @@ impl Io for MemoryIo {
         self.received.len()
     }
 
-    fn receive(&mut self, queue: usize, packets: &mut [Option<Buffer>]) -> (PortId, usize) {
+    fn receive(&mut self, queue: usize, burst: &mut Burst<Buffer>) -> PortId {
         let (port, waiting) = &mut self.received[queue];
-        let count = waiting.len().min(packets.len());
-        for (slot, buffer) in packets.iter_mut().zip(waiting.drain(..count)) {
-            *slot = Some(buffer);
-        }
-        (*port, count)
+        let count = waiting.len().min(burst.remaining_capacity());
+        burst.extend(waiting.drain(..count));
+        *port
     }
 
-    fn transmit(&mut self, port: PortId, packets: &mut [Option<Buffer>]) -> Sent {
+    fn transmit(&mut self, port: PortId, burst: &mut Burst<Buffer>) -> Sent {
         let queue = &mut self.transmitted[port.index()];
-        let count = packets.len().min(self.options.transmit_queue - queue.len());
-        queue.extend(packets[..count].iter_mut().filter_map(Option::take));
+        let count = burst.len().min(self.options.transmit_queue - queue.len());
+        queue.extend(burst.drain(..count));
         if self.options.hand_over { Sent::HandedOver(count) } else { Sent::Transmitted(count) }
     }
 
-    fn copy(&mut self, packet: &Buffer) -> Option<Buffer> {
+    fn replicate(&mut self, packet: &Buffer, _port: PortId, _headers: usize) -> Option<Buffer> {
         self.buffers.take(packet.bytes(), packet.headroom())
     }
 
-    fn discard(&mut self, packets: &mut [Option<Buffer>]) {
-        packets.fill_with(|| None);
+    fn discard(&mut self, burst: &mut Burst<Buffer>) {
+        burst.clear();
     }
 
     fn punt(&mut self, vtep: VtepId, packet: Buffer) -> Result<(), Buffer> {

@@ -4,14 +4,16 @@
 //! address by a single store, and a lookup takes the destination and the time in a single load.
 //!
 //! ```text
-//!  63     62    61..48  47..32                   31..0
-//! static  kind  zero    port or tunnel index     refreshed, seconds since start
+//!  63     62    61       60..48  47..32                   31..0
+//! static  kind  present  zero    port or tunnel index     refreshed, seconds since start
 //! ```
 
 use std::fmt;
 
 use crate::ids::{PortId, TunnelId};
 
+/// There is an entry: no entry is the word zero, which is a miss.
+const PRESENT: u64 = 1 << 61;
 /// The entry was configured, not learned.
 const STATIC: u64 = 1 << 63;
 /// The index is a tunnel's, not a port's.
@@ -29,6 +31,54 @@ pub enum Destination {
     Tunnel(TunnelId),
 }
 
+/// A [`Destination`] as it stands in an entry: comparing two of them is one instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct PackedDestination(u32);
+
+impl PackedDestination {
+    const TUNNEL: u32 = (TUNNEL >> 32) as u32;
+    const PRESENT: u32 = (PRESENT >> 32) as u32;
+
+    #[inline(always)]
+    const fn new(destination: Destination) -> Self {
+        match destination {
+            Destination::Port(port) => Self(Self::PRESENT | port.0 as u32),
+            Destination::Tunnel(tunnel) => Self(Self::PRESENT | Self::TUNNEL | tunnel.0 as u32),
+        }
+    }
+
+    /// Whether it is a remote VTEP.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_tunnel(self) -> bool {
+        self.0 & Self::TUNNEL != 0
+    }
+
+    /// Whether it is this port.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_port(self, port: PortId) -> bool {
+        self.0 == Self::PRESENT | port.0 as u32
+    }
+}
+
+impl From<Destination> for PackedDestination {
+    #[inline(always)]
+    fn from(destination: Destination) -> Self {
+        Self::new(destination)
+    }
+}
+
+impl From<PackedDestination> for Destination {
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the index is the low half")]
+    fn from(packed: PackedDestination) -> Self {
+        let index = packed.0 as u16;
+        if packed.is_tunnel() { Self::Tunnel(TunnelId(index)) } else { Self::Port(PortId(index)) }
+    }
+}
+
 /// One entry of the forwarding table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -43,12 +93,9 @@ pub struct Entry {
 impl Entry {
     #[inline(always)]
     pub(super) const fn pack(self) -> u64 {
-        let home = match self.destination {
-            Destination::Port(port) => (port.0 as u64) << 32,
-            Destination::Tunnel(tunnel) => TUNNEL | (tunnel.0 as u64) << 32,
-        };
+        let home = PackedDestination::new(self.destination);
         let configured = if self.is_static { STATIC } else { 0 };
-        configured | home | self.refreshed_secs as u64
+        configured | (home.0 as u64) << 32 | self.refreshed_secs as u64
     }
 
     #[inline(always)]
@@ -70,8 +117,8 @@ impl Entry {
 pub struct Found(u64);
 
 impl Found {
-    /// Nothing is known about the address. No entry packs to this word: bits 48..62 are zero in all.
-    pub const MISS: Self = Self(u64::MAX);
+    /// Nothing is known about the address.
+    pub const MISS: Self = Self(0);
 
     #[inline(always)]
     pub(super) const fn from_word(word: u64) -> Self {
@@ -96,14 +143,22 @@ impl Found {
     #[inline(always)]
     #[must_use]
     pub const fn is_static(self) -> bool {
-        self.is_hit() && self.0 & STATIC != 0
+        self.0 & STATIC != 0
     }
 
-    /// When the address was last heard, in seconds since the switch started, or `None` for a miss.
+    /// Whether the address is known to be there; `false` for a miss.
     #[inline(always)]
     #[must_use]
-    pub const fn refreshed_secs(self) -> Option<u32> {
-        if self.is_hit() { Some(self.stamp()) } else { None }
+    #[allow(clippy::cast_possible_truncation, reason = "takes the high half")]
+    pub const fn is_at(self, destination: PackedDestination) -> bool {
+        ((self.0 & !STATIC) >> 32) as u32 == destination.0
+    }
+
+    /// For how long the address has not been heard, in seconds; meaningless for a miss.
+    #[inline(always)]
+    #[must_use]
+    pub const fn age_secs(self, now_secs: u32) -> u32 {
+        now_secs.saturating_sub(self.stamp())
     }
 
     /// The whole entry, or `None` for a miss.
@@ -164,7 +219,12 @@ mod tests {
                         assert_eq!(found.entry(), Some(entry));
                         assert_eq!(found.destination(), Some(destination));
                         assert_eq!(found.is_static(), is_static);
-                        assert_eq!(found.refreshed_secs(), Some(refreshed_secs));
+                        assert_eq!(found.age_secs(u32::MAX), u32::MAX - refreshed_secs);
+                        assert!(found.is_at(destination.into()));
+                        assert_eq!(
+                            Destination::from(PackedDestination::from(destination)),
+                            destination
+                        );
                     }
                 }
             }
@@ -175,6 +235,7 @@ mod tests {
     fn a_miss_has_nothing_to_say() {
         let miss = Found::default();
         assert!(!miss.is_hit() && !miss.is_static());
-        assert_eq!((miss.destination(), miss.refreshed_secs(), miss.entry()), (None, None, None));
+        assert_eq!((miss.destination(), miss.entry()), (None, None));
+        assert!(!miss.is_at(Destination::Port(PortId(0)).into()));
     }
 }

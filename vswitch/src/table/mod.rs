@@ -47,7 +47,7 @@ mod tests;
 #[cfg(vswitch_loom)]
 mod tests_loom;
 
-pub use entry::{Destination, Entry, Found};
+pub use entry::{Destination, Entry, Found, PackedDestination};
 pub use fdb::FdbReader;
 pub use hash::random_seed;
 pub use key::Key;

@@ -1,6 +1,6 @@
 //! Ethernet II (IEEE 802.3 §3), and the tags that may follow the addresses (IEEE 802.1Q §9).
 
-use super::be16;
+use super::{be16, be64};
 use crate::ids::MacAddr;
 
 /// EtherTypes that the switch tells apart.
@@ -42,14 +42,14 @@ impl<'a> Ethernet<'a> {
     #[inline(always)]
     #[must_use]
     pub fn destination(&self) -> MacAddr {
-        mac(self.0, field::DESTINATION.start)
+        MacAddr::from_u64(be64(self.0, field::DESTINATION.start) >> 16)
     }
 
     /// Where the frame comes from.
     #[inline(always)]
     #[must_use]
     pub fn source(&self) -> MacAddr {
-        mac(self.0, field::SOURCE.start)
+        MacAddr::from_u64(be64(self.0, field::SOURCE.end - 8))
     }
 
     /// What follows the header: see [`ethertype`].
@@ -72,18 +72,6 @@ impl<'a> Ethernet<'a> {
     pub fn payload(&self) -> &'a [u8] {
         &self.0[HEADER_LEN..]
     }
-}
-
-#[inline(always)]
-fn mac(bytes: &[u8], at: usize) -> MacAddr {
-    MacAddr::from_bytes([
-        bytes[at],
-        bytes[at + 1],
-        bytes[at + 2],
-        bytes[at + 3],
-        bytes[at + 4],
-        bytes[at + 5],
-    ])
 }
 
 /// Writes a header to the first 14 bytes of `to`.

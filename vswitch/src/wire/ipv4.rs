@@ -18,7 +18,8 @@ pub const HEADER_LEN: usize = 20;
 pub const FLAG_DF: u16 = 0x4000;
 /// "More fragments", in the word of flags and offset.
 pub const FLAG_MF: u16 = 0x2000;
-const OFFSET_MASK: u16 = 0x1fff;
+/// What is set in the word of flags and offset of a fragment: "more fragments" or an offset.
+pub const FRAGMENT_MASK: u16 = FLAG_MF | 0x1fff;
 
 /// An IPv4 header and what follows it.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +70,7 @@ impl<'a> Ipv4<'a> {
     #[inline(always)]
     #[must_use]
     pub fn is_fragment(&self) -> bool {
-        be16(self.0, field::FLAGS_OFFSET) & (FLAG_MF | OFFSET_MASK) != 0
+        be16(self.0, field::FLAGS_OFFSET) & FRAGMENT_MASK != 0
     }
 
     /// Time to live.
@@ -98,6 +99,16 @@ impl<'a> Ipv4<'a> {
     #[must_use]
     pub fn destination(&self) -> u32 {
         be32(self.0, field::DESTINATION)
+    }
+
+    /// Whether the checksum is right if the header has no options.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_plain_checksum_right(&self) -> bool {
+        // One's complement sums are the same in either byte order, and 2^32 is 1 modulo 2^16 - 1
+        // (RFC 1071 §2). The sum is not zero: the version is in it.
+        let sum: u64 = (0..HEADER_LEN).step_by(4).map(|at| u64::from(be32(self.0, at))).sum();
+        sum.is_multiple_of(0xffff)
     }
 
     /// Whether the header's checksum is right. The header must lie within the bytes; a header that

@@ -11,7 +11,7 @@ pub const UDP_PORT: u16 = 4789;
 /// VXLAN (8472), VXLAN-GPE (4790).
 pub const WELL_KNOWN_UDP_PORTS: [u16; 3] = [UDP_PORT, 8472, 4790];
 /// The I flag: the VNI is valid.
-const FLAG_I: u8 = 0x08;
+pub const FLAG_I: u8 = 0x08;
 
 /// A VXLAN header and what follows it.
 #[derive(Clone, Copy, Debug)]
