@@ -124,7 +124,7 @@ impl MacAddr {
     #[inline(always)]
     #[must_use]
     pub const fn is_station(self) -> bool {
-        self.0 != 0 && !self.is_multicast()
+        (self.0 != 0) & !self.is_multicast()
     }
 }
 

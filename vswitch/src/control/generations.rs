@@ -171,7 +171,8 @@ impl Topology {
                         Destination::Tunnel(self.tunnel(RemoteId { vtep: network.vtep?, address })?)
                     }
                 };
-                let entry = Entry { destination, is_static: true, refreshed_secs: 0 };
+                // Never old, so that no worker looks twice at a frame from there.
+                let entry = Entry { destination, is_static: true, refreshed_secs: u32::MAX };
                 Some((Key::new(domain, mac.address), entry))
             })
         })

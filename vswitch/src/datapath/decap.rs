@@ -7,10 +7,10 @@ use super::generation::{Generation, Role, Vtep};
 use super::io::Io;
 use super::packet::Packet;
 use super::parse;
-use super::vector::{Tunnelled, Vector};
-use super::verdict::{DropReason, Verdict};
-use crate::ids::{BridgeDomain, TunnelId};
-use crate::table::Destination;
+use super::vector::{NOBODY, Tunnelled, Vector};
+use super::verdict::{DropReason, PackedVerdict};
+use crate::ids::{BridgeDomain, PortId};
+use crate::table::{Destination, PackedDestination};
 use crate::wire::ethernet::Ethernet;
 
 /// Decapsulates the tunnel frames of the burst. Does nothing on a tenant port.
@@ -20,32 +20,34 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
     let Role::Uplink(vtep) = generation.ports[vector.port.index()].role else { return };
     let vtep = &generation.vteps[vtep.index()];
     let mut last = Link::of(generation, vtep, Tunnelled::default());
-    for i in 0..vector.packets.len() {
-        if vector.verdicts[i] != Verdict::Pending {
-            continue;
+    let len = vector.len();
+    let Vector { packets, lens, verdicts, domains, origins, tunnelled, .. } = vector;
+    let (sources, destinations) = (&mut vector.sources, &mut vector.destinations);
+    for (i, packet) in packets[..len].iter_mut().enumerate() {
+        let mut keys = (NOBODY, NOBODY);
+        if verdicts[i] == PackedVerdict::PENDING {
+            let tunnelled = tunnelled[i];
+            if (tunnelled.vni, tunnelled.remote) != (last.vni, last.remote) {
+                last = Link::of(generation, vtep, tunnelled);
+            }
+            domains[i] = last.domain;
+            origins[i] = last.origin;
+            let admitted = match last.refusal {
+                Some(reason) => Err(reason),
+                None => {
+                    let (start, len) = (tunnelled.outer_len.into(), tunnelled.inner_len.into());
+                    lens[i] = u32::from(tunnelled.inner_len);
+                    packet.narrow(start, len);
+                    let inner = Ethernet::new(packet.bytes()).ok_or(DropReason::InnerRunt);
+                    inner.and_then(|inner| parse::admit(inner, last.domain))
+                }
+            };
+            match admitted {
+                Ok(admitted) => keys = admitted,
+                Err(reason) => verdicts[i] = PackedVerdict::drop(reason),
+            }
         }
-        let tunnelled = vector.tunnelled[i];
-        if (tunnelled.vni, tunnelled.remote) != (last.vni, last.remote) {
-            last = Link::of(generation, vtep, tunnelled);
-        }
-        let Some(domain) = last.domain else {
-            vector.drop(i, DropReason::UnknownVni);
-            continue;
-        };
-        vector.domains[i] = domain;
-        let Some(tunnel) = last.tunnel else {
-            vector.drop(i, DropReason::UnknownRemoteVtep);
-            continue;
-        };
-        vector.origins[i] = Destination::Tunnel(tunnel).into();
-        vector.lens[i] = u32::from(tunnelled.inner_len);
-        let packet = &mut vector.packets[i];
-        packet.narrow(usize::from(tunnelled.outer_len), usize::from(tunnelled.inner_len));
-        let inner = Ethernet::new(packet.bytes()).ok_or(DropReason::InnerRunt);
-        match inner.and_then(|inner| parse::admit(inner, domain)) {
-            Ok(keys) => (vector.sources[i], vector.destinations[i]) = keys,
-            Err(reason) => vector.drop(i, reason),
-        }
+        (sources[i], destinations[i]) = keys;
     }
 }
 
@@ -54,20 +56,32 @@ struct Link {
     vni: u32,
     remote: u32,
     /// The network of the VNI.
-    domain: Option<BridgeDomain>,
-    /// The tunnel, if the network has it.
-    tunnel: Option<TunnelId>,
+    domain: BridgeDomain,
+    /// The tunnel.
+    origin: PackedDestination,
+    /// Why such frames are dropped, if they are.
+    refusal: Option<DropReason>,
 }
 
 impl Link {
     #[inline]
     fn of(generation: &Generation, vtep: &Vtep, tunnelled: Tunnelled) -> Self {
         let Tunnelled { vni, remote, .. } = tunnelled;
-        let domain = vtep.domains.get(&vni).copied();
-        let tunnel = domain.and_then(|domain| {
-            let peers = &generation.domains[domain.index()].peers;
-            vtep.tunnels.get(&remote).copied().filter(|tunnel| peers.contains(*tunnel))
-        });
-        Self { vni, remote, domain, tunnel }
+        let nowhere = Destination::Port(PortId(u16::MAX)).into();
+        let Some(&domain) = vtep.domains.get(&vni) else {
+            let (domain, refusal) = (BridgeDomain::NONE, Some(DropReason::UnknownVni));
+            return Self { vni, remote, domain, origin: nowhere, refusal };
+        };
+        let peers = &generation.domains[domain.index()].peers;
+        match vtep.tunnels.get(&remote).filter(|tunnel| peers.contains(**tunnel)) {
+            Some(tunnel) => {
+                let origin = Destination::Tunnel(*tunnel).into();
+                Self { vni, remote, domain, origin, refusal: None }
+            }
+            None => {
+                let refusal = Some(DropReason::UnknownRemoteVtep);
+                Self { vni, remote, domain, origin: nowhere, refusal }
+            }
+        }
     }
 }

@@ -5,11 +5,11 @@
 //! hash, and the VNI. UDP checksum 0 and a source port in 49152–65535 as RFC 7348 §5 asks.
 
 use super::context::Context;
-use super::generation::{OUTER_LEN, Template};
+use super::generation::{OUTER_LEN, Role, Template};
 use super::io::Io;
 use super::packet::Packet;
 use super::vector::Vector;
-use super::verdict::{DropReason, Verdict};
+use super::verdict::{DropReason, PackedVerdict};
 use crate::ids::Vni;
 use crate::wire::{ethernet, flow, ipv4, udp, vxlan};
 
@@ -30,25 +30,28 @@ impl Entropy {
     }
 }
 
-/// Encapsulates what is to be encapsulated; each such frame then goes to the tunnel's uplink.
+/// Encapsulates what is to be encapsulated; each such frame then goes to the tunnel's uplink. Does
+/// nothing on an uplink: what came from the overlay does not go back there.
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
     let generation = context.generation;
-    for i in 0..vector.packets.len() {
-        let Verdict::Encapsulate(tunnel) = vector.verdicts[i] else { continue };
-        let (tunnel, len) = (&generation.tunnels[tunnel.index()], vector.lens[i]);
-        let vni = generation.domains[vector.domains[i].index()].vni;
-        let packet = &mut vector.packets[i];
-        let done = tunnel.admits(len).and_then(|()| {
+    let Role::Tenant(domain) = generation.ports[vector.port.index()].role else { return };
+    let vni = generation.domains[domain.index()].vni;
+    let len = vector.len();
+    let Vector { packets, lens, verdicts, .. } = vector;
+    for (i, packet) in packets[..len].iter_mut().enumerate() {
+        let Some(tunnel) = verdicts[i].tunnel() else { continue };
+        let tunnel = &generation.tunnels[tunnel.index()];
+        let done = tunnel.admits(lens[i]).and_then(|()| {
             let entropy = Entropy::of(packet.bytes());
-            put_headers(packet, &tunnel.template, len, vni, entropy)
+            put_headers(packet, &tunnel.template, lens[i], vni, entropy)
         });
-        vector.verdicts[i] = match done {
+        verdicts[i] = match done {
             Ok(()) => {
-                vector.lens[i] = len + OUTER_LEN as u32;
-                Verdict::Forward(tunnel.port)
+                lens[i] += OUTER_LEN as u32;
+                PackedVerdict::to(tunnel.uplink)
             }
-            Err(reason) => Verdict::Drop(reason),
+            Err(reason) => PackedVerdict::drop(reason),
         };
     }
 }

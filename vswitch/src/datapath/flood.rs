@@ -13,16 +13,16 @@ use super::io::Io;
 use super::packet::Packet;
 use super::tx;
 use super::vector::Vector;
-use super::verdict::{DropReason, Verdict};
+use super::verdict::{DropReason, PackedVerdict, Verdict};
 use crate::ids::{PortId, TunnelId};
 use crate::table::PackedDestination;
 
 /// Floods what `forward` said to flood.
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
-    for i in 0..vector.packets.len() {
-        if vector.verdicts[i] == Verdict::Flood {
-            vector.verdicts[i] = flood(context, vector, i);
+    for i in 0..vector.len() {
+        if vector.verdicts[i] == PackedVerdict::FLOOD {
+            vector.verdicts[i] = flood(context, vector, i).into();
         }
     }
 }
@@ -93,10 +93,10 @@ fn send_encapsulated<I: Io>(
     let (tunnel, len) = (&generation.tunnels[tunnel.index()], vector.lens[i]);
     let vni = generation.domains[vector.domains[i].index()].vni;
     let sent = tunnel.admits(len).and_then(|()| {
-        let replica = context.io.replicate(&vector.packets[i], tunnel.port, OUTER_LEN);
+        let replica = context.io.replicate(&vector.packets[i], tunnel.port(), OUTER_LEN);
         let mut replica = replica.ok_or(DropReason::NoBuffers)?;
         encap::put_headers(&mut replica, &tunnel.template, len, vni, entropy)?;
-        tx::send(context, tunnel.port, replica, len + OUTER_LEN as u32)
+        tx::send(context, tunnel.port(), replica, len + OUTER_LEN as u32)
     });
     if let Err(reason) = sent {
         context.counters.dropped(vector.site(generation, i), reason);

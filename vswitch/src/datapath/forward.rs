@@ -3,36 +3,36 @@
 use super::context::Context;
 use super::io::Io;
 use super::vector::Vector;
-use super::verdict::{DropReason, Verdict};
-use crate::table::{Destination, Found, PackedDestination};
+use super::verdict::{DropReason, PackedVerdict};
+use crate::table::PackedDestination;
 
-/// Decides every frame that is still pending.
+/// Decides every frame that is still pending. Returns whether there is one to flood.
 #[inline]
-pub fn run<I: Io>(_context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
-    for i in 0..vector.packets.len() {
-        if vector.verdicts[i] == Verdict::Pending {
-            vector.verdicts[i] = decide(vector.destinations_found[i], vector.origins[i]);
+pub fn run<I: Io>(_context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) -> bool {
+    let mut any_flooded = false;
+    for i in 0..vector.len() {
+        if vector.verdicts[i] != PackedVerdict::PENDING {
+            continue;
         }
+        let (found, origin) = (vector.destinations_found[i], vector.origins[i]);
+        if !found.is_hit() {
+            vector.verdicts[i] = PackedVerdict::FLOOD;
+            any_flooded = true;
+            continue;
+        }
+        let to = found.packed();
+        // What came from the overlay never goes back there, through whichever tunnel.
+        let back = (to == origin) | (to.is_tunnel() & origin.is_tunnel());
+        vector.verdicts[i] = if back { refuse(to) } else { PackedVerdict::to(to) };
     }
+    any_flooded
 }
 
-#[inline(always)]
-fn decide(found: Found, origin: PackedDestination) -> Verdict {
-    match found.destination() {
-        None => Verdict::Flood,
-        Some(Destination::Port(to)) => {
-            if found.is_at(origin) {
-                Verdict::Drop(DropReason::SamePort)
-            } else {
-                Verdict::Forward(to)
-            }
-        }
-        Some(Destination::Tunnel(to)) => {
-            if origin.is_tunnel() {
-                Verdict::Drop(DropReason::SplitHorizon)
-            } else {
-                Verdict::Encapsulate(to)
-            }
-        }
-    }
+#[cold]
+fn refuse(back_to: PackedDestination) -> PackedVerdict {
+    PackedVerdict::drop(if back_to.is_tunnel() {
+        DropReason::SplitHorizon
+    } else {
+        DropReason::SamePort
+    })
 }

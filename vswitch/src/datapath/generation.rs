@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use super::verdict::DropReason;
 use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, Vni, VtepId};
+use crate::table::{Destination, PackedDestination};
 use crate::wire::{ethernet, ipv4, udp, vxlan};
 
 /// Length of the outer headers: Ethernet, IPv4, UDP and VXLAN, 50 bytes.
@@ -98,8 +99,8 @@ pub struct Vtep {
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub struct Tunnel {
-    /// The uplink.
-    pub port: PortId,
+    /// The uplink, as a way to go.
+    pub uplink: PackedDestination,
     /// The longest frame that fits in the underlay's MTU with outer headers, in bytes.
     max_inner_len: u16,
     /// Outer headers. Those of nobody while the next hop is not resolved.
@@ -111,11 +112,24 @@ const _: () = assert!(size_of::<Tunnel>() == 64);
 impl Tunnel {
     /// A tunnel by an uplink whose payload is at most `mtu` bytes long.
     #[must_use]
-    pub fn new(port: PortId, mtu: u16, template: Option<Template>) -> Self {
+    pub fn new(uplink: PortId, mtu: u16, template: Option<Template>) -> Self {
         let outer_len = (OUTER_LEN - ethernet::HEADER_LEN) as u16;
         // A tunnel that leads nowhere yet admits nothing: one comparison on the way of every frame.
         let max_inner_len = template.as_ref().map_or(0, |_| mtu.saturating_sub(outer_len));
-        Self { port, max_inner_len, template: template.unwrap_or(Template::NOBODY) }
+        Self {
+            uplink: Destination::Port(uplink).into(),
+            max_inner_len,
+            template: template.unwrap_or(Template::NOBODY),
+        }
+    }
+
+    /// The uplink.
+    #[must_use]
+    pub fn port(&self) -> PortId {
+        match self.uplink.into() {
+            Destination::Port(port) => port,
+            Destination::Tunnel(_) => unreachable!("`new` makes it of a port"),
+        }
     }
 
     /// Whether a frame of `len` bytes can go this way.

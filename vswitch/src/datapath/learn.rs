@@ -5,44 +5,36 @@
 
 use super::context::{Context, Now};
 use super::io::{Io, LearnEvent, LearnKind};
-use super::vector::{BURST, NOBODY, Vector};
-use super::verdict::Verdict;
+use super::vector::{NOBODY, Vector};
+use super::verdict::PackedVerdict;
 use crate::table::{Destination, Key};
 
 /// Looks the burst up and sends the events.
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
-    let len = vector.packets.len();
+    let len = vector.len();
     context.fdb.lookup_burst(&vector.sources[..len], &mut vector.sources_found[..len]);
     context.fdb.lookup_burst(&vector.destinations[..len], &mut vector.destinations_found[..len]);
 
-    // Most sources are where they are known to be, and were heard lately: only the others are
-    // looked at one by one.
+    // Most sources are where they are known to be, and were heard lately.
     let now_secs = context.now.secs();
-    let refresh_after_secs = context.generation.refresh_after_secs;
-    let mut doubtful = 0_u64;
+    let fresh_secs = (now_secs + 1).saturating_sub(context.generation.refresh_after_secs);
     for i in 0..len {
-        let found = vector.sources_found[i];
-        let is_settled = found.is_static()
-            | (found.is_at(vector.origins[i]) & (found.age_secs(now_secs) < refresh_after_secs));
-        doubtful |= u64::from(!is_settled) << i;
-    }
-    while doubtful != 0 {
-        let i = doubtful.trailing_zeros() as usize;
-        doubtful &= doubtful - 1;
-        if vector.verdicts[i] == Verdict::Pending {
+        if !vector.sources_found[i].is_at_since(vector.origins[i], fresh_secs) {
             tell(context, vector, i, now_secs);
         }
     }
 }
 
-const _: () = assert!(BURST <= u64::BITS as usize);
-
-/// Tells the control thread about the source of a frame, unless it is as it should be.
+/// Tells the control thread about the source of a frame, unless it is as it should be: the frame was
+/// dropped, the entry is static, or its network's entries live longer than others'.
 #[cold]
 fn tell<I: Io>(context: &mut Context<'_, I>, vector: &Vector<I::Packet>, i: usize, now_secs: u32) {
     let (found, origin) = (vector.sources_found[i], vector.origins[i]);
-    let kind = if found.is_at(origin) {
+    if vector.verdicts[i] != PackedVerdict::PENDING || found.is_static() {
+        return;
+    }
+    let kind = if found.packed() == origin {
         let domain = &context.generation.domains[vector.domains[i].index()];
         if found.age_secs(now_secs) < domain.refresh_after_secs {
             return;

@@ -9,8 +9,8 @@ use super::context::Context;
 use super::generation::{OUTER_LEN, Role, Vtep};
 use super::io::Io;
 use super::packet::Packet;
-use super::vector::{Tunnelled, Vector};
-use super::verdict::{DropReason, Verdict};
+use super::vector::{NOBODY, Tunnelled, Vector};
+use super::verdict::{DropReason, PackedVerdict, Verdict};
 use crate::ids::{BridgeDomain, VtepId};
 use crate::table::Key;
 use crate::wire::ethernet::{self, Ethernet, ethertype};
@@ -25,44 +25,49 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
         Role::Tenant(domain) => tenant(vector, domain),
         Role::Uplink(vtep) => uplink(vector, vtep, &context.generation.vteps[vtep.index()]),
         Role::Unused => {
-            for i in 0..vector.packets.len() {
-                vector.drop(i, DropReason::PortUnused);
-            }
+            let len = vector.len();
+            vector.verdicts[..len].fill(PackedVerdict::drop(DropReason::PortUnused));
+            vector.sources[..len].fill(NOBODY);
+            vector.destinations[..len].fill(NOBODY);
         }
     }
 }
 
 #[inline(always)]
 fn tenant<P: Packet>(vector: &mut Vector<P>, domain: BridgeDomain) {
-    let len = vector.packets.len();
+    let len = vector.len();
     vector.domains[..len].fill(domain);
-    for i in 0..len {
-        if vector.verdicts[i] != Verdict::Pending {
-            continue;
+    let Vector { packets, verdicts, sources, destinations, .. } = vector;
+    for (i, packet) in packets[..len].iter().enumerate() {
+        let mut keys = (NOBODY, NOBODY);
+        if verdicts[i] == PackedVerdict::PENDING {
+            let frame = Ethernet::new(packet.bytes()).ok_or(DropReason::Runt);
+            match frame.and_then(|frame| admit(frame, domain)) {
+                Ok(admitted) => keys = admitted,
+                Err(reason) => verdicts[i] = PackedVerdict::drop(reason),
+            }
         }
-        let frame = Ethernet::new(vector.packets[i].bytes()).ok_or(DropReason::Runt);
-        match frame.and_then(|frame| admit(frame, domain)) {
-            Ok(keys) => (vector.sources[i], vector.destinations[i]) = keys,
-            Err(reason) => vector.drop(i, reason),
-        }
+        (sources[i], destinations[i]) = keys;
     }
 }
 
 #[inline(always)]
 fn uplink<P: Packet>(vector: &mut Vector<P>, id: VtepId, vtep: &Vtep) {
-    for i in 0..vector.packets.len() {
-        if vector.verdicts[i] != Verdict::Pending {
+    let len = vector.len();
+    let Vector { packets, verdicts, tunnelled, .. } = vector;
+    for (i, packet) in packets[..len].iter().enumerate() {
+        if verdicts[i] != PackedVerdict::PENDING {
             continue;
         }
-        let bytes = vector.packets[i].bytes();
-        if let Some(tunnelled) = plain(bytes, vtep) {
-            vector.tunnelled[i] = tunnelled;
+        let bytes = packet.bytes();
+        if let Some(found) = plain(bytes, vtep) {
+            tunnelled[i] = found;
             continue;
         }
         match underlay(bytes, vtep) {
-            Ok(Underlay::Tunnelled(tunnelled)) => vector.tunnelled[i] = tunnelled,
-            Ok(Underlay::Hosts) => vector.settle(i, Verdict::Punt(id)),
-            Err(reason) => vector.drop(i, reason),
+            Ok(Underlay::Tunnelled(found)) => tunnelled[i] = found,
+            Ok(Underlay::Hosts) => verdicts[i] = Verdict::Punt(id).into(),
+            Err(reason) => verdicts[i] = PackedVerdict::drop(reason),
         }
     }
 }
@@ -95,17 +100,23 @@ fn plain(bytes: &[u8], vtep: &Vtep) -> Option<Tunnelled> {
 /// The reason to drop it.
 #[inline(always)]
 pub(super) fn admit(frame: Ethernet<'_>, domain: BridgeDomain) -> Result<(Key, Key), DropReason> {
-    if frame.is_tagged() {
-        return Err(DropReason::VlanNotConfigured);
-    }
     let (source, destination) = (frame.source(), frame.destination());
-    if !source.is_station() {
-        return Err(DropReason::InvalidSourceMac);
-    }
-    if ethernet::is_link_local(destination) {
-        return Err(DropReason::LinkLocalMulticast);
+    if frame.is_tagged() || !source.is_station() || ethernet::is_link_local(destination) {
+        return Err(refusal(frame));
     }
     Ok((Key::new(domain, source), Key::new(domain, destination)))
+}
+
+/// Why [`admit`] refuses a frame.
+#[cold]
+fn refusal(frame: Ethernet<'_>) -> DropReason {
+    if frame.is_tagged() {
+        DropReason::VlanNotConfigured
+    } else if !frame.source().is_station() {
+        DropReason::InvalidSourceMac
+    } else {
+        DropReason::LinkLocalMulticast
+    }
 }
 
 /// What a frame of the underlay is.
@@ -114,6 +125,7 @@ enum Underlay {
     Hosts,
 }
 
+#[inline(never)]
 fn underlay(bytes: &[u8], vtep: &Vtep) -> Result<Underlay, DropReason> {
     let frame = Ethernet::new(bytes).ok_or(DropReason::Runt)?;
     if frame.is_tagged() {

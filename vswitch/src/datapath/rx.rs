@@ -4,7 +4,7 @@ use super::context::Context;
 use super::io::Io;
 use super::packet::{Packet, Received};
 use super::vector::Vector;
-use super::verdict::{DropReason, Verdict};
+use super::verdict::{DropReason, PackedVerdict};
 use crate::ids::BridgeDomain;
 use crate::table::Destination;
 
@@ -12,26 +12,26 @@ use crate::table::Destination;
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, queue: usize, vector: &mut Vector<I::Packet>) {
     vector.port = context.io.receive(queue, &mut vector.packets);
-    let len = vector.packets.len();
+    let len = vector.len();
     if len == 0 {
         return;
     }
-    vector.verdicts[..len].fill(Verdict::Pending);
-    vector.domains[..len].fill(BridgeDomain::NONE);
-    vector.origins[..len].fill(Destination::Port(vector.port).into());
-    let longest = context.generation.ports[vector.port.index()].max_frame_len;
+    let Vector { port, packets, lens, verdicts, domains, origins, .. } = vector;
+    verdicts[..len].fill(PackedVerdict::PENDING);
+    domains[..len].fill(BridgeDomain::NONE);
+    origins[..len].fill(Destination::Port(*port).into());
+    let longest = context.generation.ports[port.index()].max_frame_len;
     let mut bytes = 0;
-    for i in 0..len {
-        let packet = &mut vector.packets[i];
+    for (i, packet) in packets[..len].iter_mut().enumerate() {
         let received = packet.accept();
         packet.prefetch();
-        vector.lens[i] = received.len;
+        lens[i] = received.len;
         bytes += u64::from(received.len);
         if let Some(reason) = defect(received, longest) {
-            vector.drop(i, reason);
+            verdicts[i] = PackedVerdict::drop(reason);
         }
     }
-    context.counters.received(vector.port, len as u64, bytes);
+    context.counters.received(*port, len as u64, bytes);
 }
 
 /// What a frame must be before its bytes are looked at.

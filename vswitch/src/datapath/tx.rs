@@ -49,7 +49,7 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
     if let Some(port) = only_port(vector, context.generation)
         && context.outputs.ports[port.index()].packets.is_empty()
     {
-        let bytes = vector.lens[..vector.packets.len()].iter().map(|len| u64::from(*len)).sum();
+        let bytes = vector.lens[..vector.len()].iter().map(|len| u64::from(*len)).sum();
         transmit(context.io, context.counters, port, &mut vector.packets, bytes);
     } else {
         sort(context, vector);
@@ -59,12 +59,13 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
 /// The port that all frames of the burst leave by.
 #[inline]
 fn only_port<P>(vector: &Vector<P>, generation: &Generation) -> Option<PortId> {
-    let len = vector.packets.len();
-    let Verdict::Forward(port) = vector.verdicts[0] else { return None };
-    let longest = generation.ports[port.index()].max_frame_len;
-    let same = vector.verdicts[..len].iter().fold(true, |all, v| all & (*v == vector.verdicts[0]));
-    let fit = vector.lens[..len].iter().fold(true, |all, frame| all & (*frame <= longest));
-    (same & fit).then_some(port)
+    let len = vector.len();
+    let first = vector.verdicts[0];
+    let Verdict::Forward(port) = first.unpack() else { return None };
+    // Without early ends, so that the loops become wide comparisons.
+    let others = vector.verdicts[..len].iter().filter(|verdict| **verdict != first).count();
+    let longest = vector.lens[..len].iter().fold(0, |longest, len| longest.max(*len));
+    (others == 0 && longest <= generation.ports[port.index()].max_frame_len).then_some(port)
 }
 
 /// Takes frame after frame where it goes.
@@ -73,7 +74,7 @@ fn sort<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
     // Out of the vector while frames are taken from it; the others stay as they are.
     let mut packets = std::mem::take(&mut vector.packets);
     for (i, packet) in packets.drain(..).enumerate() {
-        let ended = match vector.verdicts[i] {
+        let ended = match vector.verdicts[i].unpack() {
             Verdict::Forward(port) => send(context, port, packet, vector.lens[i]),
             Verdict::Punt(vtep) => match context.io.punt(vtep, packet) {
                 Ok(()) => {

@@ -5,7 +5,7 @@
 use arrayvec::ArrayVec;
 
 use super::generation::Generation;
-use super::verdict::{DropReason, Verdict};
+use super::verdict::PackedVerdict;
 use crate::ids::{BridgeDomain, PortId};
 use crate::metrics::counters::{Shape, Site};
 use crate::table::{Destination, Found, Key, PackedDestination};
@@ -39,7 +39,7 @@ pub struct Vector<P> {
     /// Length of each in bytes, as it is now.
     pub lens: [u32; BURST],
     /// What happens to each.
-    pub verdicts: [Verdict; BURST],
+    pub verdicts: [PackedVerdict; BURST],
     /// The network of each, or [`BridgeDomain::NONE`] as long as it has none.
     pub domains: [BridgeDomain; BURST],
     /// Where each one's sender is: the port, or the tunnel, that it came from.
@@ -64,7 +64,7 @@ impl<P> Vector<P> {
             port: PortId(0),
             packets: Burst::new(),
             lens: [0; BURST],
-            verdicts: [Verdict::Pending; BURST],
+            verdicts: [PackedVerdict::PENDING; BURST],
             domains: [BridgeDomain::NONE; BURST],
             origins: [Destination::Port(PortId(0)).into(); BURST],
             tunnelled: [Tunnelled::default(); BURST],
@@ -75,17 +75,18 @@ impl<P> Vector<P> {
         })
     }
 
-    /// Ends the way of frame `i`, and has the FDB asked for nobody on its behalf.
-    #[cold]
-    pub fn settle(&mut self, i: usize, verdict: Verdict) {
-        self.verdicts[i] = verdict;
-        (self.sources[i], self.destinations[i]) = (NOBODY, NOBODY);
+    /// How many frames there are: at most [`BURST`], which the compiler is told here, so that loops
+    /// up to it need no bounds checks.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.packets.len().min(BURST)
     }
 
-    /// Ends the way of frame `i` here.
-    #[cold]
-    pub fn drop(&mut self, i: usize, reason: DropReason) {
-        self.settle(i, Verdict::Drop(reason));
+    /// Whether there is no frame.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
     }
 
     /// Where a drop of frame `i` is counted: at its port; if it came through a tunnel, at its

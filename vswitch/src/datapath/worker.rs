@@ -115,7 +115,7 @@ impl<I: Io> Worker<I> {
         observer.ended(Stage::Relay, frames);
         for queue in 0..context.io.queues() {
             rx::run(context, queue, vector);
-            let len = vector.packets.len();
+            let len = vector.len();
             observer.ended(Stage::Rx, len);
             if len == 0 {
                 continue;
@@ -127,9 +127,11 @@ impl<I: Io> Worker<I> {
             observer.ended(Stage::Decap, len);
             learn::run(context, vector);
             observer.ended(Stage::Learn, len);
-            forward::run(context, vector);
+            let any_flooded = forward::run(context, vector);
             observer.ended(Stage::Forward, len);
-            flood::run(context, vector);
+            if any_flooded {
+                flood::run(context, vector);
+            }
             observer.ended(Stage::Flood, len);
             encap::run(context, vector);
             observer.ended(Stage::Encap, len);

@@ -48,6 +48,20 @@ impl PackedDestination {
         }
     }
 
+    /// As a number: bit 29 is set, bit 30 says whether it is a tunnel, bits 0..16 are the index.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_u32(self) -> u32 {
+        self.0
+    }
+
+    /// The destination that [`to_u32`](Self::to_u32) gave; `None` for a number without bit 29.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_u32(word: u32) -> Option<Self> {
+        if word & Self::PRESENT == 0 { None } else { Some(Self(word)) }
+    }
+
     /// Whether it is a remote VTEP.
     #[inline(always)]
     #[must_use]
@@ -146,12 +160,21 @@ impl Found {
         self.0 & STATIC != 0
     }
 
-    /// Whether the address is known to be there; `false` for a miss.
+    /// Where to send, as [`destination`](Self::destination) says it; meaningless for a miss.
     #[inline(always)]
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "takes the high half")]
-    pub const fn is_at(self, destination: PackedDestination) -> bool {
-        ((self.0 & !STATIC) >> 32) as u32 == destination.0
+    pub const fn packed(self) -> PackedDestination {
+        PackedDestination(((self.0 & !STATIC) >> 32) as u32)
+    }
+
+    /// Whether the address is known to be there, and was heard at `secs` since start or later;
+    /// `false` for a miss. One subtraction and one comparison.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_at_since(self, destination: PackedDestination, secs: u32) -> bool {
+        let oldest = (destination.0 as u64) << 32 | secs as u64;
+        (self.0 & !STATIC).wrapping_sub(oldest) <= (u32::MAX - secs) as u64
     }
 
     /// For how long the address has not been heard, in seconds; meaningless for a miss.
@@ -220,7 +243,7 @@ mod tests {
                         assert_eq!(found.destination(), Some(destination));
                         assert_eq!(found.is_static(), is_static);
                         assert_eq!(found.age_secs(u32::MAX), u32::MAX - refreshed_secs);
-                        assert!(found.is_at(destination.into()));
+                        assert_eq!(found.packed(), destination.into());
                         assert_eq!(
                             Destination::from(PackedDestination::from(destination)),
                             destination
@@ -236,6 +259,26 @@ mod tests {
         let miss = Found::default();
         assert!(!miss.is_hit() && !miss.is_static());
         assert_eq!((miss.destination(), miss.entry()), (None, None));
-        assert!(!miss.is_at(Destination::Port(PortId(0)).into()));
+        assert!(!miss.is_at_since(Destination::Port(PortId(0)).into(), 0));
+    }
+
+    #[test]
+    fn at_a_place_since_a_time() {
+        let places = [Destination::Port(PortId(6)), Destination::Port(PortId(7))]
+            .into_iter()
+            .chain([6, 7].map(|n| Destination::Tunnel(TunnelId(n))));
+        let times = [0, 1, 99, 100, 101, u32::MAX - 1, u32::MAX];
+        for (destination, is_static) in places.flat_map(|p| [(p, false), (p, true)]) {
+            for refreshed_secs in times {
+                let found = Found(Entry { destination, is_static, refreshed_secs }.pack());
+                for secs in times {
+                    assert_eq!(found.is_at_since(destination.into(), secs), refreshed_secs >= secs);
+                    let other = Destination::Port(PortId(8));
+                    assert!(!found.is_at_since(other.into(), secs), "{found:?} {secs}");
+                    let other = Destination::Port(PortId(5));
+                    assert!(!found.is_at_since(other.into(), secs), "{found:?} {secs}");
+                }
+            }
+        }
     }
 }

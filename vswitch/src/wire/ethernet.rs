@@ -42,14 +42,14 @@ impl<'a> Ethernet<'a> {
     #[inline(always)]
     #[must_use]
     pub fn destination(&self) -> MacAddr {
-        MacAddr::from_u64(be64(self.0, field::DESTINATION.start) >> 16)
+        mac(self.0, field::DESTINATION.start)
     }
 
     /// Where the frame comes from.
     #[inline(always)]
     #[must_use]
     pub fn source(&self) -> MacAddr {
-        MacAddr::from_u64(be64(self.0, field::SOURCE.end - 8))
+        mac(self.0, field::SOURCE.start)
     }
 
     /// What follows the header: see [`ethertype`].
@@ -63,7 +63,7 @@ impl<'a> Ethernet<'a> {
     #[inline(always)]
     #[must_use]
     pub fn is_tagged(&self) -> bool {
-        matches!(self.ethertype(), ethertype::VLAN | ethertype::QINQ)
+        (self.ethertype() == ethertype::VLAN) | (self.ethertype() == ethertype::QINQ)
     }
 
     /// What follows the header.
@@ -72,6 +72,12 @@ impl<'a> Ethernet<'a> {
     pub fn payload(&self) -> &'a [u8] {
         &self.0[HEADER_LEN..]
     }
+}
+
+/// The six bytes from `at`, of eight.
+#[inline(always)]
+fn mac(bytes: &[u8], at: usize) -> MacAddr {
+    MacAddr::from_u64(be64(bytes, at) >> 16)
 }
 
 /// Writes a header to the first 14 bytes of `to`.

@@ -3,7 +3,7 @@
 
 use super::ethernet::{self, ethertype};
 use super::ipv4::{self, Ipv4, protocol};
-use super::{be16, be32};
+use super::{be16, ne32, ne64};
 
 /// Length of an IPv6 header without extensions (RFC 8200 §3).
 const IPV6_HEADER_LEN: usize = 40;
@@ -16,9 +16,34 @@ const MULTIPLIER: u64 = 0xb7e1_5162_8aed_2a6b;
 /// IPv4 and IPv6 count with addresses, protocol and, for TCP, UDP and SCTP, ports; fragments of
 /// IPv4 without ports, so that all fragments of a datagram stay together. Everything else counts
 /// with its MAC addresses and EtherType. Shorter input hashes as it stands.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn hash(frame: &[u8]) -> u32 {
+    match frame.first_chunk::<PLAIN_LEN>() {
+        Some(start) if is_plain(start) => {
+            let ip = &start[ethernet::HEADER_LEN..];
+            let ports = ne32(ip, ipv4::HEADER_LEN);
+            mix(ne64(ip, 12), u64::from(ip[9]) << 32 | u64::from(ports))
+        }
+        _ => other(frame),
+    }
+}
+
+/// Up to the ports of a datagram or segment in IPv4 without options.
+const PLAIN_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + 4;
+
+/// IPv4 without options, no fragment, with ports: the way most frames are.
+#[inline(always)]
+fn is_plain(start: &[u8; PLAIN_LEN]) -> bool {
+    let ip = &start[ethernet::HEADER_LEN..];
+    be16(start, 12) == ethertype::IPV4
+        && ip[0] == 0x45
+        && be16(ip, 6) & ipv4::FRAGMENT_MASK == 0
+        && matches!(ip[9], protocol::TCP | protocol::UDP | protocol::SCTP)
+}
+
+#[inline(never)]
+fn other(frame: &[u8]) -> u32 {
     let Some(payload) = frame.get(ethernet::HEADER_LEN..) else {
         return frame.iter().fold(0, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(*b)));
     };
@@ -27,25 +52,17 @@ pub fn hash(frame: &[u8]) -> u32 {
         && let Some(ip) = Ipv4::new(payload)
         && ip.header_len() >= ipv4::HEADER_LEN
     {
-        let addresses = u64::from(ip.source()) << 32 | u64::from(ip.destination());
         let ports =
             if ip.is_fragment() { 0 } else { ports(ip.protocol(), payload, ip.header_len()) };
-        return mix(addresses, u64::from(ip.protocol()) << 32 | u64::from(ports));
+        return mix(ne64(payload, 12), u64::from(ip.protocol()) << 32 | u64::from(ports));
     }
     if ethertype == ethertype::IPV6 && payload.len() >= IPV6_HEADER_LEN {
         let next_header = payload[6];
-        let mut addresses = 0;
-        for at in [8, 16, 24, 32] {
-            addresses = mix64(
-                addresses,
-                u64::from(be32(payload, at)) << 32 | u64::from(be32(payload, at + 4)),
-            );
-        }
+        let addresses = [8, 16, 24, 32].into_iter().fold(0, |h, at| fold(h, ne64(payload, at)));
         let ports = ports(next_header, payload, IPV6_HEADER_LEN);
         return mix(addresses, u64::from(next_header) << 32 | u64::from(ports));
     }
-    let macs = u64::from(be32(frame, 0)) << 32 | u64::from(be32(frame, 4));
-    mix(macs, u64::from(be32(frame, 8)) << 16 | u64::from(ethertype))
+    mix(ne64(frame, 0), u64::from(ne32(frame, 8)) << 16 | u64::from(ethertype))
 }
 
 /// The outer UDP source port for a flow's hash: in 49152–65535, the range for such ports
@@ -62,26 +79,24 @@ pub const fn source_port(hash: u32) -> u16 {
 fn ports(protocol: u8, payload: &[u8], at: usize) -> u32 {
     match protocol {
         protocol::TCP | protocol::UDP | protocol::SCTP if payload.len() >= at + 4 => {
-            be32(payload, at)
+            ne32(payload, at)
         }
         _ => 0,
     }
 }
 
+/// One 64×64→128 multiplication, halves folded: every input bit reaches every output bit.
 #[inline(always)]
-fn mix64(a: u64, b: u64) -> u64 {
-    // One 64×64→128 multiplication, halves folded: every input bit reaches every output bit.
+#[allow(clippy::cast_possible_truncation, reason = "the halves of a 128-bit product")]
+fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a ^ SEED).wrapping_mul(u128::from(b ^ MULTIPLIER));
-    #[allow(clippy::cast_possible_truncation, reason = "the halves of a 128-bit product")]
-    let folded = product as u64 ^ (product >> 64) as u64;
-    folded
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "the high half is wanted")]
 fn mix(a: u64, b: u64) -> u32 {
-    #[allow(clippy::cast_possible_truncation, reason = "the high half is wanted")]
-    let high = (mix64(a, b).wrapping_mul(MULTIPLIER) >> 32) as u32;
-    high
+    (fold(a, b).wrapping_mul(MULTIPLIER) >> 32) as u32
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791).
 
-use super::{be16, be32, checksum};
+use super::{be16, be32, checksum, ne32};
 
 /// Protocol numbers that the switch tells apart.
 pub mod protocol {
@@ -107,7 +107,7 @@ impl<'a> Ipv4<'a> {
     pub fn is_plain_checksum_right(&self) -> bool {
         // One's complement sums are the same in either byte order, and 2^32 is 1 modulo 2^16 - 1
         // (RFC 1071 §2). The sum is not zero: the version is in it.
-        let sum: u64 = (0..HEADER_LEN).step_by(4).map(|at| u64::from(be32(self.0, at))).sum();
+        let sum: u64 = (0..HEADER_LEN).step_by(4).map(|at| u64::from(ne32(self.0, at))).sum();
         sum.is_multiple_of(0xffff)
     }
 

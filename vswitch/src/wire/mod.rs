@@ -11,20 +11,41 @@ pub mod ipv4;
 pub mod udp;
 pub mod vxlan;
 
-/// Reads a big-endian 16-bit field whose place was checked by the view.
+/// The `N` bytes from `at`, whose place was checked by the view. One load: put together from single
+/// bytes, a number may become many of them.
+#[inline(always)]
+fn chunk<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut chunk = [0; N];
+    chunk.copy_from_slice(&bytes[at..at + N]);
+    chunk
+}
+
+/// Reads a big-endian 16-bit field.
 #[inline(always)]
 pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+    u16::from_be_bytes(chunk(bytes, at))
 }
 
-/// Reads a big-endian 32-bit field whose place was checked by the view.
+/// Reads a big-endian 32-bit field.
 #[inline(always)]
 pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    u32::from_be_bytes(chunk(bytes, at))
 }
 
-/// Reads a big-endian 64-bit field whose place was checked by the view.
+/// Reads a big-endian 64-bit field.
 #[inline(always)]
 pub(crate) fn be64(bytes: &[u8], at: usize) -> u64 {
-    u64::from(be32(bytes, at)) << 32 | u64::from(be32(bytes, at + 4))
+    u64::from_be_bytes(chunk(bytes, at))
+}
+
+/// Reads four bytes in the machine's order, for hashes and sums that have none.
+#[inline(always)]
+pub(crate) fn ne32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(chunk(bytes, at))
+}
+
+/// Reads eight bytes in the machine's order, for hashes and sums that have none.
+#[inline(always)]
+pub(crate) fn ne64(bytes: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(chunk(bytes, at))
 }

@@ -60,7 +60,8 @@ pub fn emit_partial(to: &mut [u8]) {
 /// If `to` is shorter than 8 bytes.
 #[inline(always)]
 pub fn complete(to: &mut [u8], vni: Vni) {
-    to[field::VNI].copy_from_slice(&vni.get().to_be_bytes()[1..]);
+    // With the reserved byte after it, which is zero.
+    to[field::VNI.start..][..4].copy_from_slice(&(vni.get() << 8).to_be_bytes());
 }
 
 #[cfg(test)]
