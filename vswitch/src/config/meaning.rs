@@ -78,6 +78,13 @@ fn dpdk(table: &DpdkTable, problems: &mut Problems) -> Dpdk {
         "packet buffers and rings need 64 MiB at least",
         problems,
     );
+    let packet_buffers = number(
+        table.packet_buffers.as_ref(),
+        1024..=16_777_215,
+        "packet-buffers",
+        "it is the fewest buffers to have, all ports together",
+        problems,
+    );
     let eal_args = items(table.eal_args.as_ref());
     for arg in eal_args {
         if let Some(key) = key_behind(arg.get_ref()) {
@@ -95,6 +102,7 @@ fn dpdk(table: &DpdkTable, problems: &mut Problems) -> Dpdk {
         worker_cores,
         main_core,
         memory_mib: memory_mib.unwrap_or(512),
+        packet_buffers,
         hugepages: table.hugepages.as_ref().is_none_or(|typed| *typed.get_ref()),
         eal_args: eal_args.iter().map(|arg| arg.get_ref().clone()).collect(),
     }

@@ -52,6 +52,8 @@ pub struct Dpdk {
     pub main_core: u32,
     /// Memory for packet buffers and rings, in MiB.
     pub memory_mib: u32,
+    /// The fewest packet buffers to have; `None`: as many as queues and workers can hold.
+    pub packet_buffers: Option<u32>,
     /// Whether that memory comes from hugepages.
     pub hugepages: bool,
     /// Further arguments, passed on to EAL as they are.

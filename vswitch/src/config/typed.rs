@@ -114,6 +114,7 @@ table! {
         "worker-cores" optional worker_cores: Vec<Spanned<Integer>>, "worker-cores = [1, 2]";
         "main-core" optional main_core: Integer, "main-core = 0";
         "memory-mib" optional memory_mib: Integer, "memory-mib = 512";
+        "packet-buffers" optional packet_buffers: Integer, "packet-buffers = 131071";
         "hugepages" optional hugepages: bool, "hugepages = true";
         "eal-args" optional eal_args: Vec<Spanned<String>>, "eal-args = [\"--log-level=debug\"]";
     }

@@ -65,16 +65,22 @@ pub(super) fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Po
     let in_queues = FRAME_QUEUE_LEN * (2 * config.vteps.len() + ports.len() * (workers - 1));
     // One lcore cache more: the control thread's. And room for flooding.
     let holders = in_devices + in_worker * (workers + 1) + in_queues + 4096;
+    let wanted = config.dpdk.packet_buffers.and_then(|buffers| usize::try_from(buffers).ok());
+    let least = holders.max(wanted.unwrap_or(0));
     // A mempool is smallest with a power of two minus one (DPDK Programmer's Guide).
-    let buffers = u32::try_from(holders.next_power_of_two() - 1).unwrap_or(u32::MAX);
+    let buffers = u32::try_from((least + 1).next_power_of_two() - 1).unwrap_or(u32::MAX);
     let room = |(index, port): (usize, &Port)| port.buffer_room(config.ports[index].mtu);
     let room = ports.iter().enumerate().map(room).max().unwrap_or(0).max(2048);
     let need =
         (u64::from(buffers) * (u64::from(room) + BUFFER_OVERHEAD)).div_ceil(1 << 20) + OTHER_MIB;
     let have = config.dpdk.memory_mib;
     if u64::from(have) < need {
-        let ports = ports.len();
-        return Err(StartError::Memory { have, need, ports, workers, buffers, room });
+        let user = if wanted.is_some_and(|wanted| wanted > holders) {
+            "packet-buffers".to_owned()
+        } else {
+            format!("the queues of {} ports and {workers} workers", ports.len())
+        };
+        return Err(StartError::Memory { have, need, user, buffers, room });
     }
     Ok(Pool::new(eal, "frames", buffers, POOL_CACHE, room, -1)?)
 }

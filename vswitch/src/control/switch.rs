@@ -67,10 +67,10 @@ pub enum StartError {
     #[error("port {name:?}: {source}")]
     Port { name: String, source: crate::dpdk::Error },
     #[error(
-        "[dpdk] memory-mib: {have} MiB are too few: the queues of {ports} ports and {workers} workers \
-         need {buffers} packet buffers of {room} bytes\n  help: set memory-mib to {need} or more"
+        "[dpdk] memory-mib: {have} MiB are too few: {user} take {buffers} packet buffers of {room} \
+         bytes\n  help: set memory-mib to {need} or more"
     )]
-    Memory { have: u32, need: u64, ports: usize, workers: usize, buffers: u32, room: u16 },
+    Memory { have: u32, need: u64, user: String, buffers: u32, room: u16 },
     #[error(transparent)]
     HostInterface(#[from] HostInterfaceError),
     #[error(transparent)]

@@ -421,7 +421,10 @@ impl Port {
                 let conf = std::ptr::null();
                 dpdk_sys::rte_eth_rx_queue_setup(id, queue, rx_descriptors, socket, conf, pool)
             };
-            self.check(error, &format!("receive queue {queue}"), "raise memory-mib", mark)?;
+            // net_pcap, where it keeps a buffer for each frame of its file.
+            let too_few_buffers = error != 0 && mark.said().contains("Not enough mbufs");
+            let way_out = if too_few_buffers { "raise packet-buffers" } else { "raise memory-mib" };
+            self.check(error, &format!("receive queue {queue}"), way_out, mark)?;
         }
         for queue in 0..tx {
             // SAFETY: as above.

@@ -150,6 +150,8 @@ pub const BAD: &[Bad] = &[
         &[(2, 17, "`worker-cores` is -1, which is not from 0 to 1023", "write a number from 0 to 1023: it is the number")]),
     bad("memory-mib = 512", "memory-mib = 63",
         &[(4, 14, "`memory-mib` is 63, which is not from 64 to 1048576", "write a number from 64 to 1048576: packet")]),
+    bad("memory-mib = 512", "packet-buffers = 1023",
+        &[(4, 18, "`packet-buffers` is 1023, which is not from 1024 to 16777215", "write a number from 1024 to 16777215: it is the fewest")]),
     bad("# queues, mtu: optional", "queues = 0",
         &[(15, 10, "`queues` is 0, which is not from 1 to 1024", "write a number from 1 to 1024: a port receives")]),
     bad("# queues, mtu: optional", "mtu = 575",
