@@ -7,8 +7,9 @@ use hashbrown::HashMap;
 
 use super::underlay::RemoteId;
 use crate::config::{Config, Home, Network};
+use crate::datapath::directory::Directory;
 use crate::datapath::generation::{
-    Domain, Generation, OuterPattern, Port, Role, Template, Tunnel, TunnelSet, Vtep,
+    Domain, Generation, Membership, OuterPattern, PeerSets, Port, Role, Template, Tunnel, Vtep,
 };
 use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, VtepId};
 use crate::metrics::counters::Shape;
@@ -182,10 +183,14 @@ impl Topology {
     /// next, as far as known.
     #[must_use]
     pub fn generation(&self, ports: &[PortFacts], next_hops: &[Option<MacAddr>]) -> Generation {
+        let mut sets = PeerSets::new(self.remotes.len());
+        let vtep = |(id, vtep)| self.vtep(id, vtep, ports, &mut sets);
+        let vteps = self.vteps().map(vtep).collect();
         Generation {
+            peers: sets,
+            vteps,
             ports: self.ports().map(|(id, _)| self.port(id, ports)).collect(),
             domains: self.networks().map(|(_, network)| self.domain(network)).collect(),
-            vteps: self.vteps().map(|(id, vtep)| self.vtep(id, vtep, ports)).collect(),
             tunnels: (self.remotes.iter().zip(next_hops))
                 .map(|(remote, next_hop)| self.tunnel_entry(*remote, *next_hop, ports))
                 .collect(),
@@ -203,32 +208,45 @@ impl Topology {
     }
 
     fn domain(&self, network: &Network) -> Domain {
-        let tunnels = |addresses: Vec<Ipv4Addr>| {
-            let vtep = network.vtep;
-            addresses
-                .into_iter()
-                .filter_map(move |address| self.tunnel(RemoteId { vtep: vtep?, address }))
-        };
         Domain {
             vni: network.vni,
             ports: network.ports.clone().into(),
-            flood: tunnels(network.remote_vteps.clone()).collect(),
-            peers: tunnels(peers(network).collect()).collect::<TunnelSet>(),
+            flood: self.tunnels_to(network, network.remote_vteps.iter().copied()).collect(),
             refresh_after_secs: refresh_after_secs(network.mac_ageing_secs),
         }
     }
 
-    fn vtep(&self, id: VtepId, vtep: &crate::config::Vtep, ports: &[PortFacts]) -> Vtep {
+    fn tunnels_to(
+        &self,
+        network: &Network,
+        addresses: impl Iterator<Item = Ipv4Addr>,
+    ) -> impl Iterator<Item = TunnelId> {
+        let vtep = network.vtep;
+        addresses.filter_map(move |address| self.tunnel(RemoteId { vtep: vtep?, address }))
+    }
+
+    fn vtep(
+        &self,
+        id: VtepId,
+        vtep: &crate::config::Vtep,
+        ports: &[PortFacts],
+        sets: &mut PeerSets,
+    ) -> Vtep {
         let networks = self.networks().filter(|(_, network)| network.vtep == Some(id));
+        let networks = networks.map(|(domain, network)| {
+            let peers = sets.add(self.tunnels_to(network, peers(network)));
+            (network.vni.get(), Membership { domain, peers }.into())
+        });
         let tunnels = indices(&self.remotes, TunnelId).filter(|(_, remote)| remote.vtep == id);
+        let tunnels = tunnels.map(|(id, remote)| (remote.address.to_bits(), u32::from(id.0)));
         let mac = self.vtep_mac(id, ports);
         Vtep {
             mac,
-            outer: OuterPattern::new(mac, vtep.address, vtep.udp_port),
             address: vtep.address.to_bits(),
             udp_port: vtep.udp_port,
-            domains: networks.map(|(domain, network)| (network.vni.get(), domain)).collect(),
-            tunnels: tunnels.map(|(id, remote)| (remote.address.to_bits(), id)).collect(),
+            outer: OuterPattern::new(mac, vtep.address, vtep.udp_port),
+            networks: Directory::new(&networks.collect::<Vec<_>>()),
+            tunnels: Directory::new(&tunnels.collect::<Vec<_>>()),
         }
     }
 

@@ -1,15 +1,16 @@
 //! Stage `decap`: takes the outer headers off tunnel frames of known networks and remote VTEPs.
 //!
-//! The two look-ups are O(1) and done once per run of frames of the same tunnel and network.
+//! The two look-ups are O(1) and done once per run of frames of the same tunnel and network. A burst
+//! that is more than one run has all of its cache lines asked for first.
 
 use super::context::Context;
-use super::generation::{Generation, Role, Vtep};
+use super::generation::{Generation, Membership, Role, Vtep};
 use super::io::Io;
 use super::packet::Packet;
 use super::parse;
 use super::vector::{NOBODY, Tunnelled, Vector};
 use super::verdict::{DropReason, PackedVerdict};
-use crate::ids::{BridgeDomain, PortId};
+use crate::ids::{BridgeDomain, PortId, TunnelId};
 use crate::table::{Destination, PackedDestination};
 use crate::wire::ethernet::Ethernet;
 
@@ -21,13 +22,19 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
     let vtep = &generation.vteps[vtep.index()];
     let mut last = Link::of(generation, vtep, Tunnelled::default());
     let len = vector.len();
-    let Vector { packets, lens, verdicts, domains, origins, tunnelled, .. } = vector;
+    let Vector { packets, lens, verdicts, domains, origins, tunnelled: all, .. } = vector;
+    // The first run is there at once.
+    let mut asked_for = 0;
     let (sources, destinations) = (&mut vector.sources, &mut vector.destinations);
     for (i, packet) in packets[..len].iter_mut().enumerate() {
         let mut keys = (NOBODY, NOBODY);
         if verdicts[i] == PackedVerdict::PENDING {
-            let tunnelled = tunnelled[i];
+            let tunnelled = all[i];
             if (tunnelled.vni, tunnelled.remote) != (last.vni, last.remote) {
+                if i > asked_for {
+                    asked_for = len;
+                    ask_for(vtep, &all[i..len]);
+                }
                 last = Link::of(generation, vtep, tunnelled);
             }
             domains[i] = last.domain;
@@ -51,6 +58,15 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
     }
 }
 
+/// Asks for what [`Link::of`] will read. What frames that are none of a tunnel left there is harmless.
+#[inline(never)]
+fn ask_for(vtep: &Vtep, tunnelled: &[Tunnelled]) {
+    for Tunnelled { vni, remote, .. } in tunnelled {
+        vtep.networks.prefetch(*vni);
+        vtep.tunnels.prefetch(*remote);
+    }
+}
+
 /// Where frames of one VNI from one remote VTEP belong.
 struct Link {
     vni: u32,
@@ -68,14 +84,15 @@ impl Link {
     fn of(generation: &Generation, vtep: &Vtep, tunnelled: Tunnelled) -> Self {
         let Tunnelled { vni, remote, .. } = tunnelled;
         let nowhere = Destination::Port(PortId(u16::MAX)).into();
-        let Some(&domain) = vtep.domains.get(&vni) else {
+        let Some(Membership { domain, peers }) = vtep.networks.get(vni).map(Membership::from)
+        else {
             let (domain, refusal) = (BridgeDomain::NONE, Some(DropReason::UnknownVni));
             return Self { vni, remote, domain, origin: nowhere, refusal };
         };
-        let peers = &generation.domains[domain.index()].peers;
-        match vtep.tunnels.get(&remote).filter(|tunnel| peers.contains(**tunnel)) {
+        let tunnel = vtep.tunnels.get(remote).map(|id| TunnelId(id as u16));
+        match tunnel.filter(|tunnel| generation.peers.contains(peers, *tunnel)) {
             Some(tunnel) => {
-                let origin = Destination::Tunnel(*tunnel).into();
+                let origin = Destination::Tunnel(tunnel).into();
                 Self { vni, remote, domain, origin, refusal: None }
             }
             None => {

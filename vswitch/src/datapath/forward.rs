@@ -4,11 +4,12 @@ use super::context::Context;
 use super::io::Io;
 use super::vector::Vector;
 use super::verdict::{DropReason, PackedVerdict};
-use crate::table::PackedDestination;
+use crate::table::{PackedDestination, prefetch};
 
 /// Decides every frame that is still pending. Returns whether there is one to flood.
 #[inline]
-pub fn run<I: Io>(_context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) -> bool {
+pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) -> bool {
+    let tunnels = &context.generation.tunnels;
     let mut any_flooded = false;
     for i in 0..vector.len() {
         if vector.verdicts[i] != PackedVerdict::PENDING {
@@ -23,6 +24,10 @@ pub fn run<I: Io>(_context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>)
         let to = found.packed();
         // What came from the overlay never goes back there, through whichever tunnel.
         let back = (to == origin) | (to.is_tunnel() & origin.is_tunnel());
+        if to.is_tunnel() {
+            // Its template is read two stages on.
+            prefetch(&tunnels[to.index()]);
+        }
         vector.verdicts[i] = if back { refuse(to) } else { PackedVerdict::to(to) };
     }
     any_flooded

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 
 use hashbrown::HashMap;
 
+use super::directory::Directory;
 use super::verdict::DropReason;
 use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, Vni, VtepId};
 use crate::table::{Destination, PackedDestination};
@@ -28,6 +29,8 @@ pub struct Generation {
     pub vteps: Box<[Vtep]>,
     /// Remote VTEPs by [`TunnelId`].
     pub tunnels: Box<[Tunnel]>,
+    /// Who may send to whom through tunnels.
+    pub peers: PeerSets,
     /// The least [`Domain::refresh_after_secs`]: a source that was heard more lately needs no refresh
     /// in any network.
     pub refresh_after_secs: u32,
@@ -71,8 +74,6 @@ pub struct Domain {
     pub ports: Box<[PortId]>,
     /// The tunnels that flooded frames go to.
     pub flood: Box<[TunnelId]>,
-    /// The tunnels that frames are accepted from.
-    pub peers: TunnelSet,
     /// A hit on a learned entry older than this asks for a refresh, in seconds. `u32::MAX` if
     /// entries do not age.
     pub refresh_after_secs: u32,
@@ -89,10 +90,10 @@ pub struct Vtep {
     pub udp_port: u16,
     /// What the outer headers of nearly all frames for it have in common.
     pub outer: OuterPattern,
-    /// Networks by VNI.
-    pub domains: HashMap<u32, BridgeDomain>,
-    /// Tunnels by the remote VTEP's address.
-    pub tunnels: HashMap<u32, TunnelId>,
+    /// Networks by VNI: see [`Membership`].
+    pub networks: Directory,
+    /// [`TunnelId`]s by the remote VTEP's address.
+    pub tunnels: Directory,
 }
 
 /// What the pipeline knows of a remote VTEP. One cache line.
@@ -236,30 +237,68 @@ impl OuterPattern {
     }
 }
 
-/// A set of tunnels, one bit each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TunnelSet(Box<[u64]>);
+/// What a VNI stands for: the network, and the set of tunnels that it accepts frames from. In the
+/// [`Directory`] they are one number, so that decapsulation need not touch the network itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The network.
+    pub domain: BridgeDomain,
+    /// The number of its set in [`PeerSets`].
+    pub peers: u16,
+}
 
-impl TunnelSet {
-    /// Whether the tunnel is in the set.
-    #[inline(always)]
-    #[must_use]
-    pub fn contains(&self, tunnel: TunnelId) -> bool {
-        self.0.get(tunnel.index() / 64).is_some_and(|word| word >> (tunnel.index() % 64) & 1 != 0)
+impl From<Membership> for u32 {
+    fn from(membership: Membership) -> Self {
+        Self::from(membership.peers) << 16 | Self::from(membership.domain.0)
     }
 }
 
-impl FromIterator<TunnelId> for TunnelSet {
-    fn from_iter<I: IntoIterator<Item = TunnelId>>(tunnels: I) -> Self {
-        let mut words = Vec::new();
+impl From<u32> for Membership {
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the halves of a word")]
+    fn from(word: u32) -> Self {
+        Self { domain: BridgeDomain(word as u16), peers: (word >> 16) as u16 }
+    }
+}
+
+/// Sets of tunnels, one bit for each tunnel. Networks with the same peers share a set, so that there
+/// are few even where there are many networks.
+#[derive(Clone, Debug, Default)]
+pub struct PeerSets {
+    words_per_set: usize,
+    words: Vec<u64>,
+    numbers: HashMap<Box<[u64]>, u16>,
+}
+
+impl PeerSets {
+    /// No sets yet, for so many tunnels.
+    #[must_use]
+    pub fn new(tunnels: usize) -> Self {
+        Self { words_per_set: tunnels.div_ceil(64), ..Self::default() }
+    }
+
+    /// The number of a set, which is added if there is none like it. There are no more sets than
+    /// networks, so 16 bits number them.
+    pub fn add(&mut self, tunnels: impl IntoIterator<Item = TunnelId>) -> u16 {
+        let mut words = vec![0; self.words_per_set];
         for tunnel in tunnels {
-            let word = tunnel.index() / 64;
-            if words.len() <= word {
-                words.resize(word + 1, 0);
-            }
-            words[word] |= 1 << (tunnel.index() % 64);
+            words[tunnel.index() / 64] |= 1 << (tunnel.index() % 64);
         }
-        Self(words.into())
+        #[allow(clippy::cast_possible_truncation, reason = "no more sets than networks")]
+        let next = self.numbers.len() as u16;
+        let number = *self.numbers.entry(words.clone().into()).or_insert(next);
+        if number == next {
+            self.words.extend(words);
+        }
+        number
+    }
+
+    /// Whether a tunnel is in a set.
+    #[inline(always)]
+    #[must_use]
+    pub fn contains(&self, set: u16, tunnel: TunnelId) -> bool {
+        let word = self.words[usize::from(set) * self.words_per_set + tunnel.index() / 64];
+        word >> (tunnel.index() % 64) & 1 != 0
     }
 }
 
@@ -268,10 +307,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tunnel_set_holds_what_was_put_in() {
-        let set: TunnelSet = [0, 63, 64, 200].map(TunnelId).into_iter().collect();
-        let held: Vec<_> = (0..1000).filter(|n| set.contains(TunnelId(*n))).collect();
-        assert_eq!(held, [0, 63, 64, 200]);
-        assert!(!TunnelSet::default().contains(TunnelId(0)));
+    fn peer_sets_hold_what_was_put_in_once() {
+        let mut sets = PeerSets::new(201);
+        let tunnels = [0, 63, 64, 200];
+        let some = sets.add(tunnels.map(TunnelId));
+        let none = sets.add([]);
+        assert_ne!(some, none);
+        assert_eq!(sets.add([200, 64, 63, 0].map(TunnelId)), some, "one like it is there");
+        for n in 0..201 {
+            assert_eq!(sets.contains(some, TunnelId(n)), tunnels.contains(&n));
+            assert!(!sets.contains(none, TunnelId(n)));
+        }
+    }
+
+    #[test]
+    fn a_membership_comes_back() {
+        for (domain, peers) in [(0, 0), (1, 2), (65_534, 65_535)] {
+            let membership = Membership { domain: BridgeDomain(domain), peers };
+            assert_eq!(Membership::from(u32::from(membership)), membership);
+        }
     }
 }

@@ -20,6 +20,7 @@
 
 pub mod context;
 pub mod decap;
+pub mod directory;
 pub mod encap;
 pub mod flood;
 pub mod forward;

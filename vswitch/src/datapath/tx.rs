@@ -11,6 +11,7 @@ use super::vector::{BURST, Burst, Vector};
 use super::verdict::{DropReason, Verdict};
 use crate::ids::PortId;
 use crate::metrics::counters::{Counters, Shape};
+use crate::table::prefetch;
 
 /// Frames on their way out.
 #[derive(Debug)]
@@ -22,19 +23,20 @@ pub struct Outputs<P> {
     dropped: Burst<P>,
 }
 
-/// The line of one port.
+/// The line of one port. Its first cache line holds all that a short line needs.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Output<P> {
-    packets: Burst<P>,
     bytes: u64,
     is_waiting: bool,
+    packets: Burst<P>,
 }
 
 impl<P> Outputs<P> {
     /// Nothing waiting at any of so many ports.
     #[must_use]
     pub fn new(ports: usize) -> Self {
-        let empty = || Output { packets: Burst::new(), bytes: 0, is_waiting: false };
+        let empty = || Output { bytes: 0, is_waiting: false, packets: Burst::new() };
         Self {
             ports: std::iter::repeat_with(empty).take(ports).collect(),
             waiting: Vec::with_capacity(ports),
@@ -71,6 +73,11 @@ fn only_port<P>(vector: &Vector<P>, generation: &Generation) -> Option<PortId> {
 /// Takes frame after frame where it goes.
 #[inline(never)]
 fn sort<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
+    for verdict in &vector.verdicts[..vector.len()] {
+        if let Verdict::Forward(port) = verdict.unpack() {
+            prefetch(&context.outputs.ports[port.index()]);
+        }
+    }
     // Out of the vector while frames are taken from it; the others stay as they are.
     let mut packets = std::mem::take(&mut vector.packets);
     for (i, packet) in packets.drain(..).enumerate() {

@@ -69,6 +69,13 @@ impl PackedDestination {
         self.0 & Self::TUNNEL != 0
     }
 
+    /// The index of the port or the tunnel.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        (self.0 & 0xffff) as usize
+    }
+
     /// Whether it is this port.
     #[inline(always)]
     #[must_use]

@@ -51,5 +51,6 @@ pub use entry::{Destination, Entry, Found, PackedDestination};
 pub use fdb::FdbReader;
 pub use hash::random_seed;
 pub use key::Key;
+pub(crate) use primitive::prefetch;
 pub use snapshot::{Publisher, Reader};
 pub use writer::{FdbWriter, TableFull};

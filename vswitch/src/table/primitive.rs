@@ -18,7 +18,7 @@ pub(super) use loom::sync::{
 ///
 /// It pays in bursts over tables larger than the L2 cache: see `benches/fdb.rs`.
 #[inline(always)]
-pub(super) fn prefetch<T>(place: &T) {
+pub fn prefetch<T>(place: &T) {
     #[cfg(all(target_arch = "x86_64", not(miri), not(vswitch_loom)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
