@@ -138,12 +138,18 @@ impl Entry {
 pub struct Found(u64);
 
 impl Found {
-    /// Nothing is known about the address.
+/// Nothing is known about the address.
     pub const MISS: Self = Self(0);
 
     #[inline(always)]
     pub(super) const fn from_word(word: u64) -> Self {
         Self(word)
+    }
+
+    /// The word that [`from_word`](Self::from_word) takes.
+    #[inline(always)]
+    pub(super) const fn to_word(self) -> u64 {
+        self.0
     }
 
     /// Whether the address is known.

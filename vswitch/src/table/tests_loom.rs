@@ -27,9 +27,11 @@ fn keys_at<const N: usize>(table: &Table, primary: u32, secondary: u32) -> [Key;
     [(); N].map(|()| keys.next().expect("there is no end of keys"))
 }
 
-/// Runs `write` against one lookup of each of `keys`; `check` judges what they found, in that order.
+/// Runs `write` against one lookup by `find` of each key of the scene; `check` judges what they found, in
+/// that order.
 fn race<const N: usize>(
     buckets: u32,
+    find: fn(&FdbReader, Key) -> Option<Entry>,
     scene: impl Fn(&mut FdbWriter) -> [Key; N] + Send + Sync + 'static,
     write: impl Fn(&mut FdbWriter, &[Key; N]) + Send + Sync + 'static,
     check: impl Fn([Option<Entry>; N]) + Send + Sync + 'static,
@@ -52,8 +54,8 @@ fn race<const N: usize>(
     });
 }
 
-/// By a burst, which takes both paths: the first look at the primary bucket, and the whole lookup.
-fn find(reader: &FdbReader, key: Key) -> Option<Entry> {
+/// By a burst, which takes all paths: the first look at each bucket, and the whole lookup.
+fn in_burst(reader: &FdbReader, key: Key) -> Option<Entry> {
     let mut found = [Found::MISS];
     reader.lookup_burst(&[key], &mut found);
     found[0].entry()
@@ -63,6 +65,7 @@ fn find(reader: &FdbReader, key: Key) -> Option<Entry> {
 fn a_value_is_old_or_new_and_never_half() {
     race(
         2,
+        in_burst,
         |writer| {
             let keys = keys_at::<1>(writer.table(), 0, 1);
             writer.insert(keys[0], entry(1)).unwrap();
@@ -94,6 +97,7 @@ fn a_slot_used_again_never_lends_its_value_to_another_key() {
     };
     race(
         2,
+        in_burst,
         move |writer| [scene(writer)[0]],
         move |writer, _| write(writer, keys_at(writer.table(), 0, 1)),
         |[first]| {
@@ -102,6 +106,7 @@ fn a_slot_used_again_never_lends_its_value_to_another_key() {
     );
     race(
         2,
+        in_burst,
         move |writer| [scene(writer)[1]],
         move |writer, _| write(writer, keys_at(writer.table(), 0, 1)),
         |[second]| assert!([None, Some(entry(2))].contains(&second), "{second:?}"),
@@ -113,6 +118,7 @@ fn a_key_that_moves_away_and_back_is_never_missed() {
     for home in [0, 1] {
         race(
             2,
+            FdbReader::lookup,
             move |writer| {
                 let keys = keys_at::<1>(writer.table(), 0, 1);
                 writer.insert(keys[0], entry(1)).unwrap();
@@ -124,7 +130,6 @@ fn a_key_that_moves_away_and_back_is_never_missed() {
             move |writer, _| {
                 writer.move_entry((home, 0), (1 - home, 0));
                 writer.move_entry((1 - home, 0), (home, 0));
-                writer.move_entry((home, 0), (1 - home, 0));
             },
             |[found]| assert_eq!(found, Some(entry(1))),
         );
@@ -135,6 +140,7 @@ fn a_key_that_moves_away_and_back_is_never_missed() {
 fn a_key_that_moves_into_a_slot_used_before_keeps_its_value() {
     race(
         2,
+        in_burst,
         |writer| {
             let [first] = keys_at::<1>(writer.table(), 0, 1);
             let [second] = keys_at::<1>(writer.table(), 1, 0);
@@ -157,6 +163,7 @@ fn a_key_that_moves_into_a_slot_used_before_keeps_its_value() {
 fn an_insertion_that_displaces_others_loses_none() {
     race(
         3,
+        in_burst,
         |writer| {
             // Buckets 0 and 1 are full; one key of bucket 0 can go to bucket 2.
             let [goes] = keys_at::<1>(writer.table(), 0, 2);
@@ -171,6 +178,71 @@ fn an_insertion_that_displaces_others_loses_none() {
         |[goes, new]| {
             assert_eq!(goes, Some(entry(1)));
             assert!([None, Some(entry(9))].contains(&new), "{new:?}");
+        },
+    );
+}
+
+#[test]
+fn a_displaced_key_is_found_while_others_go_and_after() {
+    race(
+        2,
+        FdbReader::lookup,
+        |writer| {
+            let keys = keys_at::<2>(writer.table(), 0, 1);
+            writer.insert(keys[0], entry(1)).unwrap();
+            writer.insert(keys[1], entry(2)).unwrap();
+            writer.move_entry((0, 0), (1, 0));
+            writer.move_entry((0, 1), (1, 1));
+            [keys[0]]
+        },
+        |writer, _| {
+            // Two are displaced, then one, then none.
+            let [_, goes] = keys_at(writer.table(), 0, 1);
+            writer.remove(goes).unwrap();
+            writer.move_entry((1, 0), (0, 0));
+        },
+        |[stays]| assert_eq!(stays, Some(entry(1))),
+    );
+}
+
+#[test]
+fn a_key_that_comes_home_is_not_hidden_by_one_that_goes() {
+    for asked in [0, 1] {
+        race(
+            2,
+            FdbReader::lookup,
+            move |writer| {
+                let keys = keys_at::<2>(writer.table(), 0, 1);
+                writer.insert(keys[0], entry(0)).unwrap();
+                writer.insert(keys[1], entry(1)).unwrap();
+                writer.move_entry((0, 0), (1, 0));
+                [keys[usize::from(asked)]]
+            },
+            |writer, _| {
+                writer.move_entry((1, 0), (0, 0));
+                writer.move_entry((0, 1), (1, 0));
+            },
+            move |[found]| assert_eq!(found, Some(entry(asked))),
+        );
+    }
+}
+
+#[test]
+fn a_key_inserted_away_from_home_once_found_stays_found() {
+    race(
+        2,
+        in_burst,
+        |writer| {
+            let [a, b, c, new] = keys_at::<4>(writer.table(), 0, 1);
+            for (number, key) in (1..).zip([a, b, c]) {
+                writer.insert(key, entry(number)).unwrap();
+            }
+            [new, new]
+        },
+        |writer, &[new, _]| assert_eq!(writer.insert(new, entry(9)), Ok(None)),
+        |[first, second]| {
+            assert!([None, Some(entry(9))].contains(&first), "{first:?}");
+            assert!(second == Some(entry(9)) || first.is_none(), "{second:?} after {first:?}");
         },
     );
 }

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use super::bucket::SLOTS;
+use super::bucket::{FREE, SLOTS};
 use super::entry::Entry;
 use super::fdb::Table;
 use super::key::Key;
@@ -76,11 +76,11 @@ impl FdbWriter {
             bucket.set(slot, entry.pack());
             return Ok(Some(old));
         }
-        if self.len >= self.capacity || key.mac().to_u64() == 0 {
+        if self.len >= self.capacity || key.mac().to_u64() == 0 || key.to_u64() == FREE {
             return Err(TableFull);
         }
-        let (bucket, slot) = self.make_room(key).ok_or(TableFull)?;
-        self.table.bucket(bucket).put(slot, key.to_u64(), entry.pack());
+        let place = self.make_room(key).ok_or(TableFull)?;
+        self.put(place, key, entry.pack());
         self.len += 1;
         Ok(None)
     }
@@ -88,9 +88,8 @@ impl FdbWriter {
     /// Removes a key; returns its entry.
     pub fn remove(&mut self, key: Key) -> Option<Entry> {
         let (bucket, slot) = self.find(key)?;
-        let bucket = self.table.bucket(bucket);
-        let old = Entry::unpack(bucket.value(slot));
-        bucket.erase(slot);
+        let old = Entry::unpack(self.table.bucket(bucket).value(slot));
+        self.erase((bucket, slot));
         self.len -= 1;
         Some(old)
     }
@@ -140,7 +139,7 @@ impl FdbWriter {
         (0..self.table.len()).flat_map(|bucket| {
             let bucket = self.table.bucket(bucket);
             (0..SLOTS)
-                .filter(|&slot| bucket.key(slot) != 0)
+                .filter(|&slot| bucket.key(slot) != FREE)
                 .map(|slot| (Key::from_u64(bucket.key(slot)), Entry::unpack(bucket.value(slot))))
         })
     }
@@ -158,11 +157,12 @@ impl FdbWriter {
     ) -> usize {
         let mut removed = 0;
         for _ in 0..buckets.min(self.buckets()) {
-            let bucket = self.table.bucket(self.next_swept);
+            let number = self.next_swept;
+            let bucket = self.table.bucket(number);
             for slot in 0..SLOTS {
                 let key = bucket.key(slot);
-                if key != 0 && !keep(Key::from_u64(key), Entry::unpack(bucket.value(slot))) {
-                    bucket.erase(slot);
+                if key != FREE && !keep(Key::from_u64(key), Entry::unpack(bucket.value(slot))) {
+                    self.erase((number, slot));
                     removed += 1;
                 }
             }
@@ -180,7 +180,7 @@ impl FdbWriter {
     /// Where a key is.
     fn find(&self, key: Key) -> Option<(u32, usize)> {
         let word = key.to_u64();
-        if word == 0 {
+        if word == FREE {
             return None;
         }
         let pair = self.table.places(key);
@@ -243,11 +243,30 @@ impl FdbWriter {
         None
     }
 
+    /// Puts a key that the table does not have, or has in its other bucket, into a free slot. Away from its
+    /// primary bucket, it is announced there first.
+    fn put(&self, (bucket, slot): (u32, usize), key: Key, value: u64) {
+        let primary = self.table.places(key).primary;
+        if bucket != primary {
+            self.table.bucket(primary).displace();
+        }
+        self.table.bucket(bucket).put(slot, key.to_u64(), value);
+    }
+
+    /// Erases the key in a slot.
+    fn erase(&self, (bucket, slot): (u32, usize)) {
+        let key = Key::from_u64(self.table.bucket(bucket).key(slot));
+        self.table.bucket(bucket).erase(slot);
+        let primary = self.table.places(key).primary;
+        if bucket != primary {
+            self.table.bucket(primary).settle();
+        }
+    }
+
     /// Moves an entry to a free slot of its other bucket: there first, then away from here.
     pub(super) fn move_entry(&self, from: (u32, usize), to: (u32, usize)) {
         let source = self.table.bucket(from.0);
-        let key = source.key(from.1);
-        self.table.bucket(to.0).put(to.1, key, source.value(from.1));
-        source.erase(from.1);
+        self.put(to, Key::from_u64(source.key(from.1)), source.value(from.1));
+        self.erase(from);
     }
 }
