@@ -16,6 +16,10 @@ use crate::metrics::counters::Shape;
 use crate::table::{Destination, Entry, Key};
 use crate::wire::ethernet;
 
+/// What a frame has beside its payload, in bytes, without FCS.
+#[allow(clippy::cast_possible_truncation, reason = "14")]
+const FRAME_OVERHEAD: u32 = ethernet::HEADER_LEN as u32;
+
 /// What a port turned out to be.
 #[derive(Clone, Copy, Debug)]
 pub struct PortFacts {
@@ -203,7 +207,7 @@ impl Topology {
     }
 
     fn port(&self, id: PortId, ports: &[PortFacts]) -> Port {
-        let max_frame_len = u32::from(ports[id.index()].mtu) + ethernet::HEADER_LEN as u32;
+        let max_frame_len = u32::from(ports[id.index()].mtu) + FRAME_OVERHEAD;
         Port { role: self.role(id), max_frame_len }
     }
 

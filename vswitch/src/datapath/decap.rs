@@ -81,6 +81,10 @@ struct Link {
 
 impl Link {
     #[inline]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the directory holds the 16 bits of an index"
+    )]
     fn of(generation: &Generation, vtep: &Vtep, tunnelled: Tunnelled) -> Self {
         let Tunnelled { vni, remote, .. } = tunnelled;
         let nowhere = Destination::Port(PortId(u16::MAX)).into();

@@ -17,6 +17,17 @@ const IP_AT: usize = ethernet::HEADER_LEN;
 const UDP_AT: usize = IP_AT + ipv4::HEADER_LEN;
 const VXLAN_AT: usize = UDP_AT + udp::HEADER_LEN;
 
+/// By how much encapsulation lengthens a frame, in bytes.
+pub(super) const ADDED_LEN: u32 = 50;
+/// By how much the lengths that UDP and IPv4 state exceed those of what they carry.
+const UDP_ADDED_LEN: u16 = 16;
+const IP_ADDED_LEN: u16 = 20;
+const _: () = assert!(
+    ADDED_LEN as usize == OUTER_LEN
+        && UDP_ADDED_LEN as usize == udp::HEADER_LEN + vxlan::HEADER_LEN
+        && IP_ADDED_LEN as usize == ipv4::HEADER_LEN
+);
+
 /// The outer UDP source port of a flow.
 #[derive(Clone, Copy, Debug)]
 pub struct Entropy(u16);
@@ -48,7 +59,7 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
         });
         verdicts[i] = match done {
             Ok(()) => {
-                lens[i] += OUTER_LEN as u32;
+                lens[i] += ADDED_LEN;
                 PackedVerdict::to(tunnel.uplink)
             }
             Err(reason) => PackedVerdict::drop(reason),
@@ -71,9 +82,9 @@ pub(super) fn put_headers<P: Packet>(
     let outer = packet.grow_front(OUTER_LEN).and_then(|outer| outer.first_chunk_mut::<OUTER_LEN>());
     let outer = outer.ok_or(DropReason::NoHeadroom)?;
     #[allow(clippy::cast_possible_truncation, reason = "the tunnel admits no more than its MTU")]
-    let udp_len = len as u16 + (udp::HEADER_LEN + vxlan::HEADER_LEN) as u16;
+    let udp_len = len as u16 + UDP_ADDED_LEN;
     *outer = template.bytes;
-    let total_len = udp_len + ipv4::HEADER_LEN as u16;
+    let total_len = udp_len + IP_ADDED_LEN;
     ipv4::complete(&mut outer[IP_AT..], template.checksum_seed, total_len);
     udp::complete(&mut outer[UDP_AT..], entropy.0, udp_len);
     vxlan::complete(&mut outer[VXLAN_AT..], vni);

@@ -96,7 +96,7 @@ fn send_encapsulated<I: Io>(
         let replica = context.io.replicate(&vector.packets[i], tunnel.port(), OUTER_LEN);
         let mut replica = replica.ok_or(DropReason::NoBuffers)?;
         encap::put_headers(&mut replica, &tunnel.template, len, vni, entropy)?;
-        tx::send(context, tunnel.port(), replica, len + OUTER_LEN as u32)
+        tx::send(context, tunnel.port(), replica, len + encap::ADDED_LEN)
     });
     if let Err(reason) = sent {
         context.counters.dropped(vector.site(generation, i), reason);

@@ -114,6 +114,7 @@ impl Tunnel {
     /// A tunnel by an uplink whose payload is at most `mtu` bytes long.
     #[must_use]
     pub fn new(uplink: PortId, mtu: u16, template: Option<Template>) -> Self {
+        #[allow(clippy::cast_possible_truncation, reason = "36")]
         let outer_len = (OUTER_LEN - ethernet::HEADER_LEN) as u16;
         // A tunnel that leads nowhere yet admits nothing: one comparison on the way of every frame.
         let max_inner_len = template.as_ref().map_or(0, |_| mtu.saturating_sub(outer_len));

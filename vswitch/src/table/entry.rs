@@ -138,7 +138,7 @@ impl Entry {
 pub struct Found(u64);
 
 impl Found {
-/// Nothing is known about the address.
+    /// Nothing is known about the address.
     pub const MISS: Self = Self(0);
 
     #[inline(always)]
