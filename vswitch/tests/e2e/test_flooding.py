@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from lib.config import Config, Network, Port, Vtep
 from lib.lab import Lab, af_packet, overlay_config
 from lib.overlay import EXPERIMENTAL, REMOTE, experimental, is_vxlan, probe, resolve, start, uplink_to_probe
@@ -73,8 +75,9 @@ def test_a_flood_reaches_local_ports_and_never_its_own(lab: Lab) -> None:
     eye_a, eye_b = lab.sniff(a.namespace, "eth0"), lab.sniff(b.namespace, "eth0")
     far.sniffer.clear()
 
-    for destination in (BROADCAST, "01:00:5e:01:02:03", "02:00:00:00:00:ee"):
-        frame = experimental(destination, a.mac, b"from a to all")
+    # Short frames are copied; of long ones the copies share the payload.
+    for destination, length in ((BROADCAST, 60), ("01:00:5e:01:02:03", 1400), ("02:00:00:00:00:ee", 1400)):
+        frame = experimental(destination, a.mac, random.randbytes(length - 14), length)
         with a.sender() as hand:
             hand.send(frame)
         eye_b.wait(lambda f: f.data == frame)
