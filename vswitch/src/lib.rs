@@ -17,6 +17,7 @@
 //! `docs/architecture.md` says why it is so.
 
 pub mod api;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -4,6 +4,7 @@
 //! a command out on the calling thread and returns an [`Exit`]; nothing here ends the process.
 //! Results go to the standard output, everything else to the standard error.
 
+pub mod bench;
 mod check;
 mod run;
 pub mod show;
@@ -69,6 +70,8 @@ pub enum Command {
     },
     /// Ask a running switch.
     Show(Show),
+    /// Measure the data path on devices in memory: no NIC, no root, no hugepages.
+    Bench(bench::Bench),
 }
 
 /// Options of `vswitch show`.
@@ -129,6 +132,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Run { config } => run::run(config, &cli.log),
         Command::Check { file } => check::check(file),
         Command::Show(options) => show::show(options),
+        Command::Bench(options) => bench::bench(options),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Runs on the control thread. Sans-I/O: events and the time come in as arguments.
 
+use crossbeam::queue::ArrayQueue;
+
 use crate::datapath::io::{LearnEvent, LearnKind};
 use crate::ids::BridgeDomain;
 use crate::table::{Entry, FdbWriter, Key, TableFull};
@@ -39,6 +41,9 @@ pub struct LearningTotals {
     pub refused: u64,
 }
 
+/// Learn events of one worker that wait for [`Learner::drain`], which empties the queue every
+/// millisecond.
+pub const EVENT_QUEUE_LEN: usize = 16 * 1024;
 /// How often [`Learner::age`] is to be called.
 pub const AGE_EVERY_MILLIS: u64 = 100;
 /// In how many calls of [`Learner::age`] the whole table is looked at once.
@@ -70,6 +75,15 @@ impl Learner {
 
     fn totals(&mut self, key: Key) -> &mut LearningTotals {
         &mut self.networks[key.domain().index()].totals
+    }
+
+    /// Does what the events in a worker's queue ask for: as many as were there, so that a worker that
+    /// is faster cannot hold the control thread; what comes meanwhile waits for the next time.
+    pub fn drain(&mut self, events: &ArrayQueue<LearnEvent>, now_secs: u32) {
+        for _ in 0..events.len() {
+            let Some(event) = events.pop() else { break };
+            self.handle(event, now_secs);
+        }
     }
 
     /// Does what an event asks for. Static entries stay as they are.

@@ -400,11 +400,7 @@ impl Switch {
     fn carry_frames(&mut self) {
         let now_secs = self.clock.now().secs();
         for worker in &self.workers {
-            // As many as were there: what comes meanwhile waits for the next tick.
-            for _ in 0..worker.events.len() {
-                let Some(event) = worker.events.pop() else { break };
-                self.learner.handle(event, now_secs);
-            }
+            self.learner.drain(&worker.events, now_secs);
         }
         for host in &mut self.hosts {
             host.carry(&self.pool, &self.host_counters, &mut self.frame);

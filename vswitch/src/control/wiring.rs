@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 
 use super::generations::Topology;
+use super::learner::EVENT_QUEUE_LEN;
 use super::worker_io::{FrameQueue, Output, Relay, Way, WorkerIo};
 use crate::datapath::io::{LearnEvent, RelayedFrom};
 use crate::dpdk::pool::Pool;
@@ -17,8 +18,6 @@ use crate::ids::PortId;
 
 /// Frames that wait between two workers, or between the control thread and a worker, at most.
 pub const FRAME_QUEUE_LEN: usize = 1024;
-/// Learn events that wait for the control thread, which empties the queue every millisecond.
-const EVENT_QUEUE_LEN: usize = 16 * 1024;
 
 /// The workers' surroundings and the control thread's ends of the queues between them.
 pub struct Wiring {
