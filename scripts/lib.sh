@@ -12,7 +12,7 @@ export PATH
 
 build_packages=(build-essential ca-certificates clang curl libclang-dev libdpdk-dev pkg-config)
 run_packages=(ethtool iproute2 iputils-ping procps util-linux)
-test_packages=(iperf3 python3 python3-pytest python3-scapy shellcheck tshark)
+test_packages=(iperf3 python3 python3-pytest python3-scapy shellcheck tshark valgrind)
 
 # Two-MiB pages that we ask the kernel for: what `memory-mib = 512` needs.
 hugepages_wanted=256

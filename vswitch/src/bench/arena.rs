@@ -129,7 +129,9 @@ impl<'a> Frame<'a> {
     /// What was put before it is in the headroom; what was taken off is still there.
     #[inline(always)]
     pub(super) fn reset(&mut self, len: u32) {
-        self.0.start = HEADROOM as u32;
+        #[allow(clippy::cast_possible_truncation, reason = "128")]
+        let start = HEADROOM as u32;
+        self.0.start = start;
         self.0.len = len;
         self.0.head_len = 0;
     }

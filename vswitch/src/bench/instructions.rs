@@ -1,38 +1,30 @@
 //! Turns to be counted by valgrind: a number that does not depend on time, machine or load.
 //!
-//! `benches/instructions.rs` runs this under callgrind, which collects in [`counted_turn`] only.
+//! `benches/instructions.rs` runs this under callgrind, which collects in [`loop_turn`] only, or in
+//! [`Device::pass_on`].
 
 use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
+use super::clock::Clock;
 use super::device::{BUFFERS, Device};
+use super::measure::loop_turn;
 use super::scenario::{Options, Scenario};
 use super::world::{World, WorldError};
 use super::{arena, traffic};
 use crate::control::learner::EVENT_QUEUE_LEN;
 use crate::datapath::context::Now;
 use crate::datapath::vector::BURST;
-use crate::datapath::worker::Worker;
+use crate::datapath::worker::{Time, Worker};
 use crate::metrics::counters;
 
-/// Not counted: every buffer and every record of a thousand comes round.
-const WARM_UP_TURNS: usize = 128;
-
-/// One turn of a worker's loop, with the counters as [`Worker::run`] has them. Never inlined: its
-/// name is what callgrind looks for.
-#[inline(never)]
-pub fn counted_turn(worker: &mut Worker<Device<'_>>, now: Now) -> usize {
-    let frames = worker.turn(now);
-    worker.counters().turn(1, frames != 0);
-    frames
-}
-
-/// Runs so many counted turns of a scenario; returns how many frames were in them.
+/// Runs so many turns of a scenario to be counted; returns how many frames were in them. They pass the
+/// pipeline, or only the devices in memory.
 ///
 /// # Errors
 /// See [`WorldError`].
-pub fn run(options: &Options, turns: usize) -> Result<usize, WorldError> {
+pub fn run(options: &Options, devices_only: bool, turns: usize) -> Result<usize, WorldError> {
     let World { topology, fdb, mut generations, .. } = World::new(options)?;
     let events = Arc::new(ArrayQueue::new(EVENT_QUEUE_LEN));
     let mut slots = arena::slots(BUFFERS);
@@ -41,18 +33,20 @@ pub fn run(options: &Options, turns: usize) -> Result<usize, WorldError> {
     let generations = generations.remove(0);
     let ports = usize::from(options.ports());
     let mut worker = Worker::new(device, generations, fdb, counters, ports);
-    let now = Now { millis: 1 };
+    // Always the same: the clock is read, but nothing depends on it.
+    let (clock, time) = (Clock::calibrate(), Time { cycles: 0, now: Now { millis: 1 } });
     let mut frames = 0;
-    for turn in 0..WARM_UP_TURNS + turns {
+    for _ in 0..turns {
         if options.scenario == Scenario::Learn {
-            worker.io_mut().release(1, BURST);
+            // The control thread's part, whose cost is not the worker's.
             while events.pop().is_some() {}
+            worker.io_mut().release(1, BURST);
         }
-        if turn < WARM_UP_TURNS {
-            worker.turn(now);
+        frames += if devices_only {
+            worker.io_mut().pass_on()
         } else {
-            frames += counted_turn(&mut worker, now);
-        }
+            loop_turn(&mut worker, &clock, time).0
+        };
     }
     Ok(frames)
 }

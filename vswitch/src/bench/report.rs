@@ -22,7 +22,7 @@ pub struct Report {
     pub scenario: Scenario,
     /// Where.
     pub cpu: Cpu,
-    /// Length of tenants' frames, without FCS.
+    /// Length of tenants' frames, with FCS.
     pub frame_bytes: usize,
     /// Pairs of stations that talked.
     pub mac_pairs: u32,
@@ -263,9 +263,8 @@ impl std::fmt::Display for Report {
         let unit = if cfg!(target_arch = "x86_64") { "cycles of the TSC" } else { "nanoseconds" };
         let _ = writeln!(
             text,
-            "{name}: frames of {frame_bytes} bytes ({} with FCS), MAC pairs {mac_pairs}, networks \
+            "{name}: frames of {frame_bytes} bytes, MAC pairs {mac_pairs}, networks \
              {networks}, remote VTEPs {vteps}, workers {}, bursts of {burst}",
-            frame_bytes + 4,
             self.workers.len(),
         );
         let _ = writeln!(text, "on {}, cycles are {unit} ({ghz:.3} GHz)\n", cpu.model);

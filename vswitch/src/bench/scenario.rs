@@ -67,10 +67,12 @@ impl Scenario {
     }
 }
 
-/// The shortest frame: 64 bytes with FCS.
-pub const MIN_SIZE: usize = 60;
+/// The frame check sequence, which sizes of frames include and buffers do not.
+pub const FCS_LEN: usize = 4;
+/// The shortest frame of Ethernet.
+pub const MIN_SIZE: usize = 64;
 /// The longest frame that fits a buffer with outer headers.
-pub const MAX_SIZE: usize = DATA_ROOM - OUTER_LEN;
+pub const MAX_SIZE: usize = DATA_ROOM - OUTER_LEN + FCS_LEN;
 /// The most pairs of stations.
 pub const MAX_MACS: u32 = 4_000_000;
 /// The most networks. With two ports each they are within 16 bits.
@@ -80,7 +82,8 @@ pub const MAX_VTEPS: u32 = 30_000;
 /// Pairs of stations that talk while others are learned.
 pub const KNOWN_IN_STORM: u32 = 1000;
 
-const _: () = assert!(MIN_SIZE > ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN);
+const _: () =
+    assert!(MIN_SIZE - FCS_LEN > ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN);
 
 /// A scenario and its dimensions.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +96,7 @@ pub struct Options {
     pub networks: u16,
     /// Remote VTEPs among which the far stations are spread, and to which each network floods.
     pub vteps: u32,
-    /// Length of tenants' frames in bytes, without FCS.
+    /// Length of tenants' frames in bytes, with FCS, as sizes are quoted.
     pub size: usize,
     /// Workers, a core each.
     pub workers: usize,
@@ -129,9 +132,8 @@ impl Options {
         let name = scenario.name();
         if !(MIN_SIZE..=MAX_SIZE).contains(&size) {
             return Err(format!(
-                "--size {size}: a frame has {MIN_SIZE} to {MAX_SIZE} bytes here, without FCS (a \
-                 64-byte frame has {MIN_SIZE}, and {OUTER_LEN} of outer headers must fit a buffer \
-                 of {DATA_ROOM})"
+                "--size {size}: a frame has {MIN_SIZE} bytes, FCS included, to {MAX_SIZE}: with \
+                 {OUTER_LEN} of outer headers it must fit a buffer of {DATA_ROOM}"
             ));
         }
         if macs == 0 || macs > MAX_MACS {
@@ -171,6 +173,12 @@ impl Options {
             return Err(format!("--seconds {seconds}: at least 0.1, at most 3600"));
         }
         Ok(())
+    }
+
+    /// Length of tenants' frames in their buffers.
+    #[must_use]
+    pub fn frame_len(&self) -> usize {
+        self.size - FCS_LEN
     }
 
     /// Pairs of stations that are known from the start.

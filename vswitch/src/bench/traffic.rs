@@ -148,7 +148,7 @@ fn from_tenants(options: &Options, pairs: &[Pair], to: impl Fn(&Pair) -> MacAddr
     }
     shuffle(&mut bursts);
     let near_port = |burst: &Vec<&Pair>| options.near_port(burst[0].domain);
-    let base = tenants_frame(options.size);
+    let base = tenants_frame(options.frame_len());
     let blocks = bursts.iter().flatten().map(|pair| {
         let mut block = [0; 16];
         block.copy_from_slice(&base[..16]);
@@ -169,7 +169,7 @@ fn from_tenants(options: &Options, pairs: &[Pair], to: impl Fn(&Pair) -> MacAddr
 
 /// Tunnel frames of all networks.
 fn from_uplink(options: &Options, pairs: &[Pair], vni: impl Fn(&Pair) -> u32) -> Stream {
-    let inner = tenants_frame(options.size);
+    let inner = tenants_frame(options.frame_len());
     let blocks = pairs.iter().map(|pair| {
         let mut block = [0; 16];
         block[..4].copy_from_slice(&(vni(pair) << 8).to_be_bytes());
@@ -195,7 +195,7 @@ fn from_uplink(options: &Options, pairs: &[Pair], vni: impl Fn(&Pair) -> u32) ->
 
 /// New stations, one after the other, all on the port of the known ones of the first network.
 fn storm(options: &Options, pairs: &[Pair], worker: usize) -> Stream {
-    let base = tenants_frame(options.size);
+    let base = tenants_frame(options.frame_len());
     let own = (0..options.macs).skip(worker).step_by(options.workers);
     let blocks = own.zip(pairs.iter().cycle()).map(|(number, pair)| {
         let mut block = [0; 16];
@@ -215,12 +215,13 @@ fn storm(options: &Options, pairs: &[Pair], worker: usize) -> Stream {
     }
 }
 
-/// A frame of so many bytes with a UDP datagram in it.
-fn tenants_frame(size: usize) -> Vec<u8> {
-    let mut frame = vec![0; size];
+/// A frame of so many bytes, without FCS, with a UDP datagram in it.
+fn tenants_frame(len: usize) -> Vec<u8> {
+    let mut frame = vec![0; len];
     ethernet::emit(&mut frame, MacAddr::ZERO, MacAddr::ZERO, ethernet::ethertype::IPV4);
     #[allow(clippy::cast_possible_truncation, reason = "below `MAX_SIZE`")]
-    let ip_len = (size - ethernet::HEADER_LEN) as u16;
+    let [ip_len, udp_len] =
+        [0, ipv4::HEADER_LEN].map(|at| (len - ethernet::HEADER_LEN - at) as u16);
     let ip = &mut frame[ethernet::HEADER_LEN..];
     let header = ipv4::Header {
         source: u32::from_be_bytes([203, 0, 113, 1]),
@@ -231,7 +232,7 @@ fn tenants_frame(size: usize) -> Vec<u8> {
     };
     let sum = ipv4::emit_partial(ip, &header);
     ipv4::complete(ip, sum - u32::from(ip_len), ip_len);
-    udp::emit(&mut ip[ipv4::HEADER_LEN..], 0, 2000, ip_len - ipv4::HEADER_LEN as u16);
+    udp::emit(&mut ip[ipv4::HEADER_LEN..], 0, 2000, udp_len);
     frame
 }
 
@@ -242,9 +243,9 @@ fn tunnelled(inner: &[u8], vtep: u32) -> Vec<u8> {
     let mut frame = [&template.bytes[..], inner].concat();
     let (_, ip) = frame.split_at_mut(ethernet::HEADER_LEN);
     #[allow(clippy::cast_possible_truncation, reason = "below `DATA_ROOM`")]
-    let ip_len = ip.len() as u16;
+    let [ip_len, udp_len] = [0, ipv4::HEADER_LEN].map(|at| (ip.len() - at) as u16);
     ipv4::complete(ip, template.checksum_seed, ip_len);
-    udp::complete(&mut ip[ipv4::HEADER_LEN..], 49_152, ip_len - ipv4::HEADER_LEN as u16);
+    udp::complete(&mut ip[ipv4::HEADER_LEN..], 49_152, udp_len);
     frame
 }
 

@@ -24,7 +24,7 @@ pub struct Bench {
     /// Remote VTEPs; flood: how many copies leave [default: 1; flood: 8].
     #[arg(long, value_name = "N")]
     pub vteps: Option<u32>,
-    /// Bytes of a tenant's frame, without FCS: 60 for 64-byte frames.
+    /// Bytes of a tenant's frame, FCS included.
     #[arg(long, value_name = "BYTES", default_value_t = bench::scenario::MIN_SIZE)]
     pub size: usize,
     /// Workers, each on a core of its own.
