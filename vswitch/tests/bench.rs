@@ -1,7 +1,8 @@
 //! `vswitch bench` as it is called: what it prints where, and with which status.
 
-use std::process::{Command, Output};
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::{Command, Output};
 
 fn bench(arguments: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vswitch"));
