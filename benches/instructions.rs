@@ -1,5 +1,5 @@
 //! The regression gate: instructions per packet of the pipeline in memory, scenario by scenario, against
-//! committed figures. It needs no quiet machine: the figures are the same to the digit in every run.
+//! committed figures. It needs no quiet machine: the figures are the same in every run.
 //!
 //! ```sh
 //! cargo bench -p vswitch --bench instructions               # compare; fails beyond 5 % either way
@@ -9,9 +9,9 @@
 //! This program runs itself under valgrind, once for each scenario. Callgrind collects only within the
 //! turns of the worker's loop ([`vswitch::bench::instructions`]), so neither the set-up nor the warm-up counts,
 //! and one run says all. That needs valgrind and nothing else: no runner to install, no library in
-//! the binary. Frames, their order and the FDB's seed are fixed; the hash maps' seeds come from
-//! addresses, which are the same in every run, as valgrind places everything itself and the
-//! environment is emptied.
+//! the binary. Frames, their order and the FDB's seed are fixed. The seeds of the hash maps in a generation
+//! come from addresses: the same in every run, as valgrind places everything itself and the environment
+//! is emptied, and elsewhere different by a few thousandths at the most.
 //!
 //! Less is an error too, or the next change could give it away again unseen. What a compiler makes
 //! of the code changes from one to the next, so the baseline names its own.

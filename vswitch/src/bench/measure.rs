@@ -308,11 +308,12 @@ struct Lap<'w, 'a> {
 }
 
 impl Lap<'_, '_> {
-    /// The loop of [`Worker::run`], until then.
+    /// The loop of [`Worker::run`], until then. One turn at least, here and below, however late it is:
+    /// on a machine that is busy otherwise a slot may be over before it began.
     fn run(&mut self, until: u64) -> Sample {
         let mut time = self.clock.time();
         let begin = time.cycles;
-        let mut frames = 0;
+        let mut frames = self.turn(&mut time);
         while time.cycles < until {
             frames += self.turn(&mut time);
         }
@@ -338,12 +339,15 @@ impl Lap<'_, '_> {
     fn observe(&mut self, until: u64, stages: &mut StageClock, sum: &mut Sample) {
         let mut time = self.clock.time();
         let begin = time.cycles;
-        while time.cycles < until {
+        loop {
             stages.start();
             sum.frames += self.worker.turn_observed(time.now, stages) as u64;
             let end = self.clock.time();
             self.worker.counters().turn(end.cycles.wrapping_sub(time.cycles), true);
             time = end;
+            if time.cycles >= until {
+                break;
+            }
         }
         sum.ticks += time.cycles.wrapping_sub(begin);
     }
@@ -356,12 +360,14 @@ impl Lap<'_, '_> {
             device.pass_on();
         }
         let begin = ticks();
-        let mut now = begin;
-        while now < until {
+        let end = loop {
             sum.frames += device.pass_on() as u64;
-            now = ticks();
-        }
-        sum.ticks += now.wrapping_sub(begin);
+            let now = ticks();
+            if now >= until {
+                break now;
+            }
+        };
+        sum.ticks += end.wrapping_sub(begin);
     }
 
     /// New MACs between the known ones, at an even pace, over and over until all are learned.

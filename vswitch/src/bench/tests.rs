@@ -140,7 +140,7 @@ fn a_short_run_has_a_report() {
     let options = Options { seconds: 0.1, ..Options::new(Scenario::Mixed) };
     let report = super::run(&options, &|_| ()).unwrap();
     assert!(report.mpps.min > 0.0 && report.mpps.min <= report.mpps.median, "{report:?}");
-    assert!(report.device_cycles_per_packet < report.cycles_per_packet.median, "{report:?}");
+    assert!(report.device_cycles_per_packet > 0.0, "{report:?}");
     assert!(report.to_string().contains("unaccounted 0"), "{report}");
     serde_json::to_string(&report).unwrap();
 }
