@@ -1,0 +1,132 @@
+"""This switch as it ships: learning, ageing, all counters and the conservation check are on.
+
+Destinations are static MACs, as somebody who orchestrates would configure them; sources are
+learned. In scenario mixed nothing is static: each side learns the other's stations as they speak.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections import Counter
+from pathlib import Path
+
+from . import frames
+from .frames import Case
+from .machine import TARGET, Namespace, Trouble, run
+from .subject import Counters, Subject, Surroundings, packet_buffers
+
+METRICS = ("127.0.0.1", 9144)
+_SAMPLE = re.compile(r'^(\w+)(?:\{(.*)\})? (\S+)$', re.MULTILINE)
+_PORT = re.compile(r'\bport="(\d)"')
+
+
+class Vswitch(Subject):
+    """One worker. Several binaries can be measured beside each other."""
+
+    def __init__(self, name: str = "vswitch", binary: Path = TARGET / "release" / "vswitch"):
+        self.name = name
+        self.binary = binary
+
+    def need(self) -> None:
+        if not self.binary.exists():
+            raise Trouble(f"{self.binary} is missing\n  help: cargo build --release")
+
+    def version(self) -> str:
+        return run(str(self.binary), "--version").strip()
+
+    def memory_mib(self, case: Case) -> int:
+        return 64 + -(-packet_buffers(case) * (2048 + 320) // (1 << 20))
+
+    def start(self, around: Surroundings) -> None:
+        case = around.case
+        self.namespace = Namespace(self.name)
+        config = around.folder / f"{self.name}.toml"
+        config.write_text(self._config(around, around.folder / f"{self.name}.sock"))
+        self.process = around.process(
+            self.name, self.namespace.command(str(self.binary), "run", "--config", str(config))
+        )
+        self.process.until("its metrics answer", lambda: self._scrape() is not None, 60)
+        if case.scenario != "l2":
+            self.namespace.ip(
+                "neigh", "replace", frames.REMOTE_VTEP, "lladdr", frames.REMOTE_VTEP_MAC,
+                "nud", "permanent", "dev", "vtep0",
+            )
+        stations = 2 * case.macs
+        self.process.until(
+            f"all {stations:,} MACs are known", lambda: self._metrics()["vswitch_fdb_entries"] == stations, 60
+        )
+
+    def _config(self, around: Surroundings, api: Path) -> str:
+        case = around.case
+        lines = [
+            "[dpdk]", f"worker-cores = [{around.core}]", f"main-core = {around.main_core}",
+            f"memory-mib = {self.memory_mib(case)}", f"packet-buffers = {packet_buffers(case)}",
+            "[api]", f'socket = "{api}"', f'metrics = "{METRICS[0]}:{METRICS[1]}"',
+        ]
+        for port, device in enumerate(around.devices):
+            lines += ["[[port]]", f'name = "{port}"', f'device = "{device}"']
+        uplink = {"l2": None, "encap": 1, "decap": 0, "mixed": 1}[case.scenario]
+        if uplink is not None:
+            lines += [
+                "[[vtep]]", 'name = "fabric"', f'port = "{uplink}"', f'address = "{frames.LOCAL_VTEP}/24"',
+                'host-interface = "vtep0"', f"udp-port = {frames.UDP_PORT}", f'mac = "{frames.LOCAL_VTEP_MAC}"',
+            ]
+        lines += ["[[network]]", 'name = "blue"', f"vni = {frames.VNI}"]
+        if uplink is not None:
+            lines += ['vtep = "fabric"', f'remote-vteps = ["{frames.REMOTE_VTEP}"]']
+        for port in range(2):
+            if port != uplink:
+                lines += ["[[network.port]]", f'port = "{port}"']
+        destination, home = {
+            "l2": (frames.remote_mac, 'port = "1"'),
+            "encap": (frames.remote_mac, f'remote-vtep = "{frames.REMOTE_VTEP}"'),
+            "decap": (frames.local_mac, 'port = "1"'),
+            "mixed": (None, None),
+        }[case.scenario]
+        for number in range(case.macs if destination else 0):
+            lines += ["[[network.mac]]", f'address = "{destination(number)}"', home]
+        return "\n".join(lines) + "\n"
+
+    def _scrape(self) -> str | None:
+        def get() -> str | None:
+            try:
+                with socket.create_connection(METRICS, timeout=2) as connection:
+                    connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: vswitch\r\nConnection: close\r\n\r\n")
+                    answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+            except OSError:
+                return None
+            return answer.decode() if answer.startswith(b"HTTP/1.1 200") else None
+
+        return self.namespace.call(get)
+
+    def _metrics(self) -> Counter:
+        """The sums over all labels, and of what has a label `port` also each port's own."""
+        scraped = self._scrape()
+        if scraped is None:
+            raise Trouble(f"its metrics do not answer\n{self.process.tail()}")
+        sums: Counter = Counter()
+        for name, labels, value in _SAMPLE.findall(scraped):
+            sums[name] += float(value)
+            if port := _PORT.search(labels):
+                sums[name, int(port[1])] += float(value)
+        return sums
+
+    def counters(self) -> Counters:
+        counters = Counters.now()
+        metrics = self._metrics()
+        for port in range(2):
+            of_port = {name: metrics[f"vswitch_port_{name}_total", port] for name in (
+                "receive_packets", "transmit_packets", "transmit_bytes"
+            )}
+            counters.add(of_port, "receive_packets", "transmit_packets", "transmit_bytes")
+        counters.unaccounted = int(metrics["vswitch_unaccounted_packets"])
+        counters.dropped = counters.unaccounted + int(sum(metrics[name] for name in (
+            "vswitch_drops_total", "vswitch_replicated_packets_total", "vswitch_punted_packets_total"
+        )))
+        return counters
+
+    def end(self) -> None:
+        super().end()
+        if hasattr(self, "namespace"):
+            self.namespace.delete()
