@@ -12,7 +12,10 @@ export PATH
 
 build_packages=(build-essential ca-certificates clang curl libclang-dev libdpdk-dev pkg-config)
 run_packages=(ethtool iproute2 iputils-ping procps util-linux)
-test_packages=(iperf3 python3 python3-pytest python3-scapy shellcheck tshark valgrind)
+# dpdk-dev has testpmd.
+test_packages=(dpdk-dev iperf3 python3 python3-pytest python3-scapy shellcheck tshark valgrind)
+# The peers of benches/side-by-side, and what draws its plot.
+benchmark_packages=(dpdk-dev openvswitch-switch-dpdk python3-matplotlib)
 
 # Two-MiB pages that we ask the kernel for: what `memory-mib = 512` needs.
 hugepages_wanted=256
@@ -54,6 +57,26 @@ need_packages() {
     fi
     rm -f "$log"
     ok "packages: installed ${#missing[@]}"
+}
+
+# need_packages, but no service is started: Debian starts what it installs, and an Open vSwitch that
+# nobody asked for would change this host's network at each boot.
+need_packages_unstarted() {
+    local policy=/usr/sbin/policy-rc.d had_ovs=false made_policy=false
+    dpkg-query -W -f '${db:Status-Status}' openvswitch-switch 2>/dev/null | grep -qx installed && had_ovs=true
+    if [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy" # 101: not allowed (deb-systemd-invoke, invoke-rc.d)
+        chmod +x "$policy"
+        made_policy=true
+    fi
+    # In a subshell: it ends the script when it fails, and the policy must not stay.
+    local status=0
+    (need_packages "$@") || status=$?
+    ! $made_policy || rm -f "$policy"
+    if ! $had_ovs && command -v systemctl >/dev/null; then
+        systemctl --quiet disable openvswitch-switch.service ovs-record-hostname.service 2>/dev/null || true
+    fi
+    ((status == 0)) || exit "$status"
 }
 
 # promtool only. Debian ships it inside `prometheus`, whose installation would start a server.

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
 
 from . import frames
 from .frames import Case
 from .machine import Core, Trouble, hugepages
-from .subject import Subject, Surroundings, check
+from .progress import Progress
+from .subject import Subject, Surroundings, check, rates
 
 LIMIT = "testpmd-io"
+LEAST_CORE_SHARE = 0.97
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,8 @@ class Plan:
     main_core: int
     rounds: int
     seconds: float
-    warm_up: float
+    warm_up_seconds: float
     folder: Path
-    say: Callable[[str], None]
 
 
 @dataclass
@@ -35,82 +34,87 @@ class Result:
     """What one subject did in one case: one entry for each round."""
 
     samples_pps: list[float] = field(default_factory=list)
-    ratios_to_io: list[float] = field(default_factory=list)
     forwarded: list[float] = field(default_factory=list)
     unaccounted: int = 0
-
-    def as_json(self, tsc_hz: int) -> dict:
-        median = statistics.median(self.samples_pps)
-        return {
-            "samples_mpps": [round(sample / 1e6, 4) for sample in self.samples_pps],
-            "median_mpps": round(median / 1e6, 4),
-            "min_mpps": round(min(self.samples_pps) / 1e6, 4),
-            "max_mpps": round(max(self.samples_pps) / 1e6, 4),
-            "cycles_per_packet": round(tsc_hz / median, 1),
-            "ratios_to_io": [round(ratio, 4) for ratio in self.ratios_to_io],
-            "ratio_to_io": round(statistics.median(self.ratios_to_io), 4) if self.ratios_to_io else None,
-            "forwarded_share": round(min(self.forwarded), 6),
-            "unaccounted_packets": self.unaccounted,
-        }
+    core_share: float = 1.0
+    """How much of the core it had, at least. Less than 1: the sample is disturbed."""
+    settled: bool = True
+    trouble: str = ""
+    """Why there is no result, or not one to rely on."""
 
 
-def measure(case: Case, subjects: list[Subject], plan: Plan) -> dict[str, Result]:
-    """All subjects of one case, alive together, one of them running at a time."""
-    taking_part = [subject for subject in subjects if subject.has(case)]
+def measure(case: Case, subjects: list[Subject], plan: Plan, progress: Progress) -> dict[str, Result]:
+    """All subjects of one case, alive together, one of them running at a time. One that fails is left out."""
     paths = frames.write(case, plan.folder)
     around = Surroundings(case, frames.devices(paths), plan.core.number, plan.main_core, plan.folder)
-    results = {subject.name: Result() for subject in taking_part}
+    results = {subject.name: Result() for subject in subjects}
+    running = []
     with ExitStack() as stack:
         stack.callback(lambda: [path.unlink(missing_ok=True) for path in paths])
-        stack.enter_context(hugepages(sum(subject.memory_mib(case) for subject in taking_part)))
-        for subject in taking_part:
-            plan.say(f"{case}: starting {subject.name}")
-            with plan.core.held():
-                stack.callback(subject.end)
-                try:
-                    subject.start(around)
-                    _settle(subject, plan)
-                except Trouble as trouble:
-                    raise Trouble(f"{subject.name} ({case}): {trouble}") from trouble
-                subject.pause()
+        stack.enter_context(hugepages([subject.memory_mib(case) for subject in subjects]))
+        for subject in subjects:
+            progress.step(case, f"{subject.name} starts")
+            stack.callback(subject.end)
+            try:
+                _start(subject, around, plan, results[subject.name])
+                running.append(subject)
+            except Trouble as trouble:
+                results[subject.name].trouble = str(trouble)
+                subject.end()
         for number in range(plan.rounds):
-            for subject in taking_part:
-                plan.say(f"{case}: round {number + 1} of {plan.rounds}, {subject.name}")
-                _sample(subject, case, plan, results[subject.name])
-            if LIMIT in results:
-                limit = results[LIMIT].samples_pps[-1]
-                for result in results.values():
-                    result.ratios_to_io.append(result.samples_pps[-1] / limit)
+            for subject in list(running):
+                progress.step(case, f"round {number + 1} of {plan.rounds}, {subject.name}")
+                try:
+                    _sample(subject, case, plan, results[subject.name])
+                except Trouble as trouble:
+                    results[subject.name].trouble = str(trouble)
+                    subject.end()
+                    running.remove(subject)
     return results
 
 
-def _sample(subject: Subject, case: Case, plan: Plan, result: Result) -> None:
+def _start(subject: Subject, around: Surroundings, plan: Plan, result: Result) -> None:
     with plan.core.held():
-        subject.resume()
-        try:
-            time.sleep(plan.warm_up)
-            before = subject.counters()
-            time.sleep(plan.seconds)
-            after = subject.counters()
-        finally:
-            subject.pause()
+        subject.start(around)
+        result.settled = _settles(subject)
+        subject.pause()
+
+
+def _sample(subject: Subject, case: Case, plan: Plan, result: Result) -> None:
+    """One sample; another one, up to three times, when something else ran on the core meanwhile."""
+    for _ in range(3):
+        with plan.core.held():
+            subject.resume()
+            try:
+                time.sleep(plan.warm_up_seconds)
+                began, ran = time.monotonic(), subject.process.polled_seconds()
+                before = subject.counters()
+                time.sleep(plan.seconds)
+                after = subject.counters()
+                ran = subject.process.polled_seconds() - ran
+                share = ran / (time.monotonic() - began)
+            finally:
+                subject.pause()
+        if share > LEAST_CORE_SHARE:
+            break
+    result.core_share = min(result.core_share, share)
     result.forwarded.append(check(subject, case, before, after))
     result.unaccounted = max(result.unaccounted, after.unaccounted)
-    result.samples_pps.append((after.sent_packets - before.sent_packets) / (after.when - before.when))
+    result.samples_pps.append(rates(before, after).sent)
 
 
-def _settle(subject: Subject, plan: Plan) -> None:
-    """Waits until three windows in a row agree within 3 %."""
-    if not subject.settles_within:
-        return
+def _settles(subject: Subject) -> bool:
+    """Waits until three windows in a row agree within 3 %, or time is up."""
     deadline = time.monotonic() + subject.settles_within
-    rates: list[float] = []
+    window: list[float] = []
     before = subject.counters()
-    while len(rates) < 3 or max(rates[-3:]) > 1.03 * min(rates[-3:]):
-        if time.monotonic() > deadline:
-            plan.say(f"{subject.name} does not settle within {subject.settles_within:g} s; going on")
-            return
+    while subject.settles_within:
         time.sleep(0.5)
         after = subject.counters()
-        rates.append((after.sent_packets - before.sent_packets) / (after.when - before.when))
+        window = [*window[-2:], rates(before, after).sent]
         before = after
+        if len(window) == 3 and max(window) <= 1.03 * min(window):
+            break
+        if time.monotonic() > deadline:
+            return False
+    return True

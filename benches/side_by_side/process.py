@@ -47,6 +47,16 @@ class Process:
                 raise Trouble(f"after {seconds:g} s still not: {what}\n{self.tail()}")
             time.sleep(0.02)
 
+    def polled_seconds(self) -> float:
+        """How long its busiest thread has run so far: the one that polls."""
+        times = [0]
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            try:
+                times.append(int((task / "schedstat").read_text().split()[0]))
+            except OSError:  # the thread is gone
+                continue
+        return max(times) / 1e9
+
     def tail(self, lines: int = 15) -> str:
         said = self.log.read_text(errors="replace").splitlines()[-lines:]
         return "\n".join(f"  | {line}" for line in said)

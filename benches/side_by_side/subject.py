@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +35,7 @@ class Surroundings:
 class Counters:
     """What went through so far. Lists are by port."""
 
-    when: float
+    when: list[float] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
     sent_bytes: list[int] = field(default_factory=list)
@@ -44,19 +43,16 @@ class Counters:
     """What the subject says it dropped, flooded, or cannot account for."""
     unaccounted: int = 0
 
-    @classmethod
-    def now(cls) -> "Counters":
-        return cls(time.monotonic())
-
     @property
     def sent_packets(self) -> int:
         return sum(self.sent)
 
-    def add(self, of_port: dict, received: str, sent: str, sent_bytes: str) -> None:
-        """The next port's, under the names that the subject has for them."""
-        self.received.append(int(of_port.get(received, 0)))
-        self.sent.append(int(of_port.get(sent, 0)))
-        self.sent_bytes.append(int(of_port.get(sent_bytes, 0)))
+    def add(self, when: float, received: int, sent: int, sent_bytes: int) -> None:
+        """The next port's, and when they were read."""
+        self.when.append(when)
+        self.received.append(received)
+        self.sent.append(sent)
+        self.sent_bytes.append(sent_bytes)
 
 
 class Subject(ABC):
@@ -69,9 +65,13 @@ class Subject(ABC):
     changes_length = True
     """Whether frames are encapsulated and decapsulated, or sent as they came."""
 
-    def has(self, case: Case) -> bool:  # noqa: ARG002
-        """Whether the case makes sense for it."""
-        return True
+    def cannot(self, case: Case) -> str:  # noqa: ARG002
+        """Why the case makes no sense for it; empty if it does."""
+        return ""
+
+    @abstractmethod
+    def need(self) -> None:
+        """Fails if a program is missing."""
 
     @abstractmethod
     def memory_mib(self, case: Case) -> int:
@@ -97,26 +97,46 @@ class Subject(ABC):
             self.process.end()
 
 
+@dataclass(frozen=True)
+class Rates:
+    """Frames per second between two readings, both ports together."""
+
+    sent: float
+    received: float
+
+
+def rates(before: Counters, after: Counters) -> Rates:
+    """Each port over its own time: the two may be read a few milliseconds apart."""
+    seconds = [b - a for a, b in zip(before.when, after.when)]
+
+    def rate(a: list[int], b: list[int]) -> float:
+        return sum((y - x) / s for x, y, s in zip(a, b, seconds))
+
+    return Rates(rate(before.sent, after.sent), rate(before.received, after.received))
+
+
 def check(subject: Subject, case: Case, before: Counters, after: Counters) -> float:
     """The share of frames that were forwarded, which must be all, each with the length that it should have.
 
     A subject that drops looks fast.
     """
     def wrong(what: str) -> Trouble:
-        return Trouble(f"{subject.name} ({case}): {what}, so its rate means nothing\n{subject.process.tail()}")
+        return Trouble(f"{what}, so its rate means nothing\n{subject.process.tail()}")
 
+    seconds = [b - a for a, b in zip(before.when, after.when)]
     received = [b - a for a, b in zip(before.received, after.received)]
     sent = [b - a for a, b in zip(before.sent, after.sent)]
     sent_bytes = [b - a for a, b in zip(before.sent_bytes, after.sent_bytes)]
     if sum(sent) == 0:
         raise wrong("nothing was sent")
     for port in range(2):
-        # A few bursts are between the two counters of a moment.
-        if abs(received[port] - sent[1 - port]) > 2048 + received[port] // 1000:
-            raise wrong(f"port {port} received {received[port]:,} frames and port {1 - port} sent {sent[1 - port]:,}")
+        got, gone = received[port] / seconds[port], sent[1 - port] / seconds[1 - port]
+        if abs(got - gone) > 0.01 * got + 10_000:
+            raise wrong(f"port {port} received {got:,.0f} frames/s and port {1 - port} sent {gone:,.0f}")
         length = case.sent_bytes(port) if subject.changes_length else case.received_bytes(1 - port)
         if received[1 - port] and abs(sent_bytes[port] / sent[port] - length) > 0.01:
             raise wrong(f"port {port} sent frames of {sent_bytes[port] / sent[port]:.2f} bytes, not {length}")
     if after.dropped != before.dropped:
         raise wrong(f"{after.dropped - before.dropped:,} frames were dropped, flooded or lost")
-    return sum(sent) / max(1, sum(received))
+    both = rates(before, after)
+    return both.sent / both.received

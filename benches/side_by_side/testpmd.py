@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
 
 from . import frames
@@ -24,8 +25,7 @@ class Testpmd(Subject):
         self.burst = burst
         self.name = f"testpmd-{mode}" + ("" if burst == self.BURST else f"-{burst}")
 
-    @staticmethod
-    def need() -> None:
+    def need(self) -> None:
         need_program("dpdk-testpmd", "dpdk-dev")
 
     def memory_mib(self, case: frames.Case) -> int:
@@ -58,10 +58,10 @@ class Testpmd(Subject):
             return None
 
     def counters(self) -> Counters:
-        counters = Counters.now()
+        counters = Counters()
         for port in range(2):
-            answer = self._asked(f"/ethdev/stats,{port}") or {}
-            counters.add(answer.get("/ethdev/stats", {}), "ipackets", "opackets", "obytes")
+            told = (self._asked(f"/ethdev/stats,{port}") or {}).get("/ethdev/stats") or {}
+            counters.add(time.monotonic(), told.get("ipackets", 0), told.get("opackets", 0), told.get("obytes", 0))
         return counters
 
     def end(self) -> None:

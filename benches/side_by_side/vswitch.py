@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -113,13 +114,12 @@ class Vswitch(Subject):
         return sums
 
     def counters(self) -> Counters:
-        counters = Counters.now()
+        counters, now = Counters(), time.monotonic()
         metrics = self._metrics()
         for port in range(2):
-            of_port = {name: metrics[f"vswitch_port_{name}_total", port] for name in (
+            counters.add(now, *(int(metrics[f"vswitch_port_{name}_total", port]) for name in (
                 "receive_packets", "transmit_packets", "transmit_bytes"
-            )}
-            counters.add(of_port, "receive_packets", "transmit_packets", "transmit_bytes")
+            )))
         counters.unaccounted = int(metrics["vswitch_unaccounted_packets"])
         counters.dropped = counters.unaccounted + int(sum(metrics[name] for name in (
             "vswitch_drops_total", "vswitch_replicated_packets_total", "vswitch_punted_packets_total"
