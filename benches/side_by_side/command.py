@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from . import frames, report
@@ -62,9 +63,15 @@ def _run(options: argparse.Namespace) -> int:
     os.setpriority(os.PRIO_PROCESS, 0, -10)
     BENCH.mkdir(parents=True, exist_ok=True)
     lock = options.lock or Path(f"/run/lock/side-by-side-{options.core}.lock")
-    plan = Plan(
-        Core(options.core, lock), options.main_core, options.rounds, options.seconds, options.warm_up, BENCH
-    )
+    with tempfile.TemporaryDirectory(prefix="run-", dir=BENCH) as folder:
+        plan = Plan(
+            Core(options.core, lock), options.main_core, options.rounds, options.seconds, options.warm_up, Path(folder)
+        )
+        found = _measure(cases, subjects, plan, options)
+    return _tell(found, options)
+
+
+def _measure(cases: list[Case], subjects: list[Subject], plan: Plan, options: argparse.Namespace) -> dict:
     hz = tsc_hz()
     found = report.header(plan, subjects, hz)
     taking_part = {case: [subject for subject in subjects if not subject.cannot(case)] for case in cases}
@@ -77,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
             _write(found, options)  # after each: a long run that is interrupted has told what it knew
     finally:
         progress.end()
-    return _tell(found, options)
+    return found
 
 
 def _write(found: dict, options: argparse.Namespace) -> None:

@@ -73,13 +73,14 @@ def hugepages(each_mib: list[int]) -> Iterator[None]:
     if not _NR_HUGEPAGES.exists():
         raise Trouble("this kernel has no hugepages of 2 MiB\n  help: use one that is built with CONFIG_HUGETLBFS")
     before = int(_NR_HUGEPAGES.read_text())
-    missing = (mib + 1) // 2 - int(_FREE_HUGEPAGES.read_text())
+    missing, added = (mib + 1) // 2 - int(_FREE_HUGEPAGES.read_text()), 0
     try:
         if missing > 0:
             _NR_HUGEPAGES.write_text(str(before + missing))
             if int(_FREE_HUGEPAGES.read_text()) < (mib + 1) // 2:
                 run("sysctl", "-qw", "vm.compact_memory=1", check=False)
                 _NR_HUGEPAGES.write_text(str(before + missing))
+            added = int(_NR_HUGEPAGES.read_text()) - before
         free = 2 * int(_FREE_HUGEPAGES.read_text())
         if free < mib:
             raise Trouble(
@@ -90,7 +91,8 @@ def hugepages(each_mib: list[int]) -> Iterator[None]:
         yield
     finally:
         if missing > 0:
-            _NR_HUGEPAGES.write_text(str(before))
+            # What was added, not what there was: another process may have taken its own meanwhile.
+            _NR_HUGEPAGES.write_text(str(max(0, int(_NR_HUGEPAGES.read_text()) - added)))
 
 
 # --- the core -----------------------------------------------------------------------------------

@@ -81,8 +81,8 @@ def _start(subject: Subject, around: Surroundings, plan: Plan, result: Result) -
 
 
 def _sample(subject: Subject, case: Case, plan: Plan, result: Result) -> None:
-    """One sample; another one, up to three times, when something else ran on the core meanwhile."""
-    for _ in range(3):
+    """One sample; another one, up to five times, when something else ran on the core meanwhile."""
+    for _ in range(5):
         with plan.core.held():
             subject.resume()
             try:

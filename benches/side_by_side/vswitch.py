@@ -65,9 +65,11 @@ class Vswitch(Subject):
             f"memory-mib = {self.memory_mib(case)}", f"packet-buffers = {packet_buffers(case)}",
             "[api]", f'socket = "{api}"', f'metrics = "{METRICS[0]}:{METRICS[1]}"',
         ]
+        uplink = {"l2": None, "encap": 1, "decap": 0, "mixed": 1}[case.scenario]
         for port, device in enumerate(around.devices):
             lines += ["[[port]]", f'name = "{port}"', f'device = "{device}"']
-        uplink = {"l2": None, "encap": 1, "decap": 0, "mixed": 1}[case.scenario]
+            if port == uplink:
+                lines.append(f"mtu = {1500 + frames.OUTER_BYTES}")
         if uplink is not None:
             lines += [
                 "[[vtep]]", 'name = "fabric"', f'port = "{uplink}"', f'address = "{frames.LOCAL_VTEP}/24"',
