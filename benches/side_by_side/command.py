@@ -132,8 +132,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--macs", type=_numbers, metavar="LIST", help="MAC pairs, with --sizes of 64 if none are given")
     parser.add_argument("--sizes", type=_numbers, metavar="LIST", help="frame sizes with FCS, 64 to 1500")
     parser.add_argument("--rounds", type=_positive, default=5, metavar="N", help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, metavar="S", help="length of a sample; default: 1.5, quick 0.5")
-    parser.add_argument("--warm-up", type=float, metavar="S", help="before each sample; default: 0.5, quick 0.25")
+    parser.add_argument("--seconds", type=float, metavar="S", help="length of a sample; default: 1.5, quick 0.4")
+    parser.add_argument("--warm-up", type=float, metavar="S", help="before each sample; default: 0.5, quick 0.15")
     parser.add_argument("--core", type=int, default=1, metavar="N", help="the core that polls; default: %(default)s")
     parser.add_argument("--main-core", type=int, default=0, metavar="N", help="for the rest; default: %(default)s")
     parser.add_argument("--lock", type=Path, metavar="FILE", help="a file that is locked (flock) while a subject polls")
@@ -141,9 +141,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="an SVG of the result")
     options = parser.parse_args()
     if options.seconds is None:
-        options.seconds = 0.5 if options.quick else 1.5
+        options.seconds = 0.4 if options.quick else 1.5
     if options.warm_up is None:
-        options.warm_up = 0.25 if options.quick else 0.5
+        options.warm_up = 0.15 if options.quick else 0.5
     wrong = set(options.scenarios.split(",")) - set(frames.SCENARIOS)
     if wrong:
         parser.error(f"no scenario is named {', '.join(sorted(wrong))}; there are {', '.join(frames.SCENARIOS)}")

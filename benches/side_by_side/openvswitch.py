@@ -39,6 +39,9 @@ MOST_MACS = 10_000
 MOST_BYTES = 1_518
 LONG_SECONDS = 3_600
 TUNNEL = "tunnel"
+OPENFLOW_PORT = {0: 10, 1: 11, TUNNEL: 12}
+"""Asked for, so that rules can be there before the port is."""
+_MISSED = re.compile(r"lookups: hit:\d+ missed:(\d+)")
 _PORT = re.compile(r"^  port \d+: ", re.MULTILINE)
 _COUNTS = re.compile(r"RX packets:(\d+).*TX packets:(\d+).*TX bytes:(\d+)", re.DOTALL)
 
@@ -106,8 +109,13 @@ class OpenVswitch(Subject):
             "taskset", "-c", str(around.main_core), str(VSWITCHD), database, f"--unixctl={self._control}",
         ), self._env)
         self.process.until("it answers", self._control.exists, 20)
-        self._make_bridges(around)
+        self._make_bridges(case)
+        # Without frames yet: every change would make it look at all its flows again.
+        self._add_port(around, 1)
         self._introduce(case)
+        if self.mode == "static":
+            self._make_rules(case)
+        self._add_port(around, 0)
         self.process.until("frames pass", lambda: self.counters().sent_packets, 30)
 
     @property
@@ -130,9 +138,8 @@ class OpenVswitch(Subject):
 
     # --- bridges ----------------------------------------------------------------------------
 
-    def _make_bridges(self, around: Surroundings) -> None:
+    def _make_bridges(self, case: Case) -> None:
         """`tenants` with the tenants' ports, and for a tunnel `underlay` with the uplink and the VTEP's address."""
-        case = around.case
         self._uplink = {"l2": None, "encap": 1, "decap": 0, "mixed": 1}[case.scenario]
         self._bridge("tenants", case, "02:00:00:00:00:aa")
         if self._uplink is not None:
@@ -142,19 +149,18 @@ class OpenVswitch(Subject):
             self._vsctl(
                 "add-port", "tenants", TUNNEL, "--", "set", "interface", TUNNEL, "type=vxlan",
                 f"options:remote_ip={frames.REMOTE_VTEP}", f"options:key={frames.VNI}",
-                f"options:dst_port={frames.UDP_PORT}",
+                f"options:dst_port={frames.UDP_PORT}", f"ofport_request={OPENFLOW_PORT[TUNNEL]}",
             )
             self._ask("tnl/neigh/aging", str(LONG_SECONDS))
             self._ask("tnl/neigh/set", "underlay", frames.REMOTE_VTEP, frames.REMOTE_VTEP_MAC)
-        # Only now: what polls is slower to configure.
-        for port, device in enumerate(around.devices):
-            bridge = "underlay" if port == self._uplink else "tenants"
-            self._vsctl(
-                "add-port", bridge, f"port{port}", "--", "set", "interface", f"port{port}", "type=dpdk",
-                f"options:dpdk-devargs={json.dumps(device)}", "options:n_rxq=1", "mtu_request=1600",
-            )
-        if self.mode == "static":
-            self._make_rules(case)
+
+    def _add_port(self, around: Surroundings, port: int) -> None:
+        bridge = "underlay" if port == self._uplink else "tenants"
+        self._vsctl(
+            "add-port", bridge, f"port{port}", "--", "set", "interface", f"port{port}", "type=dpdk",
+            f"options:dpdk-devargs={json.dumps(around.devices[port])}", "options:n_rxq=1",
+            f"ofport_request={OPENFLOW_PORT[port]}",
+        )
 
     def _bridge(self, name: str, case: Case, mac: str) -> None:
         self._vsctl(
@@ -165,13 +171,14 @@ class OpenVswitch(Subject):
 
     def _make_rules(self, case: Case) -> None:
         rules: dict[str, list[str]] = {"tenants": [], "underlay": []}
-        tenant = 1 - self._uplink
+        tenant, uplink = OPENFLOW_PORT[1 - self._uplink], OPENFLOW_PORT[self._uplink]
+        tunnel = OPENFLOW_PORT[TUNNEL]
         if case.scenario in ("encap", "mixed"):
-            rules["tenants"].append(f"in_port=port{tenant},actions=output:{TUNNEL}")
-            rules["underlay"].append(f"in_port=LOCAL,actions=output:port{self._uplink}")
+            rules["tenants"].append(f"in_port={tenant},actions=output:{tunnel}")
+            rules["underlay"].append(f"in_port=LOCAL,actions=output:{uplink}")
         if case.scenario in ("decap", "mixed"):
-            rules["tenants"].append(f"in_port={TUNNEL},actions=output:port{tenant}")
-            rules["underlay"].append(f"in_port=port{self._uplink},actions=LOCAL")
+            rules["tenants"].append(f"in_port={tunnel},actions=output:{tenant}")
+            rules["underlay"].append(f"in_port={uplink},actions=LOCAL")
         for bridge, flows in rules.items():
             file = self._folder / f"{bridge}.flows"
             file.write_text("".join(f"{flow}\n" for flow in flows))
@@ -187,36 +194,53 @@ class OpenVswitch(Subject):
             "encap": (frames.remote_mac, TUNNEL),
             "decap": (frames.local_mac, "port1"),
         }[case.scenario]
-        for number in range(case.macs):
-            self._ask("fdb/add", "tenants", home, "0", mac(number))
+        self._ask_all([("fdb/add", "tenants", home, "0", mac(number)) for number in range(case.macs)])
         if case.scenario == "encap":
             self._ask("fdb/add", "underlay", "port1", "0", frames.REMOTE_VTEP_MAC)
 
     # --- questions --------------------------------------------------------------------------
 
     def _ask(self, method: str, *arguments: str) -> str:
-        """What `ovs-appctl` would be told, without a process for each question."""
+        """What `ovs-appctl` would be told."""
+        return self._ask_all([(method, *arguments)])[0]
+
+    def _ask_all(self, questions: list[tuple[str, ...]]) -> list[str]:
+        """Many questions on one connection, as JSON-RPC; the answers come in order."""
+        answers: list[str] = []
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(20)
             connection.connect(str(self._control))
-            connection.sendall(json.dumps({"id": 0, "method": method, "params": list(arguments)}).encode())
-            text = ""
-            while True:
+            for first in range(0, len(questions), 200):
+                batch = questions[first:first + 200]
+                connection.sendall("".join(
+                    json.dumps({"id": number, "method": method, "params": arguments})
+                    for number, (method, *arguments) in enumerate(batch)
+                ).encode())
+                answers += self._answers(connection, batch)
+        return answers
+
+    def _answers(self, connection: socket.socket, questions: list[tuple[str, ...]]) -> list[str]:
+        decoder, text, answers = json.JSONDecoder(), "", []
+        while len(answers) < len(questions):
+            try:
+                answer, end = decoder.raw_decode(text)
+            except ValueError:  # not all of it has come yet
                 chunk = connection.recv(65_536)
+                if not chunk:
+                    raise Trouble(f"it does not answer {questions[0][0]}\n{self.process.tail()}") from None
                 text += chunk.decode()
-                try:
-                    answer = json.loads(text)
-                    break
-                except ValueError:
-                    if not chunk:
-                        raise Trouble(f"it does not answer {method}\n{self.process.tail()}") from None
-        if answer.get("error"):
-            raise Trouble(f"it refuses {method} {' '.join(arguments)}: {answer['error']}")
-        return answer.get("result") or ""
+                continue
+            text = text[end:]
+            if answer.get("error"):
+                raise Trouble(f"it refuses {' '.join(questions[len(answers)])}: {answer['error']}")
+            answers.append(answer.get("result") or "")
+        return answers
 
     def counters(self) -> Counters:
         counters, now = Counters(), time.monotonic()
         told = self._ask("dpctl/show", "-s", "netdev@ovs-netdev")
+        if missed := _MISSED.search(told):
+            counters.upcalls = int(missed[1])
         ports = {block.split(None, 1)[0]: _COUNTS.search(block) for block in _PORT.split(told)[1:]}
         for port in range(2):
             found = ports.get(f"port{port}")

@@ -42,6 +42,8 @@ class Counters:
     dropped: int = 0
     """What the subject says it dropped, flooded, or cannot account for."""
     unaccounted: int = 0
+    upcalls: int = 0
+    """Frames that its slow path had to look at: while there are any, it has not settled."""
 
     @property
     def sent_packets(self) -> int:
