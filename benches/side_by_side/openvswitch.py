@@ -24,7 +24,6 @@ from pathlib import Path
 from . import frames
 from .frames import Case
 from .machine import Namespace, Trouble, need_program, run
-from .process import Process
 from .subject import Counters, Subject, Surroundings
 
 VSWITCHD = Path("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk")
@@ -68,7 +67,7 @@ class OpenVswitch(Subject):
         if self.mode == "static" and case.scenario == "l2":
             return "port to port by one rule is no switching: that is testpmd in io mode"
         if case.macs > MOST_MACS:
-            return f"not measured with more than {MOST_MACS:,} MAC pairs: its flows, one per pair, do not settle in time"
+            return f"not measured with more than {MOST_MACS:,} MAC pairs: a flow for each pair takes it too long"
         if max(case.sent_bytes(port) for port in range(2)) > MOST_BYTES:
             return f"it drops frames over {MOST_BYTES} bytes: net_pcap lets it set no MTU"
         return ""

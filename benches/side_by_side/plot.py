@@ -49,8 +49,9 @@ def draw(told: dict, path: Path) -> None:
         axis.grid(axis="y", linewidth=0.4, color="#cccccc")
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0][0].set_ylabel("rate, 1 = testpmd io (forwards untouched)")
-    figure.suptitle(f"One core, the same source and sink for all: {told['cpu']}, DPDK {told['versions']['dpdk']}", fontsize=9)
+    axes[0][0].set_ylabel("share of testpmd io's rate")
+    title = f"One core, the same source and sink for all: {told['cpu']}, DPDK {told['versions']['dpdk']}"
+    figure.suptitle(title, fontsize=9)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncol=min(3, len(labels)), frameon=False, fontsize=8)
     figure.tight_layout(rect=(0, 0.1, 1, 1))

@@ -20,10 +20,10 @@ class Testpmd(Subject):
     BURST = 32
     changes_length = False
 
-    def __init__(self, mode: str, burst: int = BURST):
+    def __init__(self, mode: str):
         self.mode = mode
-        self.burst = burst
-        self.name = f"testpmd-{mode}" + ("" if burst == self.BURST else f"-{burst}")
+        self.name = f"testpmd-{mode}"
+        self._runtime = Path("/run/dpdk", f"vsb{os.getpid()}-{self.name}")
 
     def need(self) -> None:
         need_program("dpdk-testpmd", "dpdk-dev")
@@ -32,14 +32,12 @@ class Testpmd(Subject):
         return packet_buffers(case) * 2432 // (1 << 20) + 32
 
     def start(self, around: Surroundings) -> None:
-        prefix = f"vsb{os.getpid()}-{self.name}"
-        self._runtime = Path("/run/dpdk", prefix)
         self.process = around.process(self.name, [
             "dpdk-testpmd", "--lcores", f"{around.main_core}@{around.main_core},{around.core}@{around.core}",
-            "--main-lcore", str(around.main_core), "--in-memory", "--no-pci", "--file-prefix", prefix,
+            "--main-lcore", str(around.main_core), "--in-memory", "--no-pci", "--file-prefix", self._runtime.name,
             "-m", str(self.memory_mib(around.case)),
             *(argument for device in around.devices for argument in ("--vdev", device)),
-            "--", f"--forward-mode={self.mode}", "--nb-cores=1", f"--burst={self.burst}",
+            "--", f"--forward-mode={self.mode}", "--nb-cores=1", f"--burst={self.BURST}",
             f"--total-num-mbufs={packet_buffers(around.case)}", "--no-lsc-interrupt",
         ])
         self.process.until("its telemetry answers", lambda: self._asked("/ethdev/list"), 20)

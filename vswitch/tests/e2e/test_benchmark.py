@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from lib.switch import BINARY, ROOT
+from lib.wait import until
 
 SUBJECTS = ["testpmd-io", "vswitch"]
 SCENARIOS = ["l2", "encap", "decap", "mixed"]
@@ -52,6 +54,19 @@ def test_every_frame_of_every_scenario_is_forwarded() -> None:
             assert one["cycles_per_packet"] > 0 and one["ratio_to_io"] > 0, name
             assert one["forwarded_share"] == pytest.approx(1, abs=0.02), name
             assert one["unaccounted_packets"] == 0, name
+    assert remains() == before
+
+
+def test_an_interrupted_run_gives_everything_back() -> None:
+    before = remains()
+    running = subprocess.Popen(
+        [str(ROOT / "benches" / "side-by-side"), "--subjects", "vswitch", "--vswitch", str(BINARY), "--macs", "1000"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    until("the switch runs", lambda: remains()[0] > before[0], seconds=20)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=20)
+    assert running.returncode == 130, said
     assert remains() == before
 
 
