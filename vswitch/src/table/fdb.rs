@@ -2,14 +2,14 @@
 //!
 //! Every key has two buckets of three slots, chosen by a keyed hash; it is in one of them, mostly in
 //! its primary one. The table never grows: its memory is reserved at start-up, so no lookup and no
-//! insertion ever waits for a rehash. `capacity` entries fit; the slots beyond (a fifth) are what
-//! lets displacement find room.
+//! insertion ever waits for a rehash. `capacity` entries fit; there are as many slots beyond, so that most
+//! keys are in their primary bucket.
 //!
 //! # Who calls it, and at what cost
 //!
 //! Workers look up, a burst at a time: `benches/fdb.rs` measures it. A lookup that its key's primary bucket
-//! answers reads one cache line, and takes 38 instructions without a branch; in a full table that is
-//! four hits of five, and seven misses of ten. The others read two. It writes nothing shared and never
+//! answers reads one cache line, and takes 38 instructions without a branch. That is all of them in a table
+//! with room, and more than nine of ten in a full one. The others read two. It writes nothing shared and never
 //! waits: see `bucket.rs` for the protocol and why it is right.
 //!
 //! # Thread safety
@@ -36,15 +36,16 @@ const BURST: usize = 64;
 /// A table for `capacity` entries, as its writer and the first of its readers.
 ///
 /// `seed` should be [random](super::random_seed) and new at every start: it keeps tenants from aiming
-/// addresses at one bucket. The memory, 27 bytes per entry, is reserved and touched here.
+/// addresses at one bucket. The memory, 43 bytes per entry, is reserved and touched here.
 #[must_use]
 pub fn new(capacity: usize, seed: u64) -> (FdbWriter, FdbReader) {
     let capacity = capacity.min(MAX_CAPACITY);
-    // 80 % full at capacity. Two choices of three slots fill to 95 % (Fountoulakis, Khosla and
+    // Half full at capacity. Two choices of three slots fill to 95 % (Fountoulakis, Khosla and
     // Panagiotou, "The Multiple-Orientability Thresholds for Random Hypergraphs", 2011) before some key
-    // has no place; the margin keeps displacement short. The four more are for small tables, where
-    // chance has more to say.
-    let slots = capacity + capacity / 4;
+    // has no place; but at 80 %, every fifth key is displaced, and three misses of ten look twice. At
+    // half, it is 4 % and 8 %, for 16 bytes per entry. The four more are for small tables, where chance
+    // has more to say.
+    let slots = capacity.saturating_mul(2);
     let buckets = u32::try_from(slots.div_ceil(super::bucket::SLOTS) + 4).unwrap_or(u32::MAX);
     with_buckets(capacity, buckets, seed)
 }
@@ -219,7 +220,7 @@ fn reserve(buckets: usize) -> Vec<Bucket> {
 
 /// Asks the kernel to back the memory with huge pages. It must be asked before the first touch.
 ///
-/// A table of a million entries is 27 MB: 6,700 small pages, more than any TLB holds.
+/// A table of a million entries is 45 MB: 11,000 small pages, more than any TLB holds.
 #[cfg(all(target_os = "linux", not(miri), not(vswitch_loom)))]
 fn advise_huge_pages(memory: &mut Vec<Bucket>) {
     const HUGE_PAGE: usize = 2 << 20;
