@@ -88,10 +88,11 @@ def _measure(cases: list[Case], subjects: list[Subject], plan: Plan, options: ar
 
 
 def _write(found: dict, options: argparse.Namespace) -> None:
-    if options.json != "-":
-        options.json = options.json or str(BENCH / "side-by-side.json")
-        Path(options.json).write_text(json.dumps(found, indent=2) + "\n")
-    (BENCH / "side-by-side.md").write_text(report.markdown(found))
+    if options.json == "-":
+        return
+    path = Path(options.json or BENCH / "side-by-side.json")
+    path.write_text(json.dumps(found, indent=2) + "\n")
+    path.with_suffix(".md").write_text(report.markdown(found))
 
 
 def _tell(found: dict, options: argparse.Namespace) -> int:
@@ -137,7 +138,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--core", type=int, default=1, metavar="N", help="the core that polls; default: %(default)s")
     parser.add_argument("--main-core", type=int, default=0, metavar="N", help="for the rest; default: %(default)s")
     parser.add_argument("--lock", type=Path, metavar="FILE", help="a file that is locked (flock) while a subject polls")
-    parser.add_argument("--json", metavar="FILE", help="`-`: standard output; default: target/bench/side-by-side.json")
+    parser.add_argument(
+        "--json", metavar="FILE",
+        help="the table goes beside it, ending in .md; `-`: standard output, and no table; "
+        "default: target/bench/side-by-side.json",
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="an SVG of the result")
     options = parser.parse_args()
     if options.seconds is None:
