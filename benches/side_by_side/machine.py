@@ -68,8 +68,8 @@ def need_cores(*cores: int) -> None:
 
 @contextmanager
 def hugepages(each_mib: list[int]) -> Iterator[None]:
-    """Pages of 2 MiB for several processes, free until the block ends. One page more for each: they round up."""
-    mib = sum(2 * (each // 2 + 2) for each in each_mib)
+    """Pages of 2 MiB for several processes, free until the block ends. Some more for each: EAL rounds up."""
+    mib = sum(each + 16 for each in each_mib)
     if not _NR_HUGEPAGES.exists():
         raise Trouble("this kernel has no hugepages of 2 MiB\n  help: use one that is built with CONFIG_HUGETLBFS")
     before = int(_NR_HUGEPAGES.read_text())

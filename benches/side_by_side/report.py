@@ -118,7 +118,7 @@ def markdown(run_as_json: dict) -> str:
         "| scenario | MAC pairs | bytes | subject | Mpps | min – max | TSC cycles per packet | ratio to io |",
         "|---|--:|--:|---|--:|--:|--:|--:|",
     ]
-    notes: dict[str, None] = {}
+    notes: dict[tuple[str, str], list[str]] = {}
     for case in told["cases"]:
         key = _key(case)
         for name, one in case["subjects"].items():
@@ -128,12 +128,13 @@ def markdown(run_as_json: dict) -> str:
                 f"| {key} | {name}{mark} | {one['median_mpps']:.2f} | {one['min_mpps']:.2f} – {one['max_mpps']:.2f} | "
                 f"{one['cycles_per_packet']:.0f} | {_ratio(one['ratio_to_io'])} |"
             )
-        notes |= {f"{name}, {_where(case)}: {why}.": None for name, why in case["left_out"].items()}
-        notes |= {
-            f"{name}, {_where(case)}: failed: {why.splitlines()[0]}.": None for name, why in case["failed"].items()
-        }
+        for name, why in case["left_out"].items():
+            notes.setdefault((_where(case), why), []).append(name)
+        for name, why in case["failed"].items():
+            notes.setdefault((_where(case), f"failed: {why.splitlines()[0]}"), []).append(name)
     if notes:
-        lines += ["", "Left out:", "", *(f"- {note}" for note in notes)]
+        lines += ["", "Left out:", ""]
+        lines += [f"- {where}: {', '.join(names)}: {why}." for (where, why), names in notes.items()]
     return "\n".join(lines) + "\n"
 
 
