@@ -13,12 +13,13 @@
 //! thread that shares with nobody; the lock is taken once per burst, as a simple design would.
 //!
 //! The writer does what learning does: of four updates, two refresh an address, one removes an address
-//! and one brings it back. It is pinned to the first core, and the lookups to the second.
+//! and one brings it back, in a batch every millisecond, as the control thread does its events. (Would it
+//! spin in between, then on a machine whose two cores are threads of one, it would be that which is
+//! measured.) It is pinned to the first core, and the lookups to the second.
 //!
-//! At the end come medians per lookup and their ratios to `rte_hash`, also in `target/bench/fdb.json`.
+//! At the end come the best of 30 samples, per lookup, and their ratios to `rte_hash`, also in `target/bench/fdb.json`.
 
-// Criterion's own macros make items without documentation; a benchmark stops when something is wrong.
-#![allow(missing_docs, reason = "not a library")]
+#![allow(clippy::print_stdout, reason = "it reports to people")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -311,7 +312,7 @@ fn keep_updating(table: &mut dyn Update, keys: &[Key], stop: &AtomicBool, done: 
             table.insert(key);
             updates += 4;
         }
-        std::hint::spin_loop();
+        std::thread::sleep(Duration::from_millis(1));
     }
     done.store(updates, Ordering::Relaxed);
 }
@@ -383,10 +384,10 @@ fn measure(
                     });
                 });
                 group.finish();
-                samples.sort_by(f64::total_cmp);
-                if let Some(&median) = samples.get(samples.len() / 2) {
+                // The best sample: whatever else the machine does only adds to it.
+                if let Some(best) = samples.into_iter().min_by(f64::total_cmp) {
                     let key = (addresses.entries, asking, is_updated, name);
-                    results.borrow_mut().insert(key, median);
+                    results.borrow_mut().insert(key, best);
                 }
             }
             stop.store(true, Ordering::Relaxed);

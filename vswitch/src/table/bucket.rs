@@ -18,8 +18,8 @@
 //!   was the last, answer = miss (release); version (release);
 //! - *move* to the other bucket: displace if it leaves its primary one; put there; erase here; settle if it
 //!   came to its primary one. The key is at all times in at least one of the two;
-//! - *look*: version (acquire), keys (acquire), the value of the one that matches or else the answer
-//!   (acquire), acquire fence, version again.
+//! - *look*: version (acquire), keys (acquire), the value of the one that matches or else the answer,
+//!   acquire fence, version again.
 //!
 //! A lookup looks at the primary bucket. If that says elsewhere, it looks at the secondary bucket, and
 //! if the key is not there either, at the primary bucket's version again.
@@ -42,20 +42,18 @@
 //! acquired E's version store, or a later one; but then E's key store came before the reader's load of
 //! the key, which would not have found P's key. So the versions differ, and the reader looks again.
 //!
-//! **A key that stays in the table is never missed for the answer "miss"** of its primary bucket A. Let
-//! the reader have read that answer from store M (of a settle, or of the start), and know as the last
-//! placing of the key either that it was put in A by P, or that it was displaced.
-//!
-//! Displaced: the reader knows the "elsewhere" that came before it, so M is later than that, which
-//! the writer stores only once the key is back in A, and by the acquire the reader knows of that. So
-//! there is a P. If P was known before the keys of A were read, the key was missed because it left A after
-//! P: the reader saw the erase, or what came after it, by an acquire load of a release store; so it knows of
-//! the "elsewhere" before it, and M is later than that, and so after a put P' of the key in A, later than
-//! P. If P (call it P' then) became known only by reading M, after the keys: P' and its version
-//! store come before M, so the last look at A's version returns at least P'; for the first to have
-//! returned the same, P' was known before the keys were read. Either way there is a P' later than P that
-//! was known before the keys were read, or the versions differ. Moves are finite in number, so at the
-//! last one it ends: the versions differ, and the reader looks again.
+//! **A key that stays in the table is never missed by the answer "miss"** of its primary bucket A. Let M be the
+//! store (of a settle) of the answer that the reader read. M is release and the fence after it acquire, so
+//! the last look at A's version returns at least that of each put before M; for the first look to have
+//! returned the same, *the reader knew of every put before M when it read the keys*. Now, what does
+//! it know of the key at the start? That it was put in A; or that it was displaced: but then it knows of the
+//! "elsewhere" before that, so M is later, and the writer stores M only after the key was put back in A.
+//! So there is a put P of the key in A that the reader knew of when it read the keys. It found the slot
+//! without the key, by an acquire load of a release store; so the key had left A once more, and by that load
+//! the reader knew of the "elsewhere" before that, when it read the answer. So M is later still, and
+//! comes after another put P' of the key in A, later than P, which by the above the reader knew of when it
+//! read the keys; and the argument repeats from there. Moves are finite in number, so at the
+//! last one it ends: the versions of A differ, and the reader looks again.
 //!
 //! **A key that stays in the table is never missed after "elsewhere"**, though it moves between its buckets
 //! A and B. The reader looks at A, then B, then A's version again, and missed in both. Its loads of keys are
@@ -134,9 +132,8 @@ impl Bucket {
         // SAFETY: `place` is at most the number of slots. The check would cost a twentieth of a lookup
         // (`benches/fdb.rs`).
         let answer = unsafe { self.answers.get_unchecked(place) };
-        // Acquire: whoever sees that no key is displaced any more sees where they are. For a value, relaxed
-        // would do: the fence in `unchanged_since` orders it before the second look.
-        (answer.load(Ordering::Acquire), Version(version))
+        // Relaxed: the fence in `unchanged_since` orders it before the second look at the version.
+        (answer.load(Ordering::Relaxed), Version(version))
     }
 
     /// Whether no key came or went since `version` was read, as far as everything read so far tells.
