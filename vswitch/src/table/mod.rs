@@ -26,6 +26,8 @@
 //!     cargo test -p vswitch --no-default-features --release --lib table::      # interleavings
 //! MIRIFLAGS="-Zmiri-disable-isolation" \
 //!     cargo +nightly miri test -p vswitch --no-default-features --lib table::  # undefined behaviour
+//! VSWITCH_STRESS_SECS=600 \
+//!     cargo test -p vswitch --no-default-features --release --lib readers_see  # ten minutes of races
 //! ```
 //!
 //! The flag is not plain `loom`, because tokio and others give that one a meaning of their own and
