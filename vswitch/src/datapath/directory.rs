@@ -4,7 +4,7 @@
 //! Read by workers, per frame where frames of many networks mix: one cache line, which can be asked
 //! for ahead; hashbrown's maps touch two and cannot be. Open addressing in slots of 8 bytes, at most
 //! half of them taken, and the hash is chosen when the map is made so that no key, present or not, is
-//! further than [`MAX_PROBES`] slots from where it is looked for first.
+//! further than eight slots from where it is looked for first.
 
 use crate::table::prefetch;
 

@@ -6,11 +6,20 @@ use super::vector::Vector;
 use super::verdict::{DropReason, PackedVerdict};
 use crate::table::{PackedDestination, prefetch};
 
-/// Decides every frame that is still pending. Returns whether there is one to flood.
+/// What the burst needs next.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs {
+    /// A frame is to be flooded.
+    pub flood: bool,
+    /// A frame is to be encapsulated; flooding may make one so, too.
+    pub encap: bool,
+}
+
+/// Decides every frame that is still pending.
 #[inline]
-pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) -> bool {
+pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) -> Needs {
     let tunnels = &context.generation.tunnels;
-    let mut any_flooded = false;
+    let mut needs = Needs::default();
     for i in 0..vector.len() {
         if vector.verdicts[i] != PackedVerdict::PENDING {
             continue;
@@ -18,19 +27,20 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
         let (found, origin) = (vector.destinations_found[i], vector.origins[i]);
         if !found.is_hit() {
             vector.verdicts[i] = PackedVerdict::FLOOD;
-            any_flooded = true;
+            needs.flood = true;
             continue;
         }
         let to = found.packed();
         // What came from the overlay never goes back there, through whichever tunnel.
         let back = (to == origin) | (to.is_tunnel() & origin.is_tunnel());
         if to.is_tunnel() {
+            needs.encap = true;
             // Its template is read two stages on.
             prefetch(&tunnels[to.index()]);
         }
         vector.verdicts[i] = if back { refuse(to) } else { PackedVerdict::to(to) };
     }
-    any_flooded
+    needs
 }
 
 #[cold]

@@ -127,13 +127,15 @@ impl<I: Io> Worker<I> {
             observer.ended(Stage::Decap, len);
             learn::run(context, vector);
             observer.ended(Stage::Learn, len);
-            let any_flooded = forward::run(context, vector);
+            let needs = forward::run(context, vector);
             observer.ended(Stage::Forward, len);
-            if any_flooded {
+            if needs.flood {
                 flood::run(context, vector);
             }
             observer.ended(Stage::Flood, len);
-            encap::run(context, vector);
+            if needs.flood | needs.encap {
+                encap::run(context, vector);
+            }
             observer.ended(Stage::Encap, len);
             tx::run(context, vector);
             observer.ended(Stage::Tx, len);
