@@ -26,6 +26,7 @@ static const size_t VSW_MBUF_BUF_LEN = offsetof(struct rte_mbuf, buf_len);
 static const uint64_t VSW_MBUF_RX_VLAN_STRIPPED = RTE_MBUF_F_RX_VLAN_STRIPPED;
 /* The flags that say where the data lives; all others describe one receive or transmit. */
 static const uint64_t VSW_MBUF_STORAGE_FLAGS = RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
+static const uint64_t VSW_MBUF_INDIRECT = RTE_MBUF_F_INDIRECT;
 
 static const uint16_t VSW_MBUF_HEADROOM = RTE_PKTMBUF_HEADROOM;
 static const unsigned int VSW_MAX_LCORE = RTE_MAX_LCORE;

@@ -143,7 +143,7 @@ impl Packet for Mbuf {
         // SAFETY: the mbuf is ours.
         let flags = unsafe { field::ol_flags(self.0.as_ptr()) };
         // The room before bytes that belong to another buffer belongs to it too.
-        if flags & dpdk_sys::VSW_MBUF_STORAGE_FLAGS != 0 {
+        if flags & dpdk_sys::VSW_MBUF_INDIRECT != 0 {
             return None;
         }
         let added = u16::try_from(count).ok()?;

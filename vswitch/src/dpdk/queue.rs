@@ -100,8 +100,10 @@ impl TxQueue {
             unsafe { dpdk_sys::vsw_tx_burst(self.port, self.queue, mbuf::as_raw(raw), count) };
         let sent = usize::from(sent.min(count));
         if sent < len {
+            // SAFETY: `sent` is below the length.
+            let left = unsafe { raw.add(sent) };
             // SAFETY: both ranges are within the array, and `copy` allows that they overlap.
-            unsafe { std::ptr::copy(raw.add(sent), raw, len - sent) };
+            unsafe { std::ptr::copy(left, raw, len - sent) };
             // SAFETY: the first places hold those that stay.
             unsafe { burst.set_len(len - sent) };
         }
