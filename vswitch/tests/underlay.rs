@@ -30,8 +30,6 @@ const FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 
 /// The promise: traffic follows within a second.
 const PROMISE: Duration = Duration::from_secs(1);
-/// What an announced change may take, far above what it does take.
-const SOON: Duration = Duration::from_millis(300);
 
 fn mac(last: u8) -> MacAddr {
     MacAddr::from_bytes([2, 0, 0, 0, 1, last])
@@ -230,8 +228,8 @@ impl Bench {
 fn an_on_link_remote_resolves() {
     in_namespace(|| async {
         let mut bench = Bench::new(Wire::new(config()).host(REMOTE, mac(2)), &[REMOTE]);
-        bench.until(REMOTE, unresolved(UnresolvedReason::NeighbourPending), SOON).await;
-        let took = bench.until(REMOTE, resolved(mac(2), None), SOON).await;
+        bench.until(REMOTE, unresolved(UnresolvedReason::NeighbourPending), PROMISE).await;
+        let took = bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
         println!("on-link next hop resolved after {took:?}");
     });
 }
@@ -242,18 +240,18 @@ fn a_remote_behind_a_gateway_follows_its_route() {
         let wire = Wire::new(config()).host(GATEWAY_A, mac(0xa)).host(GATEWAY_B, mac(0xb));
         ip(&format!("route add 203.0.113.0/24 via {GATEWAY_A}"));
         let mut bench = Bench::new(wire, &[FAR]);
-        bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), SOON).await;
+        bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), PROMISE).await;
 
         ip(&format!("route replace 203.0.113.0/24 via {GATEWAY_B}"));
-        let took = bench.until(FAR, resolved(mac(0xb), Some(GATEWAY_B)), SOON).await;
+        let took = bench.until(FAR, resolved(mac(0xb), Some(GATEWAY_B)), PROMISE).await;
         println!("route change to a gateway not yet known followed after {took:?}");
 
         ip(&format!("route add {FAR}/32 via {GATEWAY_A}"));
-        let took = bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), SOON).await;
+        let took = bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), PROMISE).await;
         println!("more specific route followed after {took:?}");
 
         ip(&format!("route delete {FAR}/32"));
-        bench.until(FAR, resolved(mac(0xb), Some(GATEWAY_B)), SOON).await;
+        bench.until(FAR, resolved(mac(0xb), Some(GATEWAY_B)), PROMISE).await;
     });
 }
 
@@ -261,11 +259,11 @@ fn a_remote_behind_a_gateway_follows_its_route() {
 fn an_announced_mac_change_is_followed() {
     in_namespace(|| async {
         let mut bench = Bench::new(Wire::new(config()).host(REMOTE, mac(2)), &[REMOTE]);
-        bench.until(REMOTE, resolved(mac(2), None), SOON).await;
+        bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
         for new in 3..8 {
             bench.run(Duration::from_millis(150)).await;
             bench.wire.announce(REMOTE, mac(new));
-            let took = bench.until(REMOTE, resolved(mac(new), None), SOON).await;
+            let took = bench.until(REMOTE, resolved(mac(new), None), PROMISE).await;
             println!("announced MAC change followed after {took:?}");
         }
     });
@@ -277,8 +275,8 @@ fn a_silent_mac_change_is_followed_within_a_second() {
         let wire = Wire::new(config()).host(REMOTE, mac(2)).host(GATEWAY_A, mac(0xa));
         ip(&format!("route add 203.0.113.0/24 via {GATEWAY_A}"));
         let mut bench = Bench::new(wire, &[REMOTE, FAR]);
-        bench.until(REMOTE, resolved(mac(2), None), SOON).await;
-        bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), SOON).await;
+        bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
+        bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), PROMISE).await;
         let mut worst = Duration::ZERO;
         for new in 0x10..0x1a {
             // At different moments of the verification's period.
@@ -298,7 +296,7 @@ fn a_silent_mac_change_is_followed_within_a_second() {
 fn verification_is_quiet_when_nothing_changes() {
     in_namespace(|| async {
         let mut bench = Bench::new(Wire::new(config()).host(REMOTE, mac(2)), &[REMOTE]);
-        bench.until(REMOTE, resolved(mac(2), None), SOON).await;
+        bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
         let (requests, unicast) = (bench.wire.requests, bench.wire.unicast);
         let changes = bench.changes;
         bench.run(Duration::from_secs(3)).await;
@@ -314,9 +312,9 @@ fn verification_is_quiet_when_nothing_changes() {
 fn an_operators_neighbour_is_followed_and_left_alone() {
     in_namespace(|| async {
         let mut bench = Bench::new(Wire::new(config()).host(REMOTE, mac(2)), &[REMOTE]);
-        bench.until(REMOTE, resolved(mac(2), None), SOON).await;
+        bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
         ip(&format!("neigh replace {REMOTE} lladdr {} dev vtep0 nud permanent", mac(9)));
-        let took = bench.until(REMOTE, resolved(mac(9), None), SOON).await;
+        let took = bench.until(REMOTE, resolved(mac(9), None), PROMISE).await;
         println!("ip neigh replace followed after {took:?}");
         bench.run(Duration::from_millis(1500)).await;
         let entry = ip_says("neigh show dev vtep0");
@@ -324,11 +322,11 @@ fn an_operators_neighbour_is_followed_and_left_alone() {
         assert_eq!(bench.said[&remote(REMOTE)], resolved(mac(9), None));
 
         ip(&format!("neigh delete {REMOTE} dev vtep0"));
-        bench.until(REMOTE, resolved(mac(2), None), SOON).await;
-        bench.run(SOON).await;
+        bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
+        bench.run(PROMISE).await;
         ip("neigh flush dev vtep0");
-        bench.until(REMOTE, unresolved(UnresolvedReason::NeighbourPending), SOON).await;
-        bench.until(REMOTE, resolved(mac(2), None), SOON).await;
+        bench.until(REMOTE, unresolved(UnresolvedReason::NeighbourPending), PROMISE).await;
+        bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
     });
 }
 
@@ -336,7 +334,7 @@ fn an_operators_neighbour_is_followed_and_left_alone() {
 fn a_next_hop_that_dies_fails_and_comes_back() {
     in_namespace(|| async {
         let mut bench = Bench::new(Wire::new(config()).host(REMOTE, mac(2)), &[REMOTE]);
-        bench.until(REMOTE, resolved(mac(2), None), SOON).await;
+        bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
         bench.wire.hosts.clear();
         let failed = unresolved(UnresolvedReason::NeighbourFailed);
         let took = bench.until(REMOTE, failed, Duration::from_secs(3)).await;
@@ -359,19 +357,19 @@ fn a_next_hop_that_dies_fails_and_comes_back() {
 fn the_host_interface_going_down_and_up_is_followed() {
     in_namespace(|| async {
         let mut bench = Bench::new(Wire::new(config()).host(REMOTE, mac(2)), &[REMOTE]);
-        bench.until(REMOTE, resolved(mac(2), None), SOON).await;
+        bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
         ip("link set vtep0 down");
-        bench.until(REMOTE, unresolved(UnresolvedReason::HostInterfaceDown), SOON).await;
+        bench.until(REMOTE, unresolved(UnresolvedReason::HostInterfaceDown), PROMISE).await;
         ip("link set vtep0 up");
         bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
         ip("address delete 198.51.100.1/24 dev vtep0");
-        bench.until(REMOTE, unresolved(UnresolvedReason::NoSourceAddress), SOON).await;
+        bench.until(REMOTE, unresolved(UnresolvedReason::NoSourceAddress), PROMISE).await;
         ip("address add 198.51.100.1/24 dev vtep0");
         bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
         ip("link delete vtep0");
         let gone = unresolved(UnresolvedReason::HostInterfaceGone);
         while bench.said[&remote(REMOTE)] != gone {
-            let changes = tokio::time::timeout(SOON, bench.underlay.next_change()).await;
+            let changes = tokio::time::timeout(PROMISE, bench.underlay.next_change()).await;
             bench.said.extend(changes.expect("soon").unwrap());
         }
     });
@@ -385,10 +383,10 @@ fn each_way_to_have_no_route_is_named() {
         ip(&via);
         let mut bench = Bench::new(wire, &[FAR]);
         let good = resolved(mac(0xa), Some(GATEWAY_A));
-        bench.until(FAR, good.clone(), SOON).await;
+        bench.until(FAR, good.clone(), PROMISE).await;
 
         ip(&format!("route delete {FAR}/32"));
-        let took = bench.until(FAR, unresolved(UnresolvedReason::NoRoute), SOON).await;
+        let took = bench.until(FAR, unresolved(UnresolvedReason::NoRoute), PROMISE).await;
         println!("removed route followed after {took:?}");
         for (kind, reason) in [
             ("unreachable", UnresolvedReason::Unreachable),
@@ -396,10 +394,10 @@ fn each_way_to_have_no_route_is_named() {
             ("blackhole", UnresolvedReason::Blackhole),
         ] {
             ip(&format!("route add {kind} {FAR}/32"));
-            bench.until(FAR, unresolved(reason), SOON).await;
+            bench.until(FAR, unresolved(reason), PROMISE).await;
             ip(&format!("route delete {kind} {FAR}/32"));
             ip(&via);
-            bench.until(FAR, good.clone(), SOON).await;
+            bench.until(FAR, good.clone(), PROMISE).await;
             ip(&format!("route delete {FAR}/32"));
         }
 
@@ -408,13 +406,13 @@ fn each_way_to_have_no_route_is_named() {
         ip("link set other1 up");
         ip("address add 203.0.113.1/24 dev other0");
         let other = UnresolvedReason::OtherInterface { interface: "other0".into() };
-        bench.until(FAR, unresolved(other), SOON).await;
+        bench.until(FAR, unresolved(other), PROMISE).await;
         ip(&format!("address add {FAR}/32 dev lo"));
         let local = UnresolvedReason::NotRemote { kind: "local" };
-        bench.until(FAR, unresolved(local), SOON).await;
+        bench.until(FAR, unresolved(local), PROMISE).await;
         ip(&format!("address delete {FAR}/32 dev lo"));
         ip("link delete other0");
-        bench.until(FAR, unresolved(UnresolvedReason::NoRoute), SOON).await;
+        bench.until(FAR, unresolved(UnresolvedReason::NoRoute), PROMISE).await;
     });
 }
 
@@ -425,14 +423,14 @@ fn a_next_hop_object_and_a_multipath_route_are_followed() {
         ip(&format!("nexthop add id 7 via {GATEWAY_A} dev vtep0"));
         ip("route add 203.0.113.0/24 nhid 7");
         let mut bench = Bench::new(wire, &[FAR]);
-        bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), SOON).await;
+        bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), PROMISE).await;
         ip(&format!("nexthop replace id 7 via {GATEWAY_B} dev vtep0"));
-        bench.until(FAR, resolved(mac(0xb), Some(GATEWAY_B)), SOON).await;
+        bench.until(FAR, resolved(mac(0xb), Some(GATEWAY_B)), PROMISE).await;
 
         ip("route delete 203.0.113.0/24");
-        bench.until(FAR, unresolved(UnresolvedReason::NoRoute), SOON).await;
+        bench.until(FAR, unresolved(UnresolvedReason::NoRoute), PROMISE).await;
         ip(&format!("route add 203.0.113.0/24 nexthop via {GATEWAY_A} nexthop via {GATEWAY_B}"));
-        bench.run(SOON).await;
+        bench.run(PROMISE).await;
         assert!(matches!(bench.said[&remote(FAR)], NextHop::Resolved { gateway: Some(_), .. }));
     });
 }
@@ -444,9 +442,9 @@ fn a_policy_rule_on_the_source_counts() {
         ip(&format!("route add default via {GATEWAY_A}"));
         ip(&format!("route add default via {GATEWAY_B} table 77"));
         let mut bench = Bench::new(wire, &[FAR]);
-        bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), SOON).await;
+        bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), PROMISE).await;
         ip(&format!("rule add from {VTEP} lookup 77"));
-        bench.until(FAR, resolved(mac(0xb), Some(GATEWAY_B)), SOON).await;
+        bench.until(FAR, resolved(mac(0xb), Some(GATEWAY_B)), PROMISE).await;
     });
 }
 
@@ -471,7 +469,7 @@ fn two_vteps_share_a_namespace() {
             bench.step(Duration::from_millis(5)).await;
             second.serve();
         }
-        bench.until(REMOTE, resolved(mac(2), None), SOON).await;
+        bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
         let reason = UnresolvedReason::OtherInterface { interface: "vtep0".into() };
         assert_eq!(bench.said[&crossed], unresolved(reason));
     });
@@ -481,7 +479,7 @@ fn two_vteps_share_a_namespace() {
 fn a_dropped_call_loses_nothing() {
     in_namespace(|| async {
         let mut bench = Bench::new(Wire::new(config()).host(REMOTE, mac(2)), &[REMOTE]);
-        bench.until(REMOTE, resolved(mac(2), None), SOON).await;
+        bench.until(REMOTE, resolved(mac(2), None), PROMISE).await;
         let start = Instant::now();
         let mut last = None;
         for new in 3..13 {
@@ -543,7 +541,7 @@ fn a_thousand_remotes_are_resolved_at_a_bounded_rate() {
         assert!((100..=200).contains(&rate), "{rate}");
 
         ip(&format!("route replace 203.0.113.0/24 via {GATEWAY_B}"));
-        let took = bench.until(FAR, resolved(mac(0xb), Some(GATEWAY_B)), SOON).await;
+        let took = bench.until(FAR, resolved(mac(0xb), Some(GATEWAY_B)), PROMISE).await;
         println!("a route of 256 among {count} remotes followed after {took:?}");
     });
 }
@@ -554,7 +552,7 @@ fn a_storm_of_notifications_is_survived() {
         let wire = Wire::new(config()).host(GATEWAY_A, mac(0xa)).host(GATEWAY_B, mac(0xb));
         ip(&format!("route add 203.0.113.0/24 via {GATEWAY_A}"));
         let mut bench = Bench::new(wire, &[FAR]);
-        bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), SOON).await;
+        bench.until(FAR, resolved(mac(0xa), Some(GATEWAY_A)), PROMISE).await;
         // More than the socket holds, while nobody reads: the change among them is lost.
         let mut batch = String::new();
         for n in 0..20_000 {

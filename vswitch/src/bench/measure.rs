@@ -156,12 +156,13 @@ pub fn measure(
     let mut views = Vec::new();
     let mut events = Vec::new();
     let mut seats = Vec::new();
-    for (number, (generations, core)) in generations.into_iter().zip(of_workers).enumerate() {
+    let readers = generations.into_iter().zip(fdb);
+    for (number, ((generations, fdb), core)) in readers.zip(of_workers).enumerate() {
         let (counters, view) = counters::new(topology.shape());
         let queue = Arc::new(ArrayQueue::new(EVENT_QUEUE_LEN));
         views.push(view);
         events.push(Arc::clone(&queue));
-        let (core, fdb, ports) = (*core, fdb.clone(), usize::from(options.ports()));
+        let (core, ports) = (*core, usize::from(options.ports()));
         seats.push(Seat { core, number, generations, fdb, counters, events: queue, ports });
     }
 
@@ -225,6 +226,7 @@ fn control(
         for queue in events {
             learner.drain(queue, now.secs());
         }
+        learner.upkeep();
         reclaim();
         if now.millis >= next_ageing {
             next_ageing = now.millis + AGE_EVERY_MILLIS;

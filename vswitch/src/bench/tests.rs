@@ -29,13 +29,13 @@ const ALL: [Scenario; 7] = [
 /// Some turns; then the counters.
 fn turns(options: &Options, turns: usize) -> counters::CountersView {
     options.check().unwrap();
-    let World { topology, fdb, mut generations, .. } = World::new(options).unwrap();
+    let World { topology, mut fdb, mut generations, .. } = World::new(options).unwrap();
     let events = Arc::new(ArrayQueue::new(1 << 16));
     let mut slots = arena::slots(BUFFERS);
     let device = Device::new(&mut slots, traffic::streams(options, 0), Arc::clone(&events));
     let (counters, view) = counters::new(topology.shape());
     let ports = usize::from(options.ports());
-    let mut worker = Worker::new(device, generations.remove(0), fdb, counters, ports);
+    let mut worker = Worker::new(device, generations.remove(0), fdb.remove(0), counters, ports);
     for _ in 0..turns {
         worker.turn(Now { millis: 1 });
     }

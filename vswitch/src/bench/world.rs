@@ -47,8 +47,8 @@ pub struct World {
     pub topology: Topology,
     /// The FDB's writer; it knows the stations.
     pub learner: Learner,
-    /// The FDB.
-    pub fdb: FdbReader,
+    /// The FDB's, for each worker.
+    pub fdb: Vec<FdbReader>,
     /// The generation's, for each worker.
     pub generations: Vec<Reader<Generation>>,
     /// The generation's owner.
@@ -80,7 +80,7 @@ impl World {
         let next_hops = vec![Some(traffic::NEXT_HOP); topology.remotes().len()];
         let generation = topology.generation(&facts, &next_hops);
         let (publisher, generations) = snapshot::channel(Box::new(generation), options.workers);
-        let (writer, fdb) = fdb::new(topology.config().fdb_capacity, SEED);
+        let (writer, fdb) = fdb::new(topology.config().fdb_capacity, SEED, options.workers);
         let mut learner = Learner::new(writer, &topology)?;
         introduce(options, &topology, &mut learner);
         Ok(Self { topology, learner, fdb, generations, publisher })

@@ -14,8 +14,6 @@ use super::generations::{Topology, refresh_after_secs};
 pub struct Learner {
     fdb: FdbWriter,
     networks: Box<[Network]>,
-    /// How many buckets of the FDB a call of [`Learner::age`] looks at.
-    sweep_buckets: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,9 +60,8 @@ impl Learner {
             },
             totals: LearningTotals::default(),
         };
-        let sweep_buckets = fdb.buckets().div_ceil(SWEEP_CALLS);
         let networks = topology.networks().map(network).collect();
-        let mut learner = Self { fdb, networks, sweep_buckets };
+        let mut learner = Self { fdb, networks };
         for (key, entry) in topology.static_entries() {
             if learner.fdb.insert(key, entry)?.is_none() {
                 learner.totals(key).entries += 1;
@@ -116,8 +113,9 @@ impl Learner {
 
     /// Removes what has aged out from the next part of the table; a whole round takes a second.
     pub fn age(&mut self, now_secs: u32) {
+        let buckets = self.fdb.buckets().div_ceil(SWEEP_CALLS);
         let networks = &mut self.networks;
-        self.fdb.retain_some(self.sweep_buckets, |key, entry| {
+        self.fdb.retain_some(buckets, |key, entry| {
             let network = &mut networks[key.domain().index()];
             let age = now_secs.saturating_sub(entry.refreshed_secs);
             if entry.is_static || network.keep_secs.is_none_or(|keep| age <= keep) {
@@ -127,6 +125,11 @@ impl Learner {
             network.totals.aged += 1;
             false
         });
+    }
+
+    /// To be called every millisecond: see [`FdbWriter::upkeep`].
+    pub fn upkeep(&mut self) {
+        self.fdb.upkeep();
     }
 
     /// What learning has done for a network.
@@ -176,7 +179,7 @@ vni = 100
     fn learner() -> Learner {
         let config = config::parse("test.toml", CONFIG).unwrap();
         let topology = Topology::new(config).unwrap();
-        Learner::new(fdb::new(64, 1).0, &topology).unwrap()
+        Learner::new(fdb::new(64, 1, 0).0, &topology).unwrap()
     }
 
     fn event(mac: u64, port: u16, kind: LearnKind) -> LearnEvent {

@@ -334,7 +334,7 @@ impl Switch {
         });
         let underlay = Underlay::new(locals.collect(), topology.remotes().to_vec())?;
 
-        let (writer, fdb) = fdb::new(config.fdb_capacity, table::random_seed());
+        let (writer, fdb) = fdb::new(config.fdb_capacity, table::random_seed(), ios.len());
         let learner = Learner::new(writer, &topology)?;
         let next_hops = vec![None; topology.remotes().len()];
         let generation = topology.generation(&facts, &vec![None; next_hops.len()]);
@@ -345,10 +345,11 @@ impl Switch {
         let mut workers = Workers { stop: Arc::new(AtomicBool::new(false)), handles: Vec::new() };
         let mut seats = Vec::new();
         let cores = config.dpdk.worker_cores.clone();
+        let readers = readers.into_iter().zip(fdb);
         let ends = ios.into_iter().zip(readers).zip(events.into_iter().zip(polled));
-        for (core, ((io, generations), (events, polled))) in cores.into_iter().zip(ends) {
+        for (core, ((io, (generations, fdb)), (events, polled))) in cores.into_iter().zip(ends) {
             let (counters, view) = counters::new(topology.shape());
-            let mut worker = Worker::new(io, generations, fdb.clone(), counters, facts.len());
+            let mut worker = Worker::new(io, generations, fdb, counters, facts.len());
             let stop = Arc::clone(&workers.stop);
             let launched =
                 lcore::launch(&eal, core, move || worker.run(&stop, move || clock.time()));
@@ -396,7 +397,7 @@ impl Switch {
     }
 
     /// Every millisecond: learns what workers heard, carries frames to and from the host, and frees
-    /// generations that no worker reads any more.
+    /// generations and tables that no worker reads any more.
     fn carry_frames(&mut self) {
         let now_secs = self.clock.now().secs();
         for worker in &self.workers {
@@ -405,6 +406,7 @@ impl Switch {
         for host in &mut self.hosts {
             host.carry(&self.pool, &self.host_counters, &mut self.frame);
         }
+        self.learner.upkeep();
         self.publisher.reclaim();
     }
 

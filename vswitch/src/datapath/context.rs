@@ -1,7 +1,7 @@
 //! What every stage is given: the generation, the FDB, the time, and the worker's own things.
 
 use crate::metrics::counters::Counters;
-use crate::table::FdbReader;
+use crate::table::fdb;
 
 use super::generation::Generation;
 use super::io::Io;
@@ -30,8 +30,8 @@ impl Now {
 pub struct Context<'a, I: Io> {
     /// Ports, networks and tunnels, the same for the whole turn.
     pub generation: &'a Generation,
-    /// The forwarding table.
-    pub fdb: &'a FdbReader,
+    /// The forwarding table, the same for the whole turn.
+    pub fdb: &'a fdb::Table,
     /// The time.
     pub now: Now,
     /// Queues and buffers.

@@ -103,11 +103,11 @@ impl<I: Io> Worker<I> {
 
     /// A [turn](Self::turn) that tells the observer when each stage ends.
     ///
-    /// Reading the generation is the quiescent point: nothing of the former one is held any more.
+    /// Borrowing generation and FDB is the quiescent point: nothing of the former ones is held any more.
     #[inline(always)]
     pub fn turn_observed(&mut self, now: Now, observer: &mut impl Observer) -> usize {
         let Self { io, generations, fdb, counters, vector, outputs, recently_told } = self;
-        let generation = generations.current();
+        let (generation, fdb) = (generations.current(), fdb.current());
         let mut context = Context { generation, fdb, now, io, counters, outputs, recently_told };
         let context = &mut context;
 

@@ -93,7 +93,7 @@ impl Simulation {
             })
             .collect();
         let next_hops = vec![Some(Self::next_hop()); topology.remotes().len()];
-        let (writer, reader) = fdb::new(topology.config().fdb_capacity, options.seed);
+        let (writer, mut fdb) = fdb::new(topology.config().fdb_capacity, options.seed, 1);
         let learner = Learner::new(writer, &topology)?;
         let generation = topology.generation(&facts, &next_hops);
         let (publisher, mut readers) = snapshot::channel(Box::new(generation), 1);
@@ -102,7 +102,7 @@ impl Simulation {
         let io = MemoryIo::new(facts.len(), topology.config().vteps.len(), &buffers, options);
         let ports = facts.len();
         let generations = readers.remove(0);
-        let worker = Worker::new(io, generations, reader, counters, ports);
+        let worker = Worker::new(io, generations, fdb.remove(0), counters, ports);
         let now = Now::default();
         Ok(Self {
             topology,
@@ -203,6 +203,7 @@ impl Simulation {
             self.worker.turn(self.now);
             self.worker.counters().publish();
             self.publisher.reclaim();
+            self.learner.upkeep();
             for event in self.worker.io_mut().take_events() {
                 self.learner.handle(event, self.now.secs());
             }

@@ -1,9 +1,10 @@
 //! The forwarding table: (bridge domain, MAC) to port or tunnel. Its memory, and its lookup.
 //!
 //! Every key has two buckets of three slots, chosen by a keyed hash; it is in one of them, mostly in
-//! its primary one. The table never grows: its memory is reserved at start-up, so no lookup and no
-//! insertion ever waits for a rehash. `capacity` entries fit; there are as many slots beyond, so that most
-//! keys are in their primary bucket.
+//! its primary one. A table has a fixed number of buckets. When it is half full, its writer makes one of twice
+//! the size beside it, a little with each insertion, and [publishes](super::snapshot) it when it is complete
+//! ([`growth`](super::growth)): what is known lies as close together as it can, and nobody ever waits for a
+//! rehash. It does not shrink.
 //!
 //! # Who calls it, and at what cost
 //!
@@ -14,31 +15,47 @@
 //!
 //! # Thread safety
 //!
-//! [`FdbReader`] is `Clone`, `Send` and `Sync`; the one [`FdbWriter`] is `Send` and nothing else.
-//! A single lookup is linearisable. A burst is not one moment: each of its lookups has its own.
+//! A [`Table`] is `Sync`. A worker borrows the newest one from its [`FdbReader`] at the start of each turn; the
+//! one [`FdbWriter`] is `Send` and nothing else. A single lookup is linearisable. A burst is not one moment: each
+//! of its lookups has its own.
+//!
+//! The writer leaves a table alone once it has published a larger one. So a worker that is still in the turn in
+//! which that happened sees no later change until the turn ends. It may flood a frame to an address learned since,
+//! or hear an address again that it need not have; both are what happens a moment before a change, too. An
+//! address that is known throughout is in either table.
 
 use std::mem::MaybeUninit;
 
-use super::bucket::{Bucket, ELSEWHERE};
+use super::bucket::{Bucket, ELSEWHERE, SLOTS};
 use super::entry::{Entry, Found};
 use super::hash::{Pair, Placement};
 use super::key::Key;
-use super::primitive::{Arc, prefetch};
+use super::primitive::prefetch;
+use super::snapshot::{self, Reader};
 use super::writer::FdbWriter;
 
 /// The most entries that a table may be asked to hold; a larger request gets this many.
 pub const MAX_CAPACITY: usize = 1 << 28;
 
+/// The first table is no larger than this: 128 KiB, with room for 3,072 entries before it grows.
+const FIRST_BUCKETS: u32 = 2048;
+
 /// Lookups that are in flight together. In a table larger than the caches, 64 are a quarter faster than 32,
 /// and 128 no faster than 64.
 const BURST: usize = 64;
 
-/// A table for `capacity` entries, as its writer and the first of its readers.
+/// Lends the newest table; owned by one worker. Lending it is the worker's quiescent point.
+pub type FdbReader = Reader<Table>;
+
+/// A table for `capacity` entries, as its writer and so many readers.
 ///
 /// `seed` should be [random](super::random_seed) and new at every start: it keeps tenants from aiming
-/// addresses at one bucket. The memory, 43 bytes per entry, is reserved and touched here.
+/// addresses at one bucket.
+///
+/// Nothing is reserved for entries that are not there. A full table takes 43 bytes for each of `capacity`; while
+/// it grows to that size, the one before it takes half as much again.
 #[must_use]
-pub fn new(capacity: usize, seed: u64) -> (FdbWriter, FdbReader) {
+pub fn new(capacity: usize, seed: u64, readers: usize) -> (FdbWriter, Vec<FdbReader>) {
     let capacity = capacity.min(MAX_CAPACITY);
     // Half full at capacity. Two choices of three slots fill to 95 % (Fountoulakis, Khosla and
     // Panagiotou, "The Multiple-Orientability Thresholds for Random Hypergraphs", 2011) before some key
@@ -46,17 +63,24 @@ pub fn new(capacity: usize, seed: u64) -> (FdbWriter, FdbReader) {
     // per entry: a displaced key, and a miss in a bucket that has one, read a second line. The four more
     // are for small tables, where chance has more to say.
     let slots = capacity.saturating_mul(2);
-    let buckets = u32::try_from(slots.div_ceil(super::bucket::SLOTS) + 4).unwrap_or(u32::MAX);
-    with_buckets(capacity, buckets, seed)
+    let last = u32::try_from(slots.div_ceil(SLOTS) + 4).unwrap_or(u32::MAX);
+    let mut first = last;
+    while first > FIRST_BUCKETS {
+        first = first.div_ceil(2);
+    }
+    with_buckets(capacity, first, last, seed, readers)
 }
 
-/// As [`new`], with a given number of buckets: what tests use to make collisions certain.
-pub(super) fn with_buckets(capacity: usize, buckets: u32, seed: u64) -> (FdbWriter, FdbReader) {
-    let table = Arc::new(Table {
-        placement: Placement::new(buckets, seed),
-        buckets: reserve(buckets as usize),
-    });
-    (FdbWriter::new(Arc::clone(&table), capacity), FdbReader { table })
+/// As [`new`], with a given number of buckets at first and at last: what tests use to make collisions certain.
+pub(super) fn with_buckets(
+    capacity: usize,
+    first: u32,
+    last: u32,
+    seed: u64,
+    readers: usize,
+) -> (FdbWriter, Vec<FdbReader>) {
+    let (tables, readers) = snapshot::channel(Box::new(Table::new(first, seed)), readers);
+    (FdbWriter::new(tables, last, seed, capacity), readers)
 }
 
 /// What the secondary bucket's answer says: nobody's third place is a bucket's to know.
@@ -65,16 +89,47 @@ fn here(answer: u64) -> Found {
     if answer == ELSEWHERE { Found::MISS } else { Found::from_word(answer) }
 }
 
-/// What the writer and the readers share.
-pub(super) struct Table {
+/// What the writer and the readers share, until a larger one takes its place.
+pub struct Table {
     placement: Placement,
     buckets: Vec<Bucket>,
 }
 
+/// The memory of a table that is being prepared. Not a table: it has not all its buckets.
+pub(super) struct Blank {
+    placement: Placement,
+    buckets: Vec<Bucket>,
+}
+
+impl Blank {
+    /// Reserves the memory and touches none of it.
+    pub fn new(buckets: u32, seed: u64) -> Self {
+        let mut memory = Vec::with_capacity(buckets as usize);
+        advise_huge_pages(&mut memory);
+        Self { placement: Placement::new(buckets, seed), buckets: memory }
+    }
+
+    /// Makes so many more buckets, all free; after the last one, it is a table.
+    pub fn prepare(mut self, count: usize) -> Result<Table, Self> {
+        let (have, all) = (self.buckets.len(), self.placement.buckets() as usize);
+        self.buckets.resize_with(all.min(have.saturating_add(count)), Bucket::new);
+        if self.buckets.len() < all {
+            return Err(self);
+        }
+        Ok(Table { placement: self.placement, buckets: self.buckets })
+    }
+}
+
 impl Table {
+    fn new(buckets: u32, seed: u64) -> Self {
+        let Blank { placement, mut buckets } = Blank::new(buckets, seed);
+        buckets.resize_with(placement.buckets() as usize, Bucket::new);
+        Self { placement, buckets }
+    }
+
     /// The two buckets of a key.
     #[inline(always)]
-    pub fn places(&self, key: Key) -> Pair {
+    pub(super) fn places(&self, key: Key) -> Pair {
         self.placement.of(key.to_u64())
     }
 
@@ -88,18 +143,18 @@ impl Table {
 
     /// A bucket by its number.
     #[inline(always)]
-    pub fn bucket(&self, number: u32) -> &Bucket {
+    pub(super) fn bucket(&self, number: u32) -> &Bucket {
         &self.buckets[number as usize]
     }
 
     /// How many buckets there are.
-    pub fn len(&self) -> u32 {
+    pub(super) fn len(&self) -> u32 {
         self.placement.buckets()
     }
 
     /// Looks `key` up, again and again until nothing has changed that could have hidden it.
     #[inline]
-    fn lookup(&self, key: Key) -> Found {
+    fn look_until_sure(&self, key: Key) -> Found {
         let pair = self.places(key);
         let (primary, secondary) = (self.bucket(pair.primary), self.bucket(pair.secondary));
         loop {
@@ -121,19 +176,11 @@ impl Table {
             }
         }
     }
-}
 
-/// Reads the table; any number of them, on any thread.
-#[derive(Clone)]
-pub struct FdbReader {
-    table: Arc<Table>,
-}
-
-impl FdbReader {
     /// The entry of one key. For bursts, [`lookup_burst`](Self::lookup_burst) overlaps the cache misses.
     #[must_use]
     pub fn lookup(&self, key: Key) -> Option<Entry> {
-        self.table.lookup(key).entry()
+        self.look_until_sure(key).entry()
     }
 
     /// The entries of many keys: `out[i]` answers `keys[i]`.
@@ -153,10 +200,9 @@ impl FdbReader {
     /// [`lookup_burst`](Self::lookup_burst) of at most [`BURST`] keys.
     #[inline(always)]
     fn lookup_chunk(&self, keys: &[Key], out: &mut [Found]) {
-        let table = &*self.table;
         let mut primaries = [const { MaybeUninit::<&Bucket>::uninit() }; BURST];
         for (primary, &key) in primaries.iter_mut().zip(keys) {
-            let bucket = table.primary(key);
+            let bucket = self.primary(key);
             prefetch(bucket);
             primary.write(bucket);
         }
@@ -185,10 +231,9 @@ impl FdbReader {
     /// Answers those of a burst that the first look did not, by their numbers.
     #[inline(never)]
     fn lookup_left(&self, left: &[u8], keys: &[Key], out: &mut [Found]) {
-        let table = &*self.table;
         let mut secondaries = [const { MaybeUninit::<&Bucket>::uninit() }; BURST];
         for (secondary, &i) in secondaries.iter_mut().zip(left) {
-            let bucket = table.bucket(table.places(keys[usize::from(i)]).secondary);
+            let bucket = self.bucket(self.places(keys[usize::from(i)]).secondary);
             prefetch(bucket);
             secondary.write(bucket);
         }
@@ -202,21 +247,13 @@ impl FdbReader {
             out[i] = if found.is_hit() && secondary.unchanged_since(version) {
                 found
             } else {
-                table.lookup(keys[i])
+                self.look_until_sure(keys[i])
             };
         }
     }
 }
 
 const _: () = assert!(BURST <= u8::MAX as usize);
-
-/// Free buckets, on huge pages where the kernel has them to give.
-fn reserve(buckets: usize) -> Vec<Bucket> {
-    let mut memory = Vec::with_capacity(buckets);
-    advise_huge_pages(&mut memory);
-    memory.resize_with(buckets, Bucket::new);
-    memory
-}
 
 /// Asks the kernel to back the memory with huge pages. It must be asked before the first touch.
 ///

@@ -4,13 +4,13 @@
 //! |---|---|
 //! | [`key`] | what is looked up: a bridge domain and a MAC address, one `u64` |
 //! | [`entry`] | what is found: where to send, and when the address was last heard |
-//! | [`fdb`] | the forwarding table: the lock-free lookup, and the one that owns the memory |
-//! | [`writer`] | its one writer: insertion with displacement, removal, the ageing sweep |
+//! | [`fdb`] | the forwarding table: its memory, and the lock-free lookup |
+//! | [`writer`] | its one writer: insertion, removal, the ageing sweep |
 //! | [`snapshot`] | generations: a whole immutable value published to every worker |
 //!
 //! Beneath them, `bucket` holds the protocol between the FDB's writer and its readers with the
-//! argument for its memory orderings, `hash` places keys in buckets, and `primitive` provides
-//! atomics that loom can replace.
+//! argument for its memory orderings, `hash` places keys in buckets, `change` moves them about to make room,
+//! `growth` makes the next, larger table, and `primitive` provides atomics that loom can replace.
 //!
 //! # Thread safety
 //!
@@ -34,8 +34,10 @@
 //! do not build under it.
 
 mod bucket;
+mod change;
 pub mod entry;
 pub mod fdb;
+mod growth;
 mod hash;
 pub mod key;
 mod primitive;
@@ -45,6 +47,9 @@ pub mod writer;
 #[cfg(test)]
 #[cfg(not(vswitch_loom))]
 mod tests;
+#[cfg(test)]
+#[cfg(not(vswitch_loom))]
+mod tests_growth;
 #[cfg(test)]
 #[cfg(vswitch_loom)]
 mod tests_loom;

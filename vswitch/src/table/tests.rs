@@ -6,17 +6,29 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use proptest::prelude::*;
 
 use super::bucket::SLOTS;
+use super::fdb::Table;
 use super::hash::split_mix;
 use super::{Destination, Entry, FdbReader, FdbWriter, Found, Key, TableFull, fdb};
 use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId};
 
+/// The writer and the one reader of a table that does not grow.
+fn fixed(capacity: usize, buckets: u32, seed: u64) -> (FdbWriter, FdbReader) {
+    let (writer, mut readers) = fdb::with_buckets(capacity, buckets, buckets, seed, 1);
+    (writer, readers.remove(0))
+}
+
+fn new(capacity: usize, seed: u64) -> (FdbWriter, FdbReader) {
+    let (writer, mut readers) = fdb::new(capacity, seed, 1);
+    (writer, readers.remove(0))
+}
+
 /// The keys of tests: station addresses, in a few domains.
-fn key(number: u64) -> Key {
+pub(super) fn key(number: u64) -> Key {
     let domain = BridgeDomain(u16::try_from(number % 3).unwrap());
     Key::new(domain, MacAddr::from_u64(0x0200_0000_0000 | number))
 }
 
-fn entry(index: u16, refreshed_secs: u32) -> Entry {
+pub(super) fn entry(index: u16, refreshed_secs: u32) -> Entry {
     let destination = if index.is_multiple_of(2) {
         Destination::Port(PortId(index))
     } else {
@@ -34,25 +46,63 @@ enum Operation {
     Sweep(usize, u32),
 }
 
-fn operations() -> impl Strategy<Value = Vec<Operation>> {
+fn operations(keys: u64, most: usize) -> impl Strategy<Value = Vec<Operation>> {
     let operation = prop_oneof![
-        6 => (0..60_u64, 0..8_u16, 0..100_u32).prop_map(|(k, i, t)| Operation::Insert(k, i, t)),
-        3 => (0..60_u64).prop_map(Operation::Remove),
-        2 => (0..60_u64, 0..100_u32).prop_map(|(k, t)| Operation::Refresh(k, t)),
+        6 => (0..keys, 0..8_u16, 0..100_u32).prop_map(|(k, i, t)| Operation::Insert(k, i, t)),
+        3 => (0..keys).prop_map(Operation::Remove),
+        2 => (0..keys, 0..100_u32).prop_map(|(k, t)| Operation::Refresh(k, t)),
         1 => (0..12_usize, 0..50_u32).prop_map(|(n, t)| Operation::Sweep(n, t)),
     ];
-    prop::collection::vec(operation, 1..if cfg!(miri) { 20 } else { 300 })
+    prop::collection::vec(operation, 1..if cfg!(miri) { 20 } else { most })
+}
+
+/// Does it to the table and to the model; `false` if the table was full.
+fn apply(operation: &Operation, writer: &mut FdbWriter, model: &mut HashMap<Key, Entry>) -> bool {
+    match *operation {
+        Operation::Insert(number, index, secs) => {
+            let (key, entry) = (key(number), entry(index, secs));
+            match writer.insert(key, entry) {
+                Ok(old) => assert_eq!(old, model.insert(key, entry)),
+                Err(TableFull) => {
+                    assert!(!model.contains_key(&key));
+                    return false;
+                }
+            }
+        }
+        Operation::Remove(number) => {
+            assert_eq!(writer.remove(key(number)), model.remove(&key(number)));
+        }
+        Operation::Refresh(number, secs) => {
+            let known = model.get_mut(&key(number)).map(|e| e.refreshed_secs = secs);
+            assert_eq!(writer.refresh(key(number), secs), known.is_some());
+        }
+        Operation::Sweep(buckets, oldest) => {
+            let mut gone = Vec::new();
+            let removed = writer.retain_some(buckets, |key, entry| {
+                let keep = entry.is_static || entry.refreshed_secs >= oldest;
+                if !keep {
+                    gone.push((key, entry));
+                }
+                keep
+            });
+            assert_eq!(removed, gone.len());
+            for (key, entry) in gone {
+                assert_eq!(model.remove(&key), Some(entry));
+            }
+        }
+    }
+    true
 }
 
 /// Reader and writer, by every way of asking, say what the model says.
-fn assert_same(writer: &FdbWriter, reader: &FdbReader, model: &HashMap<Key, Entry>) {
-    let keys: Vec<Key> = (0..if cfg!(miri) { 12 } else { 60 }).map(key).collect();
+fn assert_same(writer: &FdbWriter, table: &Table, model: &HashMap<Key, Entry>, keys: u64) {
+    let keys: Vec<Key> = (0..if cfg!(miri) { 12 } else { keys }).map(key).collect();
     let mut found = vec![Found::MISS; keys.len()];
-    reader.lookup_burst(&keys, &mut found);
+    table.lookup_burst(&keys, &mut found);
     for (&key, found) in keys.iter().zip(&found) {
         let expected = model.get(&key).copied();
         assert_eq!(found.entry(), expected, "{key:?} in a burst");
-        assert_eq!(reader.lookup(key), expected, "{key:?}");
+        assert_eq!(table.lookup(key), expected, "{key:?}");
         assert_eq!(writer.get(key), expected, "{key:?} by the writer");
     }
     assert_eq!(writer.len(), model.len());
@@ -69,44 +119,41 @@ proptest! {
 
     /// Twelve buckets or fewer and no spare slots: much displacement, and insertions that find no room.
     #[test]
-    fn behaves_as_a_hash_map(buckets in 2..12_u32, seed: u64, operations in operations()) {
+    fn behaves_as_a_hash_map(buckets in 2..12_u32, seed: u64, operations in operations(60, 300)) {
         let capacity = buckets as usize * SLOTS;
-        let (mut writer, reader) = fdb::with_buckets(capacity, buckets, seed);
+        let (mut writer, mut reader) = fixed(capacity, buckets, seed);
         let mut model = HashMap::new();
         for operation in operations {
-            match operation {
-                Operation::Insert(number, index, secs) => {
-                    let (key, entry) = (key(number), entry(index, secs));
-                    match writer.insert(key, entry) {
-                        Ok(old) => prop_assert_eq!(old, model.insert(key, entry)),
-                        Err(TableFull) => {
-                            prop_assert!(!model.contains_key(&key));
-                            prop_assert!(model.len() > capacity / 2, "full at {}", model.len());
-                        }
-                    }
-                }
-                Operation::Remove(number) => {
-                    prop_assert_eq!(writer.remove(key(number)), model.remove(&key(number)));
-                }
-                Operation::Refresh(number, secs) => {
-                    let known = model.get_mut(&key(number)).map(|e| e.refreshed_secs = secs);
-                    prop_assert_eq!(writer.refresh(key(number), secs), known.is_some());
-                }
-                Operation::Sweep(buckets, oldest) => {
-                    let mut gone = Vec::new();
-                    let removed = writer.retain_some(buckets, |key, entry| {
-                        let keep = entry.is_static || entry.refreshed_secs >= oldest;
-                        if !keep { gone.push((key, entry)); }
-                        keep
-                    });
-                    prop_assert_eq!(removed, gone.len());
-                    for (key, entry) in gone {
-                        prop_assert_eq!(model.remove(&key), Some(entry));
-                    }
-                }
+            if !apply(&operation, &mut writer, &mut model) {
+                prop_assert!(model.len() > capacity / 2, "full at {}", model.len());
             }
-            assert_same(&writer, &reader, &model);
+            assert_same(&writer, reader.current(), &model, 60);
         }
+    }
+
+    /// Every moment of up to five growths has its operations: they are 10 to 60 insertions long.
+    #[test]
+    fn behaves_as_a_hash_map_while_it_grows(
+        first in 4..20_u32,
+        seed: u64,
+        operations in operations(1000, 1500),
+        upkeep in 1..200_usize,
+    ) {
+        let (mut writer, mut readers) = fdb::with_buckets(600, first, 404, seed, 1);
+        let mut model = HashMap::new();
+        for (i, operation) in (1..).zip(operations) {
+            if !apply(&operation, &mut writer, &mut model) {
+                let slots = writer.buckets() * SLOTS;
+                prop_assert!(model.len() > slots / 2, "full at {} of {slots}", model.len());
+            }
+            if i % upkeep == 0 {
+                writer.upkeep();
+            }
+            if i % 64 == 0 {
+                assert_same(&writer, readers[0].current(), &model, 1000);
+            }
+        }
+        assert_same(&writer, readers[0].current(), &model, 1000);
     }
 }
 
@@ -116,7 +163,7 @@ fn holds_exactly_its_capacity() {
         if cfg!(miri) { &[0, 1, 20] } else { &[0, 1, 2, 3, 10, 100, 1000, 65_536, 1_000_000] };
     for &capacity in capacities {
         for seed in 0..if capacity > 1000 || cfg!(miri) { 2 } else { 200 } {
-            let (mut writer, reader) = fdb::new(capacity, seed);
+            let (mut writer, mut reader) = new(capacity, seed);
             let mut state = seed;
             let mut random = || Key::new(BridgeDomain(1), MacAddr::from_u64(split_mix(&mut state)));
             let keys: Vec<Key> = (0..=capacity).map(|_| random()).collect();
@@ -126,8 +173,9 @@ fn holds_exactly_its_capacity() {
             }
             assert_eq!(writer.insert(keys[capacity], entry(1, 0)), Err(TableFull));
             assert_eq!((writer.len(), writer.capacity()), (capacity, capacity));
-            assert_eq!(reader.lookup(keys[capacity]), None);
-            assert!(keys[..capacity].iter().all(|&key| reader.lookup(key).is_some()));
+            let table = reader.current();
+            assert_eq!(table.lookup(keys[capacity]), None);
+            assert!(keys[..capacity].iter().all(|&key| table.lookup(key).is_some()));
             // An entry that is there can still change, and room that is made can be used.
             if let Some(&first) = keys.first().filter(|_| capacity > 0) {
                 assert_eq!(writer.insert(first, entry(2, 9)), Ok(Some(entry(1, 0))));
@@ -141,7 +189,7 @@ fn holds_exactly_its_capacity() {
 #[test]
 #[cfg_attr(miri, ignore = "slow, and no code runs here that other tests do not run")]
 fn refused_insertions_change_nothing() {
-    let (mut writer, reader) = fdb::with_buckets(9, 3, 1);
+    let (mut writer, mut reader) = fixed(9, 3, 1);
     let mut model = HashMap::new();
     let mut refused = 0;
     for number in 0..60 {
@@ -149,20 +197,21 @@ fn refused_insertions_change_nothing() {
             Ok(_) => drop(model.insert(key(number), entry(1, 7))),
             Err(TableFull) => refused += 1,
         }
-        assert_same(&writer, &reader, &model);
+        assert_same(&writer, reader.current(), &model, 60);
     }
     assert_eq!((refused, writer.len()), (51, 9));
 }
 
 #[test]
 fn mac_zero_is_never_there() {
-    let (mut writer, reader) = fdb::new(10, 0);
+    let (mut writer, mut reader) = new(10, 0);
+    let table = reader.current();
     for domain in [0, 1, u16::MAX] {
         let zero = Key::new(BridgeDomain(domain), MacAddr::ZERO);
         assert_eq!(writer.insert(zero, entry(1, 1)), Err(TableFull));
-        assert_eq!((writer.get(zero), reader.lookup(zero)), (None, None));
+        assert_eq!((writer.get(zero), table.lookup(zero)), (None, None));
         let mut found = [Found::from_word(0)];
-        reader.lookup_burst(&[zero], &mut found);
+        table.lookup_burst(&[zero], &mut found);
         assert_eq!(found, [Found::MISS]);
         assert!(!writer.refresh(zero, 1));
         assert_eq!(writer.remove(zero), None);
@@ -172,14 +221,14 @@ fn mac_zero_is_never_there() {
 
 #[test]
 fn bursts_of_any_length() {
-    let (mut writer, reader) = fdb::new(200, 3);
+    let (mut writer, mut reader) = new(200, 3);
     for number in (0..200).step_by(2) {
         writer.insert(key(number), entry(u16::try_from(number).unwrap(), 1)).unwrap();
     }
     for len in if cfg!(miri) { [0, 1, 33].iter() } else { [0, 1, 31, 32, 33, 64, 65, 200].iter() } {
         let keys: Vec<Key> = (0..*len).map(key).collect();
         let mut found = vec![Found::MISS; 201];
-        reader.lookup_burst(&keys, &mut found);
+        reader.current().lookup_burst(&keys, &mut found);
         for (key, found) in keys.iter().zip(&found) {
             assert_eq!(found.entry(), writer.get(*key), "{key:?} of {len}");
         }
@@ -189,7 +238,7 @@ fn bursts_of_any_length() {
 
 #[test]
 fn the_sweep_comes_round_and_visits_each_bucket_once() {
-    let (mut writer, _) = fdb::new(100, 3);
+    let (mut writer, _) = new(100, 3);
     for number in 0..100 {
         writer.insert(key(number), entry(1, 1)).unwrap();
     }
@@ -209,14 +258,18 @@ fn the_sweep_comes_round_and_visits_each_bucket_once() {
 
 /// The value of every key follows from the key, so that a reader can tell one that is torn or another
 /// key's. The time's upper bits change.
-fn telling(number: u64, round: u32) -> Entry {
+pub(super) fn telling(number: u64, round: u32) -> Entry {
     let low = u16::try_from(number % 0x1_0000).unwrap();
     entry(low, round << 16 | u32::from(low))
 }
 
-fn assert_telling(number: u64, found: Entry) {
+pub(super) fn assert_telling(number: u64, found: Entry) {
     let round = found.refreshed_secs >> 16;
     assert_eq!(found, telling(number, round), "the value of another key, or half of one");
+}
+
+pub(super) fn stress_secs() -> f32 {
+    std::env::var("VSWITCH_STRESS_SECS").ok().and_then(|n| n.parse().ok()).unwrap_or(2.0)
 }
 
 /// Keys that stay are never missed and never wrong, while others come, are displaced and go, in a table
@@ -228,23 +281,23 @@ fn readers_see_every_key_that_stays() {
     let slots = u64::from(buckets) * SLOTS as u64;
     let staying = slots * 2 / 3;
     let all = slots * 2;
-    let (mut writer, reader) = fdb::with_buckets(usize::MAX, buckets, 5);
+    let (mut writer, readers) = fdb::with_buckets(usize::MAX, buckets, buckets, 5, 2);
     for number in 0..staying {
         writer.insert(key(number), telling(number, 0)).unwrap();
     }
     let done = AtomicBool::new(false);
     let (mut moves, mut refused) = (0_u64, 0_u64);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
-            let reader = reader.clone();
+        for mut reader in readers {
             let done = &done;
             scope.spawn(move || {
                 let keys: Vec<Key> = (0..all).map(key).collect();
                 let mut found = vec![Found::MISS; keys.len()];
                 while !done.load(Relaxed) {
-                    reader.lookup_burst(&keys, &mut found);
+                    let table = reader.current();
+                    table.lookup_burst(&keys, &mut found);
                     for (number, burst) in (0..all).zip(&found) {
-                        let single = reader.lookup(key(number));
+                        let single = table.lookup(key(number));
                         for found in [burst.entry(), single] {
                             match found {
                                 Some(found) => assert_telling(number, found),
@@ -255,9 +308,7 @@ fn readers_see_every_key_that_stays() {
                 }
             });
         }
-        let started = std::time::Instant::now();
-        let secs: f32 =
-            std::env::var("VSWITCH_STRESS_SECS").ok().and_then(|n| n.parse().ok()).unwrap_or(2.0);
+        let (started, secs) = (std::time::Instant::now(), stress_secs());
         let mut state = 11;
         let enough = |round: u32| match cfg!(miri) {
             true => round == 1,

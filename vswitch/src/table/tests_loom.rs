@@ -7,7 +7,7 @@ use loom::thread;
 
 use super::fdb::{self, Table};
 use super::hash::Pair;
-use super::{Destination, Entry, FdbReader, FdbWriter, Found, Key, snapshot};
+use super::{Destination, Entry, FdbWriter, Found, Key, snapshot};
 use crate::ids::{BridgeDomain, MacAddr, PortId};
 
 /// Both halves follow from one number, so that a torn value shows.
@@ -31,7 +31,7 @@ fn keys_at<const N: usize>(table: &Table, primary: u32, secondary: u32) -> [Key;
 /// that order.
 fn race<const N: usize>(
     buckets: u32,
-    find: fn(&FdbReader, Key) -> Option<Entry>,
+    find: fn(&Table, Key) -> Option<Entry>,
     scene: impl Fn(&mut FdbWriter) -> [Key; N] + Send + Sync + 'static,
     write: impl Fn(&mut FdbWriter, &[Key; N]) + Send + Sync + 'static,
     check: impl Fn([Option<Entry>; N]) + Send + Sync + 'static,
@@ -42,12 +42,16 @@ fn race<const N: usize>(
     // without the bound, the longest scene takes an hour. `LOOM_MAX_PREEMPTIONS` overrides it.
     model.preemption_bound = model.preemption_bound.or(Some(3));
     model.check(move || {
-        let (mut writer, reader) = fdb::with_buckets(100, buckets, 0);
+        let (mut writer, mut readers) = fdb::with_buckets(100, buckets, buckets, 0, 1);
+        let mut reader = readers.remove(0);
         let (scene, write, _) = &*scenes;
         let keys = scene(&mut writer);
         let lookups = {
             let scenes = std::sync::Arc::clone(&scenes);
-            thread::spawn(move || scenes.2(keys.map(|key| find(&reader, key))))
+            thread::spawn(move || {
+                let table = reader.current();
+                scenes.2(keys.map(|key| find(table, key)));
+            })
         };
         write(&mut writer, &keys);
         lookups.join().expect("the reader has no complaint");
@@ -55,9 +59,9 @@ fn race<const N: usize>(
 }
 
 /// By a burst, which takes all paths: the first look at each bucket, and the whole lookup.
-fn in_burst(reader: &FdbReader, key: Key) -> Option<Entry> {
+fn in_burst(table: &Table, key: Key) -> Option<Entry> {
     let mut found = [Found::MISS];
-    reader.lookup_burst(&[key], &mut found);
+    table.lookup_burst(&[key], &mut found);
     found[0].entry()
 }
 
@@ -118,18 +122,18 @@ fn a_key_that_moves_away_and_back_is_never_missed() {
     for home in [0, 1] {
         race(
             2,
-            FdbReader::lookup,
+            Table::lookup,
             move |writer| {
                 let keys = keys_at::<1>(writer.table(), 0, 1);
                 writer.insert(keys[0], entry(1)).unwrap();
                 if home == 1 {
-                    writer.move_entry((0, 0), (1, 0));
+                    writer.table().move_entry((0, 0), (1, 0));
                 }
                 keys
             },
             move |writer, _| {
-                writer.move_entry((home, 0), (1 - home, 0));
-                writer.move_entry((1 - home, 0), (home, 0));
+                writer.table().move_entry((home, 0), (1 - home, 0));
+                writer.table().move_entry((1 - home, 0), (home, 0));
             },
             |[found]| assert_eq!(found, Some(entry(1))),
         );
@@ -150,7 +154,7 @@ fn a_key_that_moves_into_a_slot_used_before_keeps_its_value() {
         },
         |writer, &[first, _]| {
             writer.remove(first).unwrap();
-            writer.move_entry((1, 0), (0, 0));
+            writer.table().move_entry((1, 0), (0, 0));
         },
         |[first, second]| {
             assert!([None, Some(entry(1))].contains(&first), "{first:?}");
@@ -186,20 +190,20 @@ fn an_insertion_that_displaces_others_loses_none() {
 fn a_displaced_key_is_found_while_others_go_and_after() {
     race(
         2,
-        FdbReader::lookup,
+        Table::lookup,
         |writer| {
             let keys = keys_at::<2>(writer.table(), 0, 1);
             writer.insert(keys[0], entry(1)).unwrap();
             writer.insert(keys[1], entry(2)).unwrap();
-            writer.move_entry((0, 0), (1, 0));
-            writer.move_entry((0, 1), (1, 1));
+            writer.table().move_entry((0, 0), (1, 0));
+            writer.table().move_entry((0, 1), (1, 1));
             [keys[0]]
         },
         |writer, _| {
             // Two are displaced, then one, then none.
             let [_, goes] = keys_at(writer.table(), 0, 1);
             writer.remove(goes).unwrap();
-            writer.move_entry((1, 0), (0, 0));
+            writer.table().move_entry((1, 0), (0, 0));
         },
         |[stays]| assert_eq!(stays, Some(entry(1))),
     );
@@ -210,17 +214,17 @@ fn a_key_that_comes_home_is_not_hidden_by_one_that_goes() {
     for asked in [0, 1] {
         race(
             2,
-            FdbReader::lookup,
+            Table::lookup,
             move |writer| {
                 let keys = keys_at::<2>(writer.table(), 0, 1);
                 writer.insert(keys[0], entry(0)).unwrap();
                 writer.insert(keys[1], entry(1)).unwrap();
-                writer.move_entry((0, 0), (1, 0));
+                writer.table().move_entry((0, 0), (1, 0));
                 [keys[usize::from(asked)]]
             },
             |writer, _| {
-                writer.move_entry((1, 0), (0, 0));
-                writer.move_entry((0, 1), (1, 0));
+                writer.table().move_entry((1, 0), (0, 0));
+                writer.table().move_entry((0, 1), (1, 0));
             },
             move |[found]| assert_eq!(found, Some(entry(asked))),
         );

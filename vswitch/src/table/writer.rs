@@ -1,24 +1,23 @@
 //! The forwarding table's one writer.
 //!
-//! Owned by the control thread: learning, static entries, ageing. No call waits for a reader or
-//! allocates. An insertion costs two cache lines if one of the key's buckets has room, else a search
-//! over at most 128 buckets and at most a handful of moves.
+//! Owned by the control thread: learning, static entries, ageing. No call waits for a reader. What an insertion
+//! costs is in [`change`](super::change); while the table grows, also a [step](super::growth) of that, which
+//! is about as much as half a dozen insertions. Only the begin of a growth allocates.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 
 use super::bucket::{FREE, SLOTS};
+use super::change::Search;
 use super::entry::Entry;
 use super::fdb::Table;
+use super::growth::{Growth, Outcome};
 use super::key::Key;
-use super::primitive::Arc;
+use super::snapshot::Publisher;
 
-/// The most buckets that an insertion visits in search of room. At 80 % load it needs a few; this many
-/// without a free slot means that there is none to be had.
-const SEARCH: usize = 128;
-
-/// The search starts from this many buckets: the key's own two.
-const ROOTS: usize = 2;
+/// How many steps of a growth [`FdbWriter::upkeep`] takes: some ten microseconds, in which a growth to a million
+/// entries is over after six seconds without any insertion.
+const UPKEEP_STEPS: usize = 16;
 
 /// The entry was not inserted, and nothing else changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,33 +28,35 @@ pub struct TableFull;
 ///
 /// `Send`, but neither `Sync` nor `Clone`.
 pub struct FdbWriter {
-    table: Arc<Table>,
+    tables: Publisher<Table>,
+    growth: Option<Growth>,
+    /// How many buckets the table has when it has grown for the last time.
+    last_buckets: u32,
+    seed: u64,
     capacity: usize,
     len: usize,
     /// The bucket at which the ageing sweep goes on.
     next_swept: u32,
-    search: Box<[Step; SEARCH]>,
+    search: Search,
     not_sync: PhantomData<Cell<()>>,
 }
 
-/// A bucket that the search for room came to.
-#[derive(Clone, Copy, Default)]
-struct Step {
-    bucket: u32,
-    /// The step it came from; meaningless in the first two steps.
-    parent: usize,
-    /// The slot in the parent's bucket whose key could move here.
-    slot: usize,
-}
-
 impl FdbWriter {
-    pub(super) fn new(table: Arc<Table>, capacity: usize) -> Self {
+    pub(super) fn new(
+        tables: Publisher<Table>,
+        last_buckets: u32,
+        seed: u64,
+        capacity: usize,
+    ) -> Self {
         Self {
-            table,
+            tables,
+            growth: None,
+            last_buckets,
+            seed,
             capacity,
             len: 0,
             next_swept: 0,
-            search: Box::new([Step::default(); SEARCH]),
+            search: Search::new(),
             not_sync: PhantomData,
         }
     }
@@ -70,44 +71,67 @@ impl FdbWriter {
     /// expected below it) no room can be made by moving others. Also for MAC zero, which no station
     /// has: the table marks free slots with it.
     pub fn insert(&mut self, key: Key, entry: Entry) -> Result<Option<Entry>, TableFull> {
-        if let Some((bucket, slot)) = self.find(key) {
-            let bucket = self.table.bucket(bucket);
-            let old = Entry::unpack(bucket.value(slot));
-            bucket.set(slot, entry.pack());
+        if let Some(old) = self.replace(key, |_| entry) {
             return Ok(Some(old));
         }
         if self.len >= self.capacity || key.mac().to_u64() == 0 || key.to_u64() == FREE {
             return Err(TableFull);
         }
-        let place = self.make_room(key).ok_or(TableFull)?;
-        self.put(place, key, entry.pack());
+        if self.growth.is_none() && self.len > SLOTS * self.buckets() / 2 {
+            self.begin_growth();
+        }
+        self.step_growth();
+
+        let Self { tables, growth, search, .. } = self;
+        let is_in = tables.current().insert(search, key, entry.pack(), |key, value| {
+            if growth.as_mut().is_some_and(|growth| !growth.placed(key, value)) {
+                *growth = None;
+            }
+        });
+        if !is_in {
+            self.begin_growth();
+            return Err(TableFull);
+        }
         self.len += 1;
         Ok(None)
     }
 
     /// Removes a key; returns its entry.
     pub fn remove(&mut self, key: Key) -> Option<Entry> {
-        let (bucket, slot) = self.find(key)?;
-        let old = Entry::unpack(self.table.bucket(bucket).value(slot));
-        self.erase((bucket, slot));
+        let table = self.tables.current();
+        let place = table.find(key)?;
+        let old = Entry::unpack(table.value(place));
+        table.erase(place);
+        if let Some(growth) = &mut self.growth {
+            growth.removed(key);
+        }
         self.len -= 1;
         Some(old)
     }
 
     /// Notes that the address was heard at `secs` since start; `false` if the table does not know it.
     pub fn refresh(&mut self, key: Key, secs: u32) -> bool {
-        let Some((bucket, slot)) = self.find(key) else { return false };
-        let bucket = self.table.bucket(bucket);
-        let entry = Entry { refreshed_secs: secs, ..Entry::unpack(bucket.value(slot)) };
-        bucket.set(slot, entry.pack());
-        true
+        self.replace(key, |entry| Entry { refreshed_secs: secs, ..entry }).is_some()
+    }
+
+    /// Gives a key that is in the table another entry; returns the old one.
+    fn replace(&mut self, key: Key, new: impl FnOnce(Entry) -> Entry) -> Option<Entry> {
+        let table = self.tables.current();
+        let place = table.find(key)?;
+        let old = Entry::unpack(table.value(place));
+        let value = new(old).pack();
+        table.set(place, value);
+        if let Some(growth) = &mut self.growth {
+            growth.set(key, value);
+        }
+        Some(old)
     }
 
     /// The entry of a key.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Entry> {
-        let (bucket, slot) = self.find(key)?;
-        Some(Entry::unpack(self.table.bucket(bucket).value(slot)))
+        let table = self.tables.current();
+        Some(Entry::unpack(table.value(table.find(key)?)))
     }
 
     /// How many entries there are.
@@ -128,20 +152,18 @@ impl FdbWriter {
         self.capacity
     }
 
-    /// How many buckets there are: what one whole turn of [`retain_some`](Self::retain_some) visits.
+    /// How many buckets there are now: what one whole turn of [`retain_some`](Self::retain_some) visits.
     #[must_use]
     pub fn buckets(&self) -> usize {
-        self.table.len() as usize
+        self.tables.current().len() as usize
     }
 
     /// All entries, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Entry)> + '_ {
-        (0..self.table.len()).flat_map(|bucket| {
-            let bucket = self.table.bucket(bucket);
-            (0..SLOTS)
-                .filter(|&slot| bucket.key(slot) != FREE)
-                .map(|slot| (Key::from_u64(bucket.key(slot)), Entry::unpack(bucket.value(slot))))
-        })
+        let table = self.tables.current();
+        (0..table.len())
+            .flat_map(|bucket| table.residents(bucket))
+            .map(|(_, key, value)| (key, Entry::unpack(value)))
     }
 
     /// One step of the ageing sweep: visits the next `buckets` buckets, from the first again after
@@ -149,124 +171,85 @@ impl FdbWriter {
     ///
     /// No bucket is visited twice in one call, so `usize::MAX` is one whole turn. Between two
     /// calls an insertion may move an entry across the point that the sweep has reached; such
-    /// an entry is visited twice or not until the next turn.
+    /// an entry is visited twice or not until the next turn. When the table has grown, a new turn begins.
     pub fn retain_some(
         &mut self,
         buckets: usize,
         mut keep: impl FnMut(Key, Entry) -> bool,
     ) -> usize {
+        let table = self.tables.current();
         let mut removed = 0;
-        for _ in 0..buckets.min(self.buckets()) {
-            let number = self.next_swept;
-            let bucket = self.table.bucket(number);
-            for slot in 0..SLOTS {
-                let key = bucket.key(slot);
-                if key != FREE && !keep(Key::from_u64(key), Entry::unpack(bucket.value(slot))) {
-                    self.erase((number, slot));
-                    removed += 1;
+        for _ in 0..buckets.min(table.len() as usize) {
+            for (slot, key, value) in table.residents(self.next_swept) {
+                if keep(key, Entry::unpack(value)) {
+                    continue;
                 }
+                table.erase((self.next_swept, slot));
+                if let Some(growth) = &mut self.growth {
+                    growth.removed(key);
+                }
+                removed += 1;
             }
-            self.next_swept = (self.next_swept + 1) % self.table.len();
+            self.next_swept = (self.next_swept + 1) % table.len();
         }
         self.len -= removed;
         removed
     }
 
-    #[cfg(all(test, vswitch_loom))]
+    /// To be called every millisecond or so. Goes on with a growth, and frees the tables that no reader will look at
+    /// again.
+    pub fn upkeep(&mut self) {
+        for _ in 0..UPKEEP_STEPS {
+            self.step_growth();
+        }
+        self.tables.reclaim();
+    }
+
+    /// Begins to make a table of twice the size, unless one is being made or there shall be none.
+    fn begin_growth(&mut self) {
+        let buckets = self.tables.current().len();
+        if self.growth.is_none() && buckets < self.last_buckets {
+            let larger = buckets.saturating_mul(2).min(self.last_buckets);
+            self.growth = Some(Growth::new(larger, self.seed));
+        }
+    }
+
+    /// Goes on with a growth, if there is one.
+    fn step_growth(&mut self) {
+        let Some(growth) = self.growth.take() else { return };
+        match growth.step(self.tables.current()) {
+            Outcome::Unfinished(growth) => self.growth = Some(growth),
+            Outcome::Complete(table) => {
+                debug_assert!(self.has_same_entries(&table));
+                self.tables.publish(Box::new(table));
+                self.next_swept = 0;
+            }
+            // Not to be expected of a larger table that is to be a quarter full. The next insertion begins anew.
+            Outcome::NoRoom => {}
+        }
+    }
+
+    fn has_same_entries(&self, table: &Table) -> bool {
+        let len: usize = (0..table.len()).map(|bucket| table.residents(bucket).count()).sum();
+        len == self.len
+            && self.iter().all(|(key, entry)| {
+                table.find(key).is_some_and(|place| table.value(place) == entry.pack())
+            })
+    }
+
+    #[cfg(test)]
     pub(super) fn table(&self) -> &Table {
-        &self.table
+        self.tables.current()
     }
 
-    /// Where a key is.
-    fn find(&self, key: Key) -> Option<(u32, usize)> {
-        let word = key.to_u64();
-        if word == FREE {
-            return None;
-        }
-        let pair = self.table.places(key);
-        [pair.primary, pair.secondary]
-            .into_iter()
-            .find_map(|bucket| Some((bucket, self.table.bucket(bucket).slot_of(word)?)))
+    /// How many tables wait for readers to leave them.
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> usize {
+        self.tables.pending()
     }
 
-    /// A free slot in one of the key's buckets, if need be made free by moving other keys to their
-    /// other buckets. `None` leaves everything where it was.
-    ///
-    /// The search is breadth first, so the number of moves is the least possible. It is over before the
-    /// first move, and the moves begin at the far end, each into a slot that is free by then:
-    /// no key is ever without a place.
-    fn make_room(&mut self, key: Key) -> Option<(u32, usize)> {
-        let pair = self.table.places(key);
-        for bucket in [pair.primary, pair.secondary] {
-            if let Some(slot) = self.table.bucket(bucket).free_slot() {
-                return Some((bucket, slot));
-            }
-        }
-
-        let (mut step, mut room) = self.search_room(pair.primary, pair.secondary)?;
-        while step >= ROOTS {
-            let Step { bucket, parent, slot } = self.search[step];
-            self.move_entry((self.search[parent].bucket, slot), (bucket, room));
-            (step, room) = (parent, slot);
-        }
-        Some((self.search[step].bucket, room))
-    }
-
-    /// From two full buckets, along the other buckets of the keys in them, to the nearest free slot.
-    /// Returns the step that reached its bucket, and the slot.
-    fn search_room(&mut self, primary: u32, secondary: u32) -> Option<(usize, usize)> {
-        let steps = &mut *self.search;
-        steps[0] = Step { bucket: primary, ..Step::default() };
-        steps[1] = Step { bucket: secondary, ..Step::default() };
-        let mut len = ROOTS;
-        for head in 0..SEARCH {
-            if head == len {
-                break;
-            }
-            let from = steps[head].bucket;
-            for slot in 0..SLOTS {
-                let resident = Key::from_u64(self.table.bucket(from).key(slot));
-                let bucket = self.table.places(resident).other(from);
-                if steps[..len].iter().any(|step| step.bucket == bucket) {
-                    continue;
-                }
-                if len == SEARCH {
-                    return None;
-                }
-                steps[len] = Step { bucket, parent: head, slot };
-                if let Some(room) = self.table.bucket(bucket).free_slot() {
-                    return Some((len, room));
-                }
-                len += 1;
-            }
-        }
-        None
-    }
-
-    /// Puts a key that the table does not have, or has in its other bucket, into a free slot. Away from its
-    /// primary bucket, it is announced there first.
-    fn put(&self, (bucket, slot): (u32, usize), key: Key, value: u64) {
-        let primary = self.table.places(key).primary;
-        if bucket != primary {
-            self.table.bucket(primary).displace();
-        }
-        self.table.bucket(bucket).put(slot, key.to_u64(), value);
-    }
-
-    /// Erases the key in a slot.
-    fn erase(&self, (bucket, slot): (u32, usize)) {
-        let key = Key::from_u64(self.table.bucket(bucket).key(slot));
-        self.table.bucket(bucket).erase(slot);
-        let primary = self.table.places(key).primary;
-        if bucket != primary {
-            self.table.bucket(primary).settle();
-        }
-    }
-
-    /// Moves an entry to a free slot of its other bucket: there first, then away from here.
-    pub(super) fn move_entry(&self, from: (u32, usize), to: (u32, usize)) {
-        let source = self.table.bucket(from.0);
-        self.put(to, Key::from_u64(source.key(from.1)), source.value(from.1));
-        self.erase(from);
+    #[cfg(test)]
+    pub(super) fn growth_mut(&mut self) -> &mut Option<Growth> {
+        &mut self.growth
     }
 }
