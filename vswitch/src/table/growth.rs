@@ -2,8 +2,7 @@
 //!
 //! Owned by [`FdbWriter`](super::FdbWriter), on the control thread. A growth is a number of steps, one with
 //! each insertion of a new key, so that nobody waits for it: a step makes 64 buckets, and when all are made, copies
-//! what is in four of the old table's. By its end the old table, half full when it began, is less than three fifths
-//! full. A step takes about a microsecond; one that touches a huge page for the first time, up to a millisecond
+//! what is in eight of the old table's. By its end the old table, four fifths full when it began, is 86 % full. A step takes about a microsecond; one that touches a huge page for the first time, up to a millisecond
 //! or two, as the kernel clears it. In a storm of new addresses, growing doubles what an insertion costs on average.
 //!
 //! # Why nothing is forgotten
@@ -28,7 +27,7 @@ use super::key::Key;
 const MADE: usize = 64;
 
 /// How many buckets of the old table a step copies.
-const COPIED: u32 = 4;
+const COPIED: u32 = 8;
 
 /// A table in the making.
 pub(super) enum Growth {
@@ -72,6 +71,9 @@ impl Growth {
             Self::Filling(mut copy) => {
                 let until = old.len().min(copy.copied + COPIED);
                 for number in copy.copied..until {
+                    old.residents(number).for_each(|(_, key, _)| copy.table.prefetch(key));
+                }
+                for number in copy.copied..until {
                     for (_, key, value) in old.residents(number) {
                         if !copy.add(key, value) {
                             return Outcome::NoRoom;
@@ -93,6 +95,13 @@ impl Growth {
         match self {
             Self::Making(_) => true,
             Self::Filling(copy) => copy.add(key, value),
+        }
+    }
+
+    /// Asks for the cache line of a key.
+    pub fn prefetch(&self, key: Key) {
+        if let Self::Filling(copy) = self {
+            copy.table.prefetch(key);
         }
     }
 

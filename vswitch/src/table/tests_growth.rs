@@ -26,7 +26,7 @@ fn grows_as_it_fills_and_keeps_its_size() {
     for number in 0..capacity as u64 {
         writer.insert(key(number), entry(1, 1)).unwrap();
         let load = writer.len() as f32 / (SLOTS * writer.buckets()) as f32;
-        assert!(load < 0.6, "{load} at {number}");
+        assert!(load < 0.9, "{load} at {number}");
     }
     assert!((last..=last + 1).contains(&writer.buckets()));
     assert!(writer.pending() > 0 || cfg!(miri));
@@ -40,7 +40,7 @@ fn grows_as_it_fills_and_keeps_its_size() {
 #[test]
 fn a_growth_is_over_without_further_insertions() {
     let (mut writer, mut readers) = fdb::with_buckets(10_000, 1000, 7000, 1, 1);
-    for number in 0..1502 {
+    for number in 0..2402 {
         writer.insert(key(number), entry(1, 1)).unwrap();
     }
     assert!(writer.growth_mut().is_some());
@@ -48,19 +48,19 @@ fn a_growth_is_over_without_further_insertions() {
         writer.upkeep();
     }
     assert!(writer.growth_mut().is_none());
-    assert_eq!((writer.buckets(), writer.len()), (2000, 1502));
-    assert!((0..1502).all(|number| readers[0].current().lookup(key(number)).is_some()));
+    assert_eq!((writer.buckets(), writer.len()), (2000, 2402));
+    assert!((0..2402).all(|number| readers[0].current().lookup(key(number)).is_some()));
 }
 
 #[test]
 fn the_sweep_begins_anew_in_the_larger_table() {
     let (mut writer, _) = fdb::with_buckets(100, 8, 16, 1, 0);
-    for number in 0..12 {
+    for number in 0..16 {
         writer.insert(key(number), entry(1, 1)).unwrap();
     }
     writer.retain_some(7, |_, _| true);
-    writer.insert(key(12), entry(1, 1)).unwrap();
-    writer.insert(key(13), entry(1, 1)).unwrap();
+    writer.insert(key(16), entry(1, 1)).unwrap();
+    writer.insert(key(17), entry(1, 1)).unwrap();
     writer.upkeep();
     assert_eq!(writer.buckets(), 16);
     let mut seen = 0;
@@ -68,7 +68,7 @@ fn the_sweep_begins_anew_in_the_larger_table() {
         seen += 1;
         true
     });
-    assert_eq!(seen, 14);
+    assert_eq!(seen, 18);
 }
 
 /// A larger table has room for what a smaller one has; here it is a smaller one.

@@ -77,7 +77,7 @@ impl FdbWriter {
         if self.len >= self.capacity || key.mac().to_u64() == 0 || key.to_u64() == FREE {
             return Err(TableFull);
         }
-        if self.growth.is_none() && self.len > SLOTS * self.buckets() / 2 {
+        if self.growth.is_none() && self.len > SLOTS * self.buckets() / 5 * 4 {
             self.begin_growth();
         }
         self.step_growth();
@@ -132,6 +132,15 @@ impl FdbWriter {
     pub fn get(&self, key: Key) -> Option<Entry> {
         let table = self.tables.current();
         Some(Entry::unpack(table.value(table.find(key)?)))
+    }
+
+    /// Asks for the cache lines that a change of this key will touch first: worth it where many changes
+    /// are known ahead.
+    pub fn prefetch(&self, key: Key) {
+        self.tables.current().prefetch(key);
+        if let Some(growth) = &self.growth {
+            growth.prefetch(key);
+        }
     }
 
     /// How many entries there are.
