@@ -3,7 +3,7 @@
 //! Every key has two buckets of three slots, chosen by a keyed hash; it is in one of them, mostly in
 //! its primary one. A table has a fixed number of buckets. When it is four fifths full, its writer makes one
 //! of twice the size beside it, a little with each insertion, and [publishes](super::snapshot) it when it is complete
-//! ([`growth`](super::growth)): what is known lies as close together as it can, and nobody ever waits for a
+//! (`growth.rs`): what is known lies as close together as it can, and nobody ever waits for a
 //! rehash. It does not shrink.
 //!
 //! # Who calls it, and at what cost

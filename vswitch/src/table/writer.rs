@@ -1,7 +1,7 @@
 //! The forwarding table's one writer.
 //!
 //! Owned by the control thread: learning, static entries, ageing. No call waits for a reader. What an insertion
-//! costs is in [`change`](super::change); while the table grows, also a [step](super::growth) of that, which
+//! costs is in `change.rs`; while the table grows, also a step of `growth.rs`, which
 //! is about as much as half a dozen insertions. Only the begin of a growth allocates.
 
 use std::cell::Cell;
