@@ -46,6 +46,9 @@ pub struct LearningTotals {
 pub const EVENT_QUEUE_LEN: usize = 256 * 1024;
 /// How often [`Learner::age`] is to be called.
 pub const AGE_EVERY_MILLIS: u64 = 100;
+/// The most events of a queue in one call: some milliseconds, after which the kernel's frames have their
+/// turn.
+const AT_ONCE: usize = 8 * 1024;
 /// How many events are taken from a queue together: their cache misses overlap.
 const TOGETHER: usize = 16;
 /// In how many calls of [`Learner::age`] the whole table is looked at once.
@@ -78,10 +81,10 @@ impl Learner {
         &mut self.networks[key.domain().index()].totals
     }
 
-    /// Does what the events in a worker's queue ask for: as many as were there, so that a worker that
-    /// is faster cannot hold the control thread; what comes meanwhile waits for the next time.
+    /// Does what the events in a worker's queue ask for: some of those that were there, so that neither a
+    /// storm nor a worker that is faster can hold the control thread; the others wait for the next time.
     pub fn drain(&mut self, events: &ArrayQueue<LearnEvent>, now_secs: u32) {
-        let mut left = events.len();
+        let mut left = events.len().min(AT_ONCE);
         while left > 0 {
             let some: ArrayVec<_, TOGETHER> =
                 std::iter::from_fn(|| events.pop()).take(left.min(TOGETHER)).collect();

@@ -18,7 +18,8 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
 
     // Most sources are where they are known to be, and were heard lately.
     let now_secs = context.now.secs();
-    let fresh_secs = now_secs.saturating_add(1).saturating_sub(context.generation.refresh_after_secs);
+    let fresh_secs =
+        now_secs.saturating_add(1).saturating_sub(context.generation.refresh_after_secs);
     for i in 0..len {
         if !vector.sources_found[i].is_at_since(vector.origins[i], fresh_secs) {
             tell(context, vector, i, now_secs);
