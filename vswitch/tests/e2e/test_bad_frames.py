@@ -286,7 +286,8 @@ def test_what_is_not_for_the_overlay_is_the_kernels(court: Court) -> None:
     court.far.sender.send(
         Ether(src=PROBE_MAC, dst=court.far.switch_mac) / IP(src=REMOTE, dst="198.51.100.1") / UDP(sport=50000, dport=3784)
     )
-    until("it is punted", lambda: court.switch.metric("vswitch_punted_packets_total", vtep="fabric") == before + 1)
+    # At least: an answer to the kernel's own ARP may come in between.
+    until("it is punted", lambda: court.switch.metric("vswitch_punted_packets_total", vtep="fabric") > before)
     assert court.switch.drops() == drops
 
 
