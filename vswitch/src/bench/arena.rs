@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use crate::datapath::generation::OUTER_LEN;
 use crate::datapath::packet::{Packet, Received};
+use crate::table::{advise_huge_pages, prefetch};
 
 /// Room before a received frame, as DPDK leaves it.
 pub const HEADROOM: usize = 128;
@@ -67,27 +68,6 @@ pub fn slots(count: usize) -> Vec<Slot> {
     slots.resize_with(count, Slot::new);
     slots
 }
-
-/// Asks for huge pages. It must be asked before the first touch. Without them the figures would be
-/// about the TLB.
-#[cfg(all(target_os = "linux", not(miri)))]
-fn advise_huge_pages(memory: &mut Vec<Slot>) {
-    let spare = memory.spare_capacity_mut();
-    let bytes = size_of_val(spare);
-    let start = spare.as_mut_ptr().cast::<u8>();
-    let skip = start.align_offset(4096);
-    if skip >= bytes {
-        return;
-    }
-    // SAFETY: `skip` is below `bytes`, so this is within the allocation.
-    let page = unsafe { start.add(skip) };
-    // SAFETY: whole pages within an allocation that we own, and MADV_HUGEPAGE changes no byte of them.
-    // A refusal costs speed only.
-    let _ = unsafe { libc::madvise(page.cast(), (bytes - skip) & !4095, libc::MADV_HUGEPAGE) };
-}
-
-#[cfg(not(all(target_os = "linux", not(miri))))]
-fn advise_huge_pages(_memory: &mut Vec<Slot>) {}
 
 /// A frame in a buffer.
 #[derive(Debug)]
@@ -219,15 +199,7 @@ impl Packet for Frame<'_> {
     #[inline(always)]
     fn prefetch(&self) {
         let data = self.0.shared.as_deref().unwrap_or(&self.0.data);
-        let place = &raw const data.0[HEADROOM];
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch has no effect on memory, whatever the address; every x86-64 has SSE.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(place.cast());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = place;
+        prefetch(&data.0[HEADROOM]);
     }
 }
 

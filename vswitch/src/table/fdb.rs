@@ -30,7 +30,7 @@ use super::bucket::{Bucket, ELSEWHERE, SLOTS};
 use super::entry::{Entry, Found};
 use super::hash::{Pair, Placement};
 use super::key::Key;
-use super::primitive::prefetch;
+use super::primitive::{advise_huge_pages, prefetch};
 use super::snapshot::{self, Reader};
 use super::writer::FdbWriter;
 
@@ -260,28 +260,3 @@ impl Table {
 }
 
 const _: () = assert!(BURST <= u8::MAX as usize);
-
-/// Asks the kernel to back the memory with huge pages. It must be asked before the first touch.
-///
-/// A table of a million entries is 45 MB: 11,000 small pages, more than any TLB holds.
-#[cfg(all(target_os = "linux", not(miri), not(vswitch_loom)))]
-fn advise_huge_pages(memory: &mut Vec<Bucket>) {
-    const HUGE_PAGE: usize = 2 << 20;
-    let spare = memory.spare_capacity_mut();
-    let bytes = size_of_val(spare);
-    if bytes < HUGE_PAGE {
-        return;
-    }
-    // Whole pages only: the first and the last may hold memory of others.
-    let start = spare.as_mut_ptr().cast::<u8>();
-    let skip = start.align_offset(4096);
-    let len = (bytes - skip) & !4095;
-    // SAFETY: `skip` is below 4096 and so within the allocation of `bytes`.
-    let page = unsafe { start.add(skip) };
-    // SAFETY: the pages lie within an allocation that we own, and MADV_HUGEPAGE changes no byte of them.
-    // A refusal (no transparent huge pages) costs speed only.
-    let _ = unsafe { libc::madvise(page.cast(), len, libc::MADV_HUGEPAGE) };
-}
-
-#[cfg(not(all(target_os = "linux", not(miri), not(vswitch_loom))))]
-fn advise_huge_pages(_memory: &mut Vec<Bucket>) {}

@@ -58,6 +58,6 @@ pub use entry::{Destination, Entry, Found, PackedDestination};
 pub use fdb::FdbReader;
 pub use hash::random_seed;
 pub use key::Key;
-pub(crate) use primitive::prefetch;
+pub(crate) use primitive::{advise_huge_pages, prefetch};
 pub use snapshot::{Publisher, Reader};
 pub use writer::{FdbWriter, TableFull};
