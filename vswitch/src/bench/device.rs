@@ -48,9 +48,10 @@ struct Queue<'a> {
     next_block: usize,
     is_shared: bool,
     frame_len: u32,
-    /// How many may be received yet, if the stream is paced.
+    next_newcomer: usize,
+    /// How many newcomers are to come as soon as possible.
     due: usize,
-    received: u64,
+    newcomers: u64,
 }
 
 impl<'a> Device<'a> {
@@ -75,8 +76,9 @@ impl<'a> Device<'a> {
                 next_block: 0,
                 is_shared,
                 frame_len,
-                due: if stream.is_paced { 0 } else { usize::MAX },
-                received: 0,
+                next_newcomer: 0,
+                due: 0,
+                newcomers: 0,
                 stream,
             };
             for (flow, slot) in slots.by_ref().take(each).enumerate() {
@@ -92,15 +94,15 @@ impl<'a> Device<'a> {
         Self { queues, copies, events, passing: Burst::new() }
     }
 
-    /// Lets a paced stream yield so many frames more.
-    pub fn release(&mut self, queue: usize, frames: usize) {
-        self.queues[queue].due += frames;
+    /// Has so many frames of the first queue come from newcomers, in the place of known stations.
+    pub fn release(&mut self, newcomers: usize) {
+        self.queues[0].due += newcomers;
     }
 
-    /// How many frames a queue has yielded.
+    /// How many frames of newcomers there were.
     #[must_use]
-    pub fn received(&self, queue: usize) -> u64 {
-        self.queues[queue].received
+    pub fn newcomers(&self) -> u64 {
+        self.queues[0].newcomers
     }
 
     /// What the device alone costs: a burst is received from each queue and at once sent. Returns how
@@ -144,6 +146,20 @@ impl<'a> Queue<'a> {
         self.waiting.push_back(frame);
     }
 
+    /// Makes frames of newcomers out of the first ones of a burst.
+    #[inline(never)]
+    fn introduce(&mut self, burst: &mut Burst<Frame<'a>>) {
+        let Stream { newcomers, block_at, .. } = &self.stream;
+        let count = self.due.min(burst.len());
+        self.due -= count;
+        self.newcomers += count as u64;
+        for frame in &mut burst[..count] {
+            frame.patch(*block_at, newcomers[self.next_newcomer]);
+            self.next_newcomer =
+                if self.next_newcomer + 1 == newcomers.len() { 0 } else { self.next_newcomer + 1 };
+        }
+    }
+
     /// Writes the next record to a frame.
     #[inline(always)]
     fn renew(&mut self, frame: &mut Frame<'a>) {
@@ -171,16 +187,14 @@ impl<'a> Io for Device<'a> {
         let ports = &queue.stream.ports;
         let port = ports[queue.next_port];
         queue.next_port = if queue.next_port + 1 == ports.len() { 0 } else { queue.next_port + 1 };
-        let count = burst.remaining_capacity().min(queue.waiting.len()).min(queue.due);
-        if queue.stream.is_paced {
-            queue.due -= count;
-        }
-        queue.received += count as u64;
+        let count = burst.remaining_capacity().min(queue.waiting.len());
         burst.extend(queue.waiting.drain(..count));
         if queue.is_shared {
             for frame in burst {
                 queue.renew(frame);
             }
+        } else if queue.due > 0 {
+            queue.introduce(burst);
         }
         port
     }

@@ -40,7 +40,7 @@ pub fn run(options: &Options, devices_only: bool, turns: usize) -> Result<usize,
         if options.scenario == Scenario::Learn {
             // The control thread's part, whose cost is not the worker's.
             while events.pop().is_some() {}
-            worker.io_mut().release(1, BURST);
+            worker.io_mut().release(BURST / 2);
         }
         frames += if devices_only {
             worker.io_mut().pass_on()

@@ -41,6 +41,8 @@ const STAGES_UNTIL: f64 = 0.92;
 const SETTLING_TURNS: usize = 64;
 /// How long new MACs of a storm take to come in, each once, in seconds.
 const STORM_SECS: f64 = 1.0;
+/// How long to measure known traffic alone after the storm, in seconds.
+const AFTER_STORM_SECS: f64 = 0.5;
 /// How long to wait for them to be learned.
 const STORM_LIMIT_SECS: f64 = 20.0;
 
@@ -77,10 +79,15 @@ pub struct WorkerOutcome {
 pub struct StormOutcome {
     /// Known traffic, a sample for each tenth of a second.
     pub known: Vec<Sample>,
+    /// Known traffic after it, with the table as large as it has become.
+    pub known_after: Sample,
     /// Frames of new MACs.
     pub new_frames: u64,
     /// The longest turn, in ticks.
     pub longest_turn: u64,
+    /// The longest time between two readings of the clock in an empty loop of a second, in ticks:
+    /// for so long the machine takes the core away.
+    pub longest_pause: u64,
 }
 
 /// What everybody did.
@@ -302,6 +309,18 @@ pub fn loop_turn(worker: &mut Worker<Device<'_>>, clock: &Clock, time: Time) -> 
     (frames, end)
 }
 
+/// The longest time between two readings of the clock, in so many ticks of nothing else.
+fn longest_pause(ticks_in_all: u64) -> u64 {
+    let begin = ticks();
+    let (mut last, mut longest) = (begin, 0);
+    while last.saturating_sub(begin) < ticks_in_all {
+        let now = ticks();
+        longest = longest.max(now.saturating_sub(last));
+        last = now;
+    }
+    longest
+}
+
 /// A worker on its way round.
 struct Lap<'w, 'a> {
     worker: &'w mut Worker<Device<'a>>,
@@ -374,8 +393,6 @@ impl Lap<'_, '_> {
 
     /// New MACs between the known ones, at an even pace, over and over until all are learned.
     fn storm(&mut self, shared: &Shared<'_>) -> StormOutcome {
-        /// The stream with the new ones.
-        const NEW: usize = 1;
         let begin = storm_begin(shared);
         let limit = begin + self.clock.ticks_in(STORM_LIMIT_SECS);
         let own = f64::from(shared.options.macs) / shared.options.workers as f64;
@@ -390,18 +407,21 @@ impl Lap<'_, '_> {
         while !shared.all_learned.load(Ordering::Relaxed) && time.cycles < limit {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "frames")]
             let due = (time.cycles.saturating_sub(begin) as f64 * per_tick) as usize;
-            self.worker.io_mut().release(NEW, due - released);
+            self.worker.io_mut().release(due - released);
             released = due;
             frames += self.turn(&mut time);
             let ticks = time.cycles.wrapping_sub(sample_from.0);
             if ticks >= shared.slot {
-                let known = frames - self.worker.io_mut().received(NEW);
+                let known = frames - self.worker.io_mut().newcomers();
                 outcome.known.push(Sample { frames: known - sample_from.1, ticks });
                 sample_from = (time.cycles, known);
             }
         }
-        outcome.new_frames = self.worker.io_mut().received(NEW);
+        outcome.new_frames = self.worker.io_mut().newcomers();
         outcome.longest_turn = self.longest_turn;
+        self.settle();
+        outcome.known_after = self.run(ticks() + self.clock.ticks_in(AFTER_STORM_SECS));
+        outcome.longest_pause = longest_pause(self.clock.ticks_in(STORM_SECS));
         outcome
     }
 }

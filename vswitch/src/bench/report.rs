@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::cores;
-use super::measure::{Outcome, Sample, WorkerOutcome};
+use super::measure::{Outcome, Sample, StormOutcome, WorkerOutcome};
 use super::scenario::{Options, Scenario};
 use super::stages::{STAGES, StageClock};
 use crate::datapath::vector::BURST;
@@ -134,8 +134,14 @@ pub struct Storm {
     pub known_mpps: Spread,
     /// The same, as a part of what it was before: medians.
     pub known_ratio: f64,
+    /// Known traffic alone after the storm, as a part of what it was before: what is missing to 1 is
+    /// the price of a table that large, not of learning.
+    pub known_after_ratio: f64,
     /// The longest turn of a worker's loop, in microseconds.
     pub longest_turn_micros: f64,
+    /// The longest that an empty loop on a worker's core stood still in a second, in microseconds: a
+    /// turn can be interrupted for as long.
+    pub longest_pause_micros: f64,
     /// Events that found their queue full.
     pub events_lost: u64,
 }
@@ -225,7 +231,9 @@ fn storm(options: &Options, outcome: &Outcome, before: &Spread) -> Storm {
     let known_before = 2 * u64::from(options.pairs());
     let room = (outcome.learner.capacity() as u64).saturating_sub(known_before);
     let entries = outcome.learner.network(BridgeDomain(0)).entries;
-    let longest = storms.iter().map(|storm| storm.longest_turn).max().unwrap_or(0);
+    let micros = |of: fn(&StormOutcome) -> u64| {
+        storms.iter().map(|storm| of(storm)).max().unwrap_or(0) as f64 / hz * 1e6
+    };
     Storm {
         macs: options.macs,
         fit: room.min(u64::from(options.macs)),
@@ -234,7 +242,10 @@ fn storm(options: &Options, outcome: &Outcome, before: &Spread) -> Storm {
         frames: storms.iter().map(|storm| storm.new_frames).sum(),
         known_mpps,
         known_ratio: known_mpps.median / before.median,
-        longest_turn_micros: longest as f64 / hz * 1e6,
+        known_after_ratio: storms.iter().map(|storm| mpps(&storm.known_after)).sum::<f64>()
+            / before.median,
+        longest_turn_micros: micros(|storm| storm.longest_turn),
+        longest_pause_micros: micros(|storm| storm.longest_pause),
         events_lost: outcome.views.iter().map(|view| view.turns().learn_events_lost).sum(),
     }
 }
@@ -329,6 +340,9 @@ fn describe(text: &mut String, storm: &Storm) {
     }
     row(text, "Mpps known traffic", storm.known_mpps);
     let _ = writeln!(text, "{:<32}{:>9.2}", "as a part of that before", storm.known_ratio);
+    let _ = writeln!(text, "{:<32}{:>9.2}", "the same after the storm", storm.known_after_ratio);
     let _ = writeln!(text, "{:<32}{:>9.0}", "longest turn, µs", storm.longest_turn_micros);
+    let pause = storm.longest_pause_micros;
+    let _ = writeln!(text, "{:<32}{pause:>9.0}", "longest pause, empty loop, µs");
     let _ = writeln!(text, "{:<32}{:>9}", "events lost", storm.events_lost);
 }

@@ -8,7 +8,7 @@ use super::device::{BUFFERS, Device};
 use super::scenario::{MAX_SIZE, Options, Scenario};
 use super::traffic::{self, Pair, UPLINK};
 use super::world::World;
-use super::{arena, instructions};
+use super::arena;
 use crate::datapath::context::Now;
 use crate::datapath::vector::BURST;
 use crate::datapath::verdict::DropReason;
@@ -88,7 +88,24 @@ fn frames_go_where_the_scenario_says() {
 #[test]
 fn a_storm_is_heard() {
     let options = Options { macs: 1000, fdb_capacity: Some(4000), ..Options::new(Scenario::Learn) };
-    assert!(instructions::run(&options, false, 10).unwrap() > 10 * BURST);
+    options.check().unwrap();
+    let World { mut learner, topology, mut fdb, mut generations, .. } =
+        World::new(&options).unwrap();
+    let events = Arc::new(ArrayQueue::new(1 << 16));
+    let mut slots = arena::slots(BUFFERS);
+    let device = Device::new(&mut slots, traffic::streams(&options, 0), Arc::clone(&events));
+    let (counters, _view) = counters::new(topology.shape());
+    let ports = usize::from(options.ports());
+    let mut worker = Worker::new(device, generations.remove(0), fdb.remove(0), counters, ports);
+    let known = learner.network(BridgeDomain(0)).entries;
+    worker.io_mut().release(100);
+    assert_eq!(worker.turn(Now { millis: 1 }), BURST);
+    assert_eq!(worker.turn(Now { millis: 1 }), BURST);
+    assert_eq!((worker.io_mut().newcomers(), events.len()), (100, 100));
+    learner.drain(&events, 0);
+    assert_eq!(learner.network(BridgeDomain(0)).entries, known + 100);
+    worker.turn(Now { millis: 1 });
+    assert_eq!(events.len(), 0, "the others are known");
 }
 
 #[test]

@@ -100,8 +100,9 @@ pub struct Stream {
     pub outers: Vec<[u8; 8]>,
     /// See `outers`.
     pub outer_at: usize,
-    /// Whether it comes at a pace that somebody else sets, not as fast as it can.
-    pub is_paced: bool,
+    /// Blocks of stations that nobody has heard of, to come between the others at a pace that
+    /// somebody else sets.
+    pub newcomers: Vec<[u8; 16]>,
 }
 
 /// The streams of one worker of several: each pair's traffic goes to one worker, as receive-side
@@ -128,7 +129,8 @@ pub fn streams(options: &Options, worker: usize) -> Vec<Stream> {
             vec![from_tenants(options, &pairs, |_| MacAddr::BROADCAST)]
         }
         Scenario::Learn => {
-            vec![from_tenants(options, &pairs, Pair::far), storm(options, &pairs, worker)]
+            let known = from_tenants(options, &pairs, Pair::far);
+            vec![Stream { newcomers: newcomers(options, &pairs, worker), ..known }]
         }
     }
 }
@@ -163,7 +165,7 @@ fn from_tenants(options: &Options, pairs: &[Pair], to: impl Fn(&Pair) -> MacAddr
         block_at: 0,
         outers: Vec::new(),
         outer_at: 0,
-        is_paced: false,
+        newcomers: Vec::new(),
     }
 }
 
@@ -189,30 +191,22 @@ fn from_uplink(options: &Options, pairs: &[Pair], vni: impl Fn(&Pair) -> u32) ->
         block_at: VNI_AT,
         outers: outers.collect(),
         outer_at: CHECKSUM_AT,
-        is_paced: false,
+        newcomers: Vec::new(),
     }
 }
 
-/// New stations, one after the other, all on the port of the known ones of the first network.
-fn storm(options: &Options, pairs: &[Pair], worker: usize) -> Stream {
+/// New stations, one after the other, each talking to a known one.
+fn newcomers(options: &Options, pairs: &[Pair], worker: usize) -> Vec<[u8; 16]> {
     let base = tenants_frame(options.frame_len());
     let own = (0..options.macs).skip(worker).step_by(options.workers);
-    let blocks = own.zip(pairs.iter().cycle()).map(|(number, pair)| {
+    let block = |(number, pair): (u32, &Pair)| {
         let mut block = [0; 16];
         block.copy_from_slice(&base[..16]);
         block[..6].copy_from_slice(&pair.far().to_bytes());
         block[6..12].copy_from_slice(&newcomer(number).to_bytes());
         block
-    });
-    Stream {
-        ports: vec![options.near_port(BridgeDomain(0))],
-        blocks: blocks.collect(),
-        base,
-        block_at: 0,
-        outers: Vec::new(),
-        outer_at: 0,
-        is_paced: true,
-    }
+    };
+    own.zip(pairs.iter().cycle()).map(block).collect()
 }
 
 /// A frame of so many bytes, without FCS, with a UDP datagram in it.
