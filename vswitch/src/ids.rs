@@ -1,7 +1,8 @@
 //! Newtypes for the indices and identifiers that the whole switch shares.
 //!
 //! Indices ([`PortId`], [`BridgeDomain`], [`TunnelId`], [`VtepId`]) are dense: they index arrays in a
-//! [generation](crate::datapath). [`Vni`] and [`MacAddr`] are values from the wire.
+//! [generation](crate::datapath). An index is that of one thing for as long as the thing exists, and goes to another
+//! only when nobody refers to the first any more: see [`Topology`](crate::control::generations::Topology). [`Vni`] and [`MacAddr`] are values from the wire.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +26,7 @@ macro_rules! index {
 }
 
 index! {
-    /// A port of the switch: one DPDK ethdev. Dense, in the order of the configuration.
+    /// A port of the switch: one DPDK ethdev. Dense.
     PortId
 }
 index! {
@@ -37,11 +38,11 @@ impl BridgeDomain {
     pub const NONE: Self = Self(u16::MAX);
 }
 index! {
-    /// A remote VTEP as seen from one local VTEP. Dense; never reused for another remote VTEP.
+    /// A remote VTEP as seen from one local VTEP. Dense.
     TunnelId
 }
 index! {
-    /// A local VTEP. Dense, in the order of the configuration.
+    /// A local VTEP. Dense.
     VtepId
 }
 
@@ -53,6 +54,8 @@ pub struct Vni(u32);
 impl Vni {
     /// The largest VNI.
     pub const MAX: u32 = 0x00ff_ffff;
+    /// The smallest VNI.
+    pub const LEAST: Self = Self(1);
 
     /// A VNI from a number in 1..=16777215, or `None`.
     #[must_use]

@@ -146,6 +146,7 @@ fn case(reason: DropReason) -> Case {
             dropped_with("port uplink", options, |s| offer(s, "g", &unicast()))
         }
         R::HostWriteFailed => Case::Elsewhere("the control thread's write to a TAP"),
+        R::PortRemoved => Case::Elsewhere("a queue between workers whose port is removed"),
         R::HostQueueFull => Case::Elsewhere("the queue from the control thread to a worker"),
     }
 }

@@ -15,14 +15,14 @@ use tracing::error;
 use crate::control::switch::Switch;
 use crate::metrics::exposition;
 
-type Answer = Box<dyn FnOnce(&Switch) + Send>;
+type Answer = Box<dyn FnOnce(&mut Switch) + Send>;
 
 /// A question to the control loop.
 pub struct Query(Answer);
 
 impl Query {
     /// Answers it.
-    pub fn answer(self, switch: &Switch) {
+    pub fn answer(self, switch: &mut Switch) {
         (self.0)(switch);
     }
 }

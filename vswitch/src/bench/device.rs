@@ -236,6 +236,9 @@ impl<'a> Io for Device<'a> {
         None
     }
 
+    /// Nothing to change: every index has its queues.
+    fn rewire(&mut self, _wiring: u64) {}
+
     #[inline]
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event).is_ok()

@@ -25,11 +25,11 @@ use crate::metrics::counters;
 /// # Errors
 /// See [`WorldError`].
 pub fn run(options: &Options, devices_only: bool, turns: usize) -> Result<usize, WorldError> {
-    let World { topology, mut fdb, mut generations, .. } = World::new(options)?;
+    let World { mut fdb, mut generations, .. } = World::new(options)?;
     let events = Arc::new(ArrayQueue::new(EVENT_QUEUE_LEN));
     let mut slots = arena::slots(BUFFERS);
     let device = Device::new(&mut slots, traffic::streams(options, 0), Arc::clone(&events));
-    let (counters, _view) = counters::new(topology.shape());
+    let (counters, _view) = counters::new();
     let (generations, fdb) = (generations.remove(0), fdb.remove(0));
     let ports = usize::from(options.ports());
     let mut worker = Worker::new(device, generations, fdb, counters, ports);

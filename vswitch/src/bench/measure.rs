@@ -27,7 +27,7 @@ use crate::datapath::io::LearnEvent;
 use crate::datapath::worker::{Time, Worker};
 use crate::ids::BridgeDomain;
 use crate::metrics::counters::{self, Counters, CountersView};
-use crate::table::{FdbReader, Reader};
+use crate::table::{FdbReader, Publisher, Reader};
 
 /// Before the first slot, in seconds: caches fill, the core speeds up.
 const WARM_UP_SECS: f64 = 0.5;
@@ -140,7 +140,7 @@ pub fn measure(
     cores: &[usize],
     progress: &dyn Fn(f64),
 ) -> Result<Outcome, Errno> {
-    let World { topology, mut learner, fdb, generations, mut publisher } = world;
+    let World { mut learner, fdb, generations, mut publisher, .. } = world;
     let clock = Clock::calibrate();
     let slots = (options.seconds / SLOT_SECS).max(MIN_SLOTS).ceil();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
@@ -165,7 +165,7 @@ pub fn measure(
     let mut seats = Vec::new();
     let readers = generations.into_iter().zip(fdb);
     for (number, ((generations, fdb), core)) in readers.zip(of_workers).enumerate() {
-        let (counters, view) = counters::new(topology.shape());
+        let (counters, view) = counters::new();
         let queue = Arc::new(ArrayQueue::new(EVENT_QUEUE_LEN));
         views.push(view);
         events.push(Arc::clone(&queue));
@@ -186,9 +186,7 @@ pub fn measure(
         }
         let control = scope.spawn(move || {
             let pinned = cores::pin(of_control);
-            let learned_after = control(&mut learner, &events, shared, || {
-                publisher.reclaim();
-            });
+            let learned_after = control(&mut learner, &events, shared, &mut publisher);
             pinned.map(|()| (learner, learned_after))
         });
         while !control.is_finished() {
@@ -222,7 +220,7 @@ fn control(
     learner: &mut Learner,
     events: &[Arc<ArrayQueue<LearnEvent>>],
     shared: &Shared<'_>,
-    mut reclaim: impl FnMut(),
+    publisher: &mut Publisher<Generation>,
 ) -> Option<u64> {
     let clock = shared.clock;
     let mut next_ageing = AGE_EVERY_MILLIS;
@@ -231,10 +229,10 @@ fn control(
         std::thread::sleep(Duration::from_millis(1));
         let now = clock.time().now;
         for queue in events {
-            learner.drain(queue, now.secs());
+            learner.drain(queue, publisher.current(), now.secs());
         }
         learner.upkeep();
-        reclaim();
+        publisher.reclaim();
         if now.millis >= next_ageing {
             next_ageing = now.millis + AGE_EVERY_MILLIS;
             learner.age(now.secs());

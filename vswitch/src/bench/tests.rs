@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
+use super::arena;
 use super::device::{BUFFERS, Device};
 use super::scenario::{MAX_SIZE, Options, Scenario};
 use super::traffic::{self, Pair, UPLINK};
 use super::world::World;
-use super::arena;
 use crate::datapath::context::Now;
 use crate::datapath::vector::BURST;
 use crate::datapath::verdict::DropReason;
@@ -29,11 +29,11 @@ const ALL: [Scenario; 7] = [
 /// Some turns; then the counters.
 fn turns(options: &Options, turns: usize) -> counters::CountersView {
     options.check().unwrap();
-    let World { topology, mut fdb, mut generations, .. } = World::new(options).unwrap();
+    let World { mut fdb, mut generations, .. } = World::new(options).unwrap();
     let events = Arc::new(ArrayQueue::new(1 << 16));
     let mut slots = arena::slots(BUFFERS);
     let device = Device::new(&mut slots, traffic::streams(options, 0), Arc::clone(&events));
-    let (counters, view) = counters::new(topology.shape());
+    let (counters, view) = counters::new();
     let ports = usize::from(options.ports());
     let mut worker = Worker::new(device, generations.remove(0), fdb.remove(0), counters, ports);
     for _ in 0..turns {
@@ -89,12 +89,12 @@ fn frames_go_where_the_scenario_says() {
 fn a_storm_is_heard() {
     let options = Options { macs: 1000, fdb_capacity: Some(4000), ..Options::new(Scenario::Learn) };
     options.check().unwrap();
-    let World { mut learner, topology, mut fdb, mut generations, .. } =
+    let World { mut learner, mut fdb, mut generations, publisher, .. } =
         World::new(&options).unwrap();
     let events = Arc::new(ArrayQueue::new(1 << 16));
     let mut slots = arena::slots(BUFFERS);
     let device = Device::new(&mut slots, traffic::streams(&options, 0), Arc::clone(&events));
-    let (counters, _view) = counters::new(topology.shape());
+    let (counters, _view) = counters::new();
     let ports = usize::from(options.ports());
     let mut worker = Worker::new(device, generations.remove(0), fdb.remove(0), counters, ports);
     let known = learner.network(BridgeDomain(0)).entries;
@@ -102,7 +102,7 @@ fn a_storm_is_heard() {
     assert_eq!(worker.turn(Now { millis: 1 }), BURST);
     assert_eq!(worker.turn(Now { millis: 1 }), BURST);
     assert_eq!((worker.io_mut().newcomers(), events.len()), (100, 100));
-    learner.drain(&events, 0);
+    learner.drain(&events, publisher.current(), 0);
     assert_eq!(learner.network(BridgeDomain(0)).entries, known + 100);
     worker.turn(Now { millis: 1 });
     assert_eq!(events.len(), 0, "the others are known");

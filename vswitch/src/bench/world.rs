@@ -77,12 +77,12 @@ impl World {
         let mtu = u16::try_from(DATA_ROOM - ethernet::HEADER_LEN).unwrap_or(u16::MAX);
         let facts = topology.ports().map(|(id, _)| PortFacts { mac: traffic::port_mac(id), mtu });
         let facts: Vec<_> = facts.collect();
-        let next_hops = vec![Some(traffic::NEXT_HOP); topology.remotes().len()];
-        let generation = topology.generation(&facts, &next_hops);
+        let next_hops = vec![Some(traffic::NEXT_HOP); topology.tunnel_slots()];
+        let generation = topology.generation(&facts, &next_hops, 0);
         let (publisher, generations) = snapshot::channel(Box::new(generation), options.workers);
         let (writer, fdb) = fdb::new(topology.config().fdb_capacity, SEED, options.workers);
         let mut learner = Learner::new(writer, &topology)?;
-        introduce(options, &topology, &mut learner);
+        introduce(options, &topology, publisher.current(), &mut learner);
         Ok(Self { topology, learner, fdb, generations, publisher })
     }
 }
@@ -132,7 +132,12 @@ fn remote_vteps(options: &Options, domain: BridgeDomain) -> Vec<Ipv4Addr> {
 }
 
 /// Has the learner hear every station where it is.
-fn introduce(options: &Options, topology: &Topology, learner: &mut Learner) {
+fn introduce(
+    options: &Options,
+    topology: &Topology,
+    generation: &Generation,
+    learner: &mut Learner,
+) {
     let tunnels: Vec<_> = (0..options.vteps).map(|vtep| tunnel(topology, vtep)).collect();
     for pair in (0..options.pairs()).map(|number| Pair::new(number, options)) {
         let near = Destination::Port(options.near_port(pair.domain));
@@ -143,7 +148,7 @@ fn introduce(options: &Options, topology: &Topology, learner: &mut Learner) {
         for (mac, origin) in [(pair.near(), Some(near)), (pair.far(), far)] {
             let Some(origin) = origin else { continue };
             let key = Key::new(pair.domain, mac);
-            learner.handle(LearnEvent { key, origin, kind: LearnKind::Heard }, 0);
+            learner.handle(LearnEvent { key, origin, kind: LearnKind::Heard }, generation, 0);
         }
     }
 }

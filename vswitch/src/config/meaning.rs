@@ -327,7 +327,7 @@ fn check_device<'t>(
 
 /// What makes two devargs the same device: the name of a virtual device, or the PCI address with
 /// its domain.
-fn device_identity(devargs: &str) -> String {
+pub(crate) fn device_identity(devargs: &str) -> String {
     let name = devargs.split(',').next().unwrap_or_default();
     if name.contains('=') {
         return devargs.to_owned(); // the bus=…,class=… syntax: its first part names no device

@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 
 use crate::ids::{MacAddr, PortId, Vni, VtepId};
 pub use diagnostic::{Diagnostic, Errors, LoadError, Severity};
+#[cfg(feature = "dpdk")]
+pub(crate) use meaning::device_identity;
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,47 @@ pub struct Config {
     pub networks: Vec<Network>,
     /// What is allowed but probably not meant. To be shown to whoever wrote the file.
     pub warnings: Vec<Diagnostic>,
+}
+
+impl Config {
+    /// This configuration without some ports and VTEPs, by their names, and without what says something of them.
+    #[must_use]
+    pub fn without(&self, ports: &[&str], vteps: &[&str]) -> Self {
+        let port = |id: PortId| &self.ports[id.index()];
+        let stays = |id: PortId| !ports.contains(&&*port(id).name);
+        let is_carried = |vtep: &Vtep| stays(vtep.port) && !vteps.contains(&&*vtep.name);
+        let place = |id: PortId| {
+            let before = self.ports[..id.index()].iter();
+            PortId(meaning::index(before.filter(|port| !ports.contains(&&*port.name)).count()))
+        };
+        let vtep_place = |id: VtepId| {
+            let before = self.vteps[..id.index()].iter();
+            VtepId(meaning::index(before.filter(|vtep| is_carried(vtep)).count()))
+        };
+        let network = |network: &Network| {
+            let vtep = network.vtep.filter(|id| is_carried(&self.vteps[id.index()]));
+            let mac = |mac: &StaticMac| match mac.home {
+                Home::Port(id) => {
+                    stays(id).then(|| StaticMac { home: Home::Port(place(id)), ..*mac })
+                }
+                Home::RemoteVtep(_) => vtep.map(|_| *mac),
+            };
+            Network {
+                vtep: vtep.map(vtep_place),
+                remote_vteps: vtep.map_or(Vec::new(), |_| network.remote_vteps.clone()),
+                ports: network.ports.iter().filter(|id| stays(**id)).map(|id| place(*id)).collect(),
+                macs: network.macs.iter().filter_map(mac).collect(),
+                ..network.clone()
+            }
+        };
+        let vteps = self.vteps.iter().filter(|vtep| is_carried(vtep));
+        Self {
+            vteps: vteps.map(|vtep| Vtep { port: place(vtep.port), ..vtep.clone() }).collect(),
+            networks: self.networks.iter().map(network).collect(),
+            ports: self.ports.iter().filter(|p| !ports.contains(&&*p.name)).cloned().collect(),
+            ..self.clone()
+        }
+    }
 }
 
 /// Cores and memory, as EAL gets them.

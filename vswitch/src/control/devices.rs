@@ -11,7 +11,6 @@ use crate::dpdk::device::pci_address;
 use crate::dpdk::eal::{Eal, EalArgs};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::{Port, PortConfig, Queues};
-use crate::ids::VtepId;
 
 /// What EAL is to be started with.
 pub(super) fn eal_args(config: &Config) -> EalArgs {
@@ -36,9 +35,9 @@ pub(super) fn probe(eal: &Eal, config: &Config) -> Result<Vec<Port>, StartError>
 }
 
 /// Receive and transmit queues to ask a port for: one of each per worker, unless configured.
-fn queue_counts(config: &Config, index: usize, port: &Port) -> (u16, u16) {
-    let workers = u16::try_from(config.dpdk.worker_cores.len()).unwrap_or(u16::MAX);
-    let (wanted, info) = (config.ports[index].queues.unwrap_or(workers), port.info());
+fn queue_counts(workers: usize, config: &crate::config::Port, port: &Port) -> (u16, u16) {
+    let workers = u16::try_from(workers).unwrap_or(u16::MAX);
+    let (wanted, info) = (config.queues.unwrap_or(workers), port.info());
     (wanted.min(info.max_rx_queues).max(1), workers.min(info.max_tx_queues).max(1))
 }
 
@@ -57,7 +56,7 @@ pub(super) fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Po
         .iter()
         .enumerate()
         .map(|(index, port)| {
-            let (rx, tx) = queue_counts(config, index, port);
+            let (rx, tx) = queue_counts(workers, &config.ports[index], port);
             usize::from(rx + tx) * usize::from(DESCRIPTORS)
         })
         .sum();
@@ -85,41 +84,56 @@ pub(super) fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Po
     Ok(Pool::new(eal, "frames", buffers, POOL_CACHE, room, -1)?)
 }
 
-/// Configures and starts every port.
-pub(super) fn start_ports(
+/// A pool for one more port, where that of the start has too few buffers or too small ones to spare: as many as its
+/// rings can hold, and what workers keep aside.
+pub(super) fn make_port_pool(
+    eal: &Eal,
     config: &Config,
-    ports: &mut [Port],
+    wanted: &crate::config::Port,
+    port: &Port,
+    number: u64,
+) -> Result<Pool, StartError> {
+    let workers = config.dpdk.worker_cores.len();
+    let (rx, tx) = queue_counts(workers, wanted, port);
+    let in_device = usize::from(rx + tx) * usize::from(DESCRIPTORS);
+    let buffers = in_device + POOL_CACHE as usize * 3 / 2 * (workers + 1) + 1024;
+    let buffers = u32::try_from((buffers + 1).next_power_of_two() - 1).unwrap_or(u32::MAX);
+    let room = port.buffer_room(wanted.mtu).max(2048);
+    Ok(Pool::new(eal, &format!("frames-{number}"), buffers, POOL_CACHE, room, -1)?)
+}
+
+/// Configures and starts a port.
+pub(super) fn start_port(
+    workers: usize,
+    wanted: &crate::config::Port,
+    port: &mut Port,
     pool: &Pool,
-) -> Result<Vec<Queues>, StartError> {
-    let start = |(index, port): (usize, &mut Port)| {
-        let (rx_queues, tx_queues) = queue_counts(config, index, port);
-        let wanted = PortConfig {
-            rx_queues,
-            tx_queues,
-            rx_descriptors: DESCRIPTORS,
-            tx_descriptors: DESCRIPTORS,
-            mtu: config.ports[index].mtu,
-            pool: pool.clone(),
-        };
-        port.configure(&wanted)
-            .and_then(|()| port.start())
-            .map_err(|source| StartError::Port { name: config.ports[index].name.clone(), source })
+) -> Result<Queues, StartError> {
+    let (rx_queues, tx_queues) = queue_counts(workers, wanted, port);
+    let config = PortConfig {
+        rx_queues,
+        tx_queues,
+        rx_descriptors: DESCRIPTORS,
+        tx_descriptors: DESCRIPTORS,
+        mtu: wanted.mtu,
+        pool: pool.clone(),
     };
-    ports.iter_mut().enumerate().map(start).collect()
+    port.configure(&config)
+        .and_then(|()| port.start())
+        .map_err(|source| StartError::Port { name: wanted.name.clone(), source })
 }
 
 /// The TAP of a VTEP.
 pub(super) fn host_interface(
     topology: &Topology,
-    vtep: VtepId,
+    vtep: &crate::config::Vtep,
     facts: &[PortFacts],
 ) -> Result<HostInterface, HostInterfaceError> {
-    let config = &topology.config().vteps[vtep.index()];
     HostInterface::create(HostInterfaceConfig {
-        name: config.host_interface.clone(),
+        name: vtep.host_interface.clone(),
         mac: topology.vtep_mac(vtep, facts),
-        address: config.address,
-        prefix_len: config.prefix_len,
-        mtu: facts[config.port.index()].mtu.into(),
+        address: vtep.address,
+        prefix_len: vtep.prefix_len,
+        mtu: facts[vtep.port.index()].mtu.into(),
     })
 }

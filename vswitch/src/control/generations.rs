@@ -5,14 +5,14 @@ use std::net::Ipv4Addr;
 
 use hashbrown::HashMap;
 
+use super::slots::Slots;
 use super::underlay::RemoteId;
-use crate::config::{Config, Home, Network};
+use crate::config::{self, Config, Home, Network, StaticMac};
 use crate::datapath::directory::Directory;
 use crate::datapath::generation::{
     Domain, Generation, Membership, OuterPattern, PeerSets, Port, Role, Template, Tunnel, Vtep,
 };
 use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, VtepId};
-use crate::metrics::counters::Shape;
 use crate::table::{Destination, Entry, Key};
 use crate::wire::ethernet;
 
@@ -29,67 +29,265 @@ pub struct PortFacts {
     pub mtu: u16,
 }
 
-/// The configuration with every name turned into an index.
-#[derive(Debug)]
+impl PortFacts {
+    /// Those of a port that there is not.
+    pub const NONE: Self = Self { mac: MacAddr::ZERO, mtu: 0 };
+
+    /// Those of a started port.
+    #[cfg(feature = "dpdk")]
+    #[must_use]
+    pub fn of(port: &crate::dpdk::port::Port) -> Self {
+        Self { mac: port.info().mac, mtu: port.info().mtu }
+    }
+}
+
+/// The configuration with every name turned into an index, which stays the same for as long as the thing does.
+///
+/// What is removed leaves a gap. Its index goes to something else not before the [`next`](Topology::next)
+/// change but one, when no worker and no entry of the FDB refers to it any more.
+#[derive(Clone, Debug)]
 pub struct Topology {
     config: Config,
+    /// In the order of the configuration; the things themselves are below, by index.
+    port_ids: Vec<PortId>,
+    vtep_ids: Vec<VtepId>,
+    network_ids: Vec<BridgeDomain>,
+    ports: Slots<config::Port>,
+    /// Their ports are indices of `ports`, not places in the configuration. So are those of networks.
+    vteps: Slots<config::Vtep>,
+    networks: Slots<Network>,
     roles: Vec<Role>,
-    remotes: Vec<RemoteId>,
+    remotes: Slots<Remote>,
     tunnels: HashMap<RemoteId, TunnelId>,
 }
 
-/// More of something than an index has room for.
+/// A remote VTEP.
+#[derive(Clone, Copy, Debug)]
+struct Remote {
+    id: RemoteId,
+    /// Nobody's peer any more. It stays for one generation: until no worker can find it in the FDB.
+    is_leaving: bool,
+}
+
+/// More of something than there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{count} {what}: at most 65535 are possible")]
+#[error("{count} {what}: at most {most} are possible")]
 pub struct TooMany {
     what: &'static str,
     count: usize,
+    most: usize,
 }
 
-fn index(n: usize, what: &'static str) -> Result<u16, TooMany> {
-    u16::try_from(n).map_err(|_| TooMany { what, count: n + 1 })
-}
-
-fn indices<T, I>(items: &[T], wrap: impl Fn(u16) -> I) -> impl Iterator<Item = (I, &T)> {
-    (0..=u16::MAX).map(wrap).zip(items)
+/// Gives each item an index: the one that `known` has for it, or a free one.
+fn place<T>(
+    items: Vec<(Option<usize>, T)>,
+    before: &Slots<T>,
+    most: usize,
+    what: &'static str,
+) -> Result<(Vec<u16>, Slots<T>), TooMany> {
+    let mut placed = Slots::default();
+    let mut next = 0;
+    let mut indices = Vec::new();
+    let count = items.len();
+    for (known, item) in items {
+        let index = match known {
+            Some(index) => index,
+            None => placed.free_from(next, before),
+        };
+        if known.is_none() {
+            next = index + 1;
+        }
+        let narrow = u16::try_from(index).ok().filter(|_| index < most);
+        indices.push(narrow.ok_or(TooMany { what, count, most })?);
+        placed.set(index, item);
+    }
+    Ok((indices, placed))
 }
 
 impl Topology {
-    /// Gives every remote VTEP its tunnel.
+    /// The most ports, those that are being removed included. DPDK itself has a limit, too, often of 32.
+    pub const MAX_PORTS: usize = 256;
+    /// The most local VTEPs, those that are being removed included.
+    pub const MAX_VTEPS: usize = 256;
+    /// The most networks, and pairs of local and remote VTEPs, those that are being removed included.
+    pub const MAX_NETWORKS: usize = u16::MAX as usize;
+
+    /// The first configuration: everything has its place in it as its index.
     ///
     /// # Errors
-    /// More ports, networks, VTEPs or pairs of local and remote VTEP than 16 bits count.
+    /// See [`TooMany`].
     pub fn new(config: Config) -> Result<Self, TooMany> {
-        index(config.ports.len(), "ports")?;
-        index(config.networks.len(), "networks")?;
-        index(config.vteps.len(), "VTEPs")?;
-        let mut topology =
-            Self { config, roles: Vec::new(), remotes: Vec::new(), tunnels: HashMap::new() };
+        let nothing = Self {
+            config: Config {
+                ports: Vec::new(),
+                vteps: Vec::new(),
+                networks: Vec::new(),
+                ..config.clone()
+            },
+            port_ids: Vec::new(),
+            vtep_ids: Vec::new(),
+            network_ids: Vec::new(),
+            ports: Slots::default(),
+            vteps: Slots::default(),
+            networks: Slots::default(),
+            roles: Vec::new(),
+            remotes: Slots::default(),
+            tunnels: HashMap::new(),
+        };
+        nothing.next(config)
+    }
+
+    /// What another configuration makes of this one. A port with the same name, device, queues and MTU is the
+    /// same port; a VTEP is the same if all of it is; a network if its name is.
+    ///
+    /// # Errors
+    /// See [`TooMany`].
+    pub fn next(&self, config: Config) -> Result<Self, TooMany> {
+        let same_port = |port: &config::Port| {
+            self.ports().find(|(_, other)| *other == port).map(|(id, _)| id.index())
+        };
+        let ports = config.ports.iter().map(|port| (same_port(port), port.clone())).collect();
+        let (port_ids, ports) = place(ports, &self.ports, Self::MAX_PORTS, "ports")?;
+        let port_ids: Vec<_> = port_ids.into_iter().map(PortId).collect();
+
+        let vteps = config.vteps.iter().map(|vtep| {
+            let vtep = config::Vtep { port: port_ids[vtep.port.index()], ..vtep.clone() };
+            let same = self.vteps().find(|(_, other)| **other == vtep);
+            (same.map(|(id, _)| id.index()), vtep)
+        });
+        let (vtep_ids, vteps) = place(vteps.collect(), &self.vteps, Self::MAX_VTEPS, "VTEPs")?;
+        let vtep_ids: Vec<_> = vtep_ids.into_iter().map(VtepId).collect();
+
+        let names: HashMap<&str, usize> =
+            self.networks().map(|(id, network)| (&*network.name, id.index())).collect();
+        let networks = config.networks.iter().map(|network| {
+            let home = |home| match home {
+                Home::Port(port) => Home::Port(port_ids[port.index()]),
+                Home::RemoteVtep(_) => home,
+            };
+            let mac = |mac: &StaticMac| StaticMac { home: home(mac.home), ..*mac };
+            let resolved = Network {
+                vtep: network.vtep.map(|vtep| vtep_ids[vtep.index()]),
+                ports: network.ports.iter().map(|port| port_ids[port.index()]).collect(),
+                macs: network.macs.iter().map(mac).collect(),
+                ..network.clone()
+            };
+            (names.get(&*network.name).copied(), resolved)
+        });
+        let (network_ids, networks) =
+            place(networks.collect(), &self.networks, Self::MAX_NETWORKS, "networks")?;
+        let network_ids = network_ids.into_iter().map(BridgeDomain).collect();
+        let mut topology = Self {
+            config,
+            port_ids,
+            vtep_ids,
+            network_ids,
+            ports,
+            vteps,
+            networks,
+            roles: Vec::new(),
+            remotes: Slots::default(),
+            tunnels: HashMap::new(),
+        };
         topology.roles = topology.find_roles();
-        for network in &topology.config.networks {
-            let Some(vtep) = network.vtep else { continue };
-            for address in peers(network) {
-                let remote = RemoteId { vtep, address };
-                if !topology.tunnels.contains_key(&remote) {
-                    let id = TunnelId(index(topology.remotes.len(), "remote VTEPs")?);
-                    topology.tunnels.insert(remote, id);
-                    topology.remotes.push(remote);
-                }
-            }
-        }
+        topology.place_remotes(self)?;
         Ok(topology)
     }
 
-    /// The configuration that this was made from.
+    /// Gives every remote VTEP its tunnel. Those of the topology before that nobody needs any more stay, leaving.
+    fn place_remotes(&mut self, before: &Self) -> Result<(), TooMany> {
+        for (id, tunnel) in &before.tunnels {
+            if self.vteps.get(id.vtep.index()) == before.vteps.get(id.vtep.index()) {
+                self.remotes.set(tunnel.index(), Remote { id: *id, is_leaving: true });
+            }
+        }
+        let mut next = 0;
+        let (mut remotes, mut tunnels) = (std::mem::take(&mut self.remotes), HashMap::new());
+        for (_, network) in self.networks() {
+            let Some(vtep) = network.vtep else { continue };
+            for address in peers(network) {
+                let id = RemoteId { vtep, address };
+                if tunnels.contains_key(&id) {
+                    continue;
+                }
+                let known = before.tunnels.get(&id).map(|tunnel| tunnel.index());
+                let known = known.filter(|&index| remotes.get(index).is_some_and(|r| r.id == id));
+                let index = known.unwrap_or_else(|| {
+                    next = remotes.free_from(next, &before.remotes);
+                    next
+                });
+                let (what, most) = ("remote VTEPs", Self::MAX_NETWORKS);
+                let too_many = TooMany { what, count: tunnels.len() + 1, most };
+                let narrow = u16::try_from(index).ok().filter(|_| index < most).ok_or(too_many)?;
+                tunnels.insert(id, TunnelId(narrow));
+                remotes.set(index, Remote { id, is_leaving: false });
+            }
+        }
+        (self.remotes, self.tunnels) = (remotes, tunnels);
+        Ok(())
+    }
+
+    /// The configuration that this was made from. Its indices are places in its own lists.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Remote VTEPs by [`TunnelId`].
+    /// The configuration of a port.
     #[must_use]
-    pub fn remotes(&self) -> &[RemoteId] {
-        &self.remotes
+    pub fn port(&self, id: PortId) -> Option<&config::Port> {
+        self.ports.get(id.index())
+    }
+
+    /// The configuration of a VTEP; its port is a [`PortId`] of this topology.
+    #[must_use]
+    pub fn vtep(&self, id: VtepId) -> Option<&config::Vtep> {
+        self.vteps.get(id.index())
+    }
+
+    /// The configuration of a network; its indices are those of this topology.
+    #[must_use]
+    pub fn network(&self, id: BridgeDomain) -> Option<&Network> {
+        self.networks.get(id.index())
+    }
+
+    /// The remote VTEPs that somebody needs, with their tunnels.
+    pub fn remotes(&self) -> impl Iterator<Item = (TunnelId, RemoteId)> + '_ {
+        self.all_remotes().filter(|(_, remote)| !remote.is_leaving).map(|(id, r)| (id, r.id))
+    }
+
+    fn all_remotes(&self) -> impl Iterator<Item = (TunnelId, &Remote)> {
+        self.remotes.iter().map(|(index, remote)| (TunnelId(narrow(index)), remote))
+    }
+
+    /// The remote VTEP of a tunnel, be it leaving.
+    #[must_use]
+    pub fn remote(&self, tunnel: TunnelId) -> Option<RemoteId> {
+        self.remotes.get(tunnel.index()).map(|remote| remote.id)
+    }
+
+    /// One more than the highest index of a port.
+    #[must_use]
+    pub fn port_slots(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// One more than the highest index of a network.
+    #[must_use]
+    pub fn network_slots(&self) -> usize {
+        self.networks.len()
+    }
+
+    /// One more than the highest index of a local VTEP.
+    #[must_use]
+    pub fn vtep_slots(&self) -> usize {
+        self.vteps.len()
+    }
+
+    /// One more than the highest index of a tunnel.
+    #[must_use]
+    pub fn tunnel_slots(&self) -> usize {
+        self.remotes.len()
     }
 
     /// The tunnel to a remote VTEP.
@@ -101,11 +299,9 @@ impl Topology {
     /// The networks that each remote VTEP is a peer of, by [`TunnelId`].
     #[must_use]
     pub fn networks_of_remotes(&self) -> Vec<Vec<BridgeDomain>> {
-        let mut networks = vec![Vec::new(); self.remotes.len()];
+        let mut networks = vec![Vec::new(); self.tunnel_slots()];
         for (domain, network) in self.networks() {
-            let Some(vtep) = network.vtep else { continue };
-            for tunnel in peers(network).filter_map(|a| self.tunnel(RemoteId { vtep, address: a }))
-            {
+            for tunnel in self.tunnels_to(network, peers(network)) {
                 let of_tunnel: &mut Vec<_> = &mut networks[tunnel.index()];
                 if of_tunnel.last() != Some(&domain) {
                     of_tunnel.push(domain);
@@ -115,33 +311,23 @@ impl Topology {
         networks
     }
 
-    /// How many of everything the counters are for.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        Shape {
-            ports: self.config.ports.len(),
-            networks: self.config.networks.len(),
-            vteps: self.config.vteps.len(),
-        }
+    /// Ports with their indices, in the order of the configuration.
+    pub fn ports(&self) -> impl Iterator<Item = (PortId, &config::Port)> {
+        self.port_ids.iter().filter_map(|id| Some((*id, self.port(*id)?)))
     }
 
-    /// Ports with their indices.
-    pub fn ports(&self) -> impl Iterator<Item = (PortId, &crate::config::Port)> {
-        indices(&self.config.ports, PortId)
-    }
-
-    /// Networks with their indices.
+    /// Networks with their indices, in the order of the configuration.
     pub fn networks(&self) -> impl Iterator<Item = (BridgeDomain, &Network)> {
-        indices(&self.config.networks, BridgeDomain)
+        self.network_ids.iter().filter_map(|id| Some((*id, self.network(*id)?)))
     }
 
-    /// Local VTEPs with their indices.
-    pub fn vteps(&self) -> impl Iterator<Item = (VtepId, &crate::config::Vtep)> {
-        indices(&self.config.vteps, VtepId)
+    /// Local VTEPs with their indices, in the order of the configuration.
+    pub fn vteps(&self) -> impl Iterator<Item = (VtepId, &config::Vtep)> {
+        self.vtep_ids.iter().filter_map(|id| Some((*id, self.vtep(*id)?)))
     }
 
     fn find_roles(&self) -> Vec<Role> {
-        let mut roles = vec![Role::Unused; self.config.ports.len()];
+        let mut roles = vec![Role::Unused; self.port_slots()];
         for (domain, network) in self.networks() {
             for port in &network.ports {
                 roles[port.index()] = Role::Tenant(domain);
@@ -156,14 +342,13 @@ impl Topology {
     /// What a port is for.
     #[must_use]
     pub fn role(&self, port: PortId) -> Role {
-        self.roles[port.index()]
+        self.roles.get(port.index()).copied().unwrap_or(Role::Unused)
     }
 
     /// The MAC that the underlay sees of a VTEP: the configured one, or its uplink's own.
     #[must_use]
-    pub fn vtep_mac(&self, vtep: VtepId, ports: &[PortFacts]) -> MacAddr {
-        let vtep = &self.config.vteps[vtep.index()];
-        vtep.mac.unwrap_or_else(|| ports[vtep.port.index()].mac)
+    pub fn vtep_mac(&self, vtep: &config::Vtep, facts: &[PortFacts]) -> MacAddr {
+        vtep.mac.unwrap_or_else(|| facts[vtep.port.index()].mac)
     }
 
     /// The FDB's static entries.
@@ -184,20 +369,32 @@ impl Topology {
     }
 
     /// A generation. `next_hops` holds, by [`TunnelId`], the MAC to which the tunnel's frames go
-    /// next, as far as known.
+    /// next, as far as known; `wiring` is the number of the queues that it goes with. What there is not has a place all the same, in which nothing is allowed.
     #[must_use]
-    pub fn generation(&self, ports: &[PortFacts], next_hops: &[Option<MacAddr>]) -> Generation {
-        let mut sets = PeerSets::new(self.remotes.len());
-        let vtep = |(id, vtep)| self.vtep(id, vtep, ports, &mut sets);
-        let vteps = self.vteps().map(vtep).collect();
+    pub fn generation(
+        &self,
+        facts: &[PortFacts],
+        next_hops: &[Option<MacAddr>],
+        wiring: u64,
+    ) -> Generation {
+        let mut sets = PeerSets::new(self.tunnel_slots());
+        let nobody = sets.add([]);
+        let mut peers_of = vec![nobody; self.network_slots()];
+        for (domain, network) in self.networks() {
+            peers_of[domain.index()] = sets.add(self.tunnels_to(network, peers(network)));
+        }
+        let of = |n: usize| 0..narrow(n);
         Generation {
-            peers: sets,
-            vteps,
-            ports: self.ports().map(|(id, _)| self.port(id, ports)).collect(),
-            domains: self.networks().map(|(_, network)| self.domain(network)).collect(),
-            tunnels: (self.remotes.iter().zip(next_hops))
-                .map(|(remote, next_hop)| self.tunnel_entry(*remote, *next_hop, ports))
+            wiring,
+            ports: of(self.port_slots()).map(|id| self.port_entry(PortId(id), facts)).collect(),
+            domains: of(self.network_slots())
+                .map(|id| self.domain(BridgeDomain(id), peers_of[usize::from(id)]))
                 .collect(),
+            vteps: self.vtep_entries(facts, &peers_of),
+            tunnels: of(self.tunnel_slots())
+                .map(|id| self.tunnel_entry(TunnelId(id), next_hops, facts))
+                .collect(),
+            peers: sets,
             refresh_after_secs: self
                 .networks()
                 .map(|(_, network)| refresh_after_secs(network.mac_ageing_secs))
@@ -206,16 +403,23 @@ impl Topology {
         }
     }
 
-    fn port(&self, id: PortId, ports: &[PortFacts]) -> Port {
-        let max_frame_len = u32::from(ports[id.index()].mtu) + FRAME_OVERHEAD;
-        Port { role: self.role(id), max_frame_len }
+    fn port_entry(&self, id: PortId, facts: &[PortFacts]) -> Port {
+        match self.port(id) {
+            Some(_) => {
+                let max_frame_len = u32::from(facts[id.index()].mtu) + FRAME_OVERHEAD;
+                Port { role: self.role(id), max_frame_len }
+            }
+            None => Port { role: Role::Unused, max_frame_len: 0 },
+        }
     }
 
-    fn domain(&self, network: &Network) -> Domain {
+    fn domain(&self, id: BridgeDomain, peers: u16) -> Domain {
+        let Some(network) = self.network(id) else { return Domain::nothing(peers) };
         Domain {
             vni: network.vni,
             ports: network.ports.clone().into(),
             flood: self.tunnels_to(network, network.remote_vteps.iter().copied()).collect(),
+            peers,
             refresh_after_secs: refresh_after_secs(network.mac_ageing_secs),
         }
     }
@@ -229,44 +433,56 @@ impl Topology {
         addresses.filter_map(move |address| self.tunnel(RemoteId { vtep: vtep?, address }))
     }
 
-    fn vtep(
-        &self,
-        id: VtepId,
-        vtep: &crate::config::Vtep,
-        ports: &[PortFacts],
-        sets: &mut PeerSets,
-    ) -> Vtep {
-        let networks = self.networks().filter(|(_, network)| network.vtep == Some(id));
-        let networks = networks.map(|(domain, network)| {
-            let peers = sets.add(self.tunnels_to(network, peers(network)));
-            (network.vni.get(), Membership { domain, peers }.into())
-        });
-        let tunnels = indices(&self.remotes, TunnelId).filter(|(_, remote)| remote.vtep == id);
-        let tunnels = tunnels.map(|(id, remote)| (remote.address.to_bits(), u32::from(id.0)));
-        let mac = self.vtep_mac(id, ports);
-        Vtep {
-            mac,
-            address: vtep.address.to_bits(),
-            udp_port: vtep.udp_port,
-            outer: OuterPattern::new(mac, vtep.address, vtep.udp_port),
-            networks: Directory::new(&networks.collect::<Vec<_>>()),
-            tunnels: Directory::new(&tunnels.collect::<Vec<_>>()),
+    fn vtep_entries(&self, facts: &[PortFacts], peers_of: &[u16]) -> Box<[Vtep]> {
+        let (mut networks, mut tunnels) = (HashMap::new(), HashMap::new());
+        for (domain, network) in self.networks() {
+            let Some(vtep) = network.vtep else { continue };
+            let membership = Membership { domain, peers: peers_of[domain.index()] };
+            let of_vtep: &mut Vec<_> = networks.entry(vtep).or_default();
+            of_vtep.push((network.vni.get(), membership.into()));
         }
+        for (tunnel, remote) in self.remotes() {
+            let of_vtep: &mut Vec<_> = tunnels.entry(remote.vtep).or_default();
+            of_vtep.push((remote.address.to_bits(), u32::from(tunnel.0)));
+        }
+        let entry = |id| {
+            let Some(vtep) = self.vtep(id) else { return Vtep::nothing() };
+            let mac = self.vtep_mac(vtep, facts);
+            let directory = |of_vtep: Option<Vec<_>>| Directory::new(&of_vtep.unwrap_or_default());
+            Vtep {
+                mac,
+                address: vtep.address.to_bits(),
+                udp_port: vtep.udp_port,
+                outer: OuterPattern::new(mac, vtep.address, vtep.udp_port),
+                networks: directory(networks.remove(&id)),
+                tunnels: directory(tunnels.remove(&id)),
+            }
+        };
+        (0..narrow(self.vtep_slots())).map(VtepId).map(entry).collect()
     }
 
     fn tunnel_entry(
         &self,
-        remote: RemoteId,
-        next_hop: Option<MacAddr>,
-        ports: &[PortFacts],
+        id: TunnelId,
+        next_hops: &[Option<MacAddr>],
+        facts: &[PortFacts],
     ) -> Tunnel {
-        let vtep = &self.config.vteps[remote.vtep.index()];
-        let mac = self.vtep_mac(remote.vtep, ports);
-        let template = next_hop.map(|next_hop| {
-            Template::new(next_hop, mac, vtep.address, remote.address, vtep.udp_port)
-        });
-        Tunnel::new(vtep.port, ports[vtep.port.index()].mtu, template)
+        let remote = self.remote(id);
+        let of_remote = remote.and_then(|remote| Some((remote.address, self.vtep(remote.vtep)?)));
+        let Some((address, vtep)) = of_remote else { return Tunnel::new(PortId(0), 0, None) };
+        let mac = self.vtep_mac(vtep, facts);
+        let template = next_hops
+            .get(id.index())
+            .copied()
+            .flatten()
+            .map(|next_hop| Template::new(next_hop, mac, vtep.address, address, vtep.udp_port));
+        Tunnel::new(vtep.port, facts[vtep.port.index()].mtu, template)
     }
+}
+
+/// An index, of which [`place`] has seen to it that it fits.
+fn narrow(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
 }
 
 /// Everybody whose frames a network accepts: those it floods to, and the homes of static MACs.

@@ -6,12 +6,12 @@
 use tracing::warn;
 
 use super::host_interface::HostInterface;
-use super::worker_io::FrameQueue;
+use super::wiring::HostQueues;
 use crate::datapath::packet::Packet as _;
 use crate::datapath::verdict::DropReason;
 use crate::dpdk::pool::Pool;
-use crate::ids::{PortId, VtepId};
-use crate::metrics::counters::{Counters, Shape};
+use crate::ids::VtepId;
+use crate::metrics::counters::{Counters, Site};
 
 /// The most frames carried each way, per VTEP and call.
 const BUDGET: usize = 256;
@@ -20,14 +20,10 @@ const BUDGET: usize = 256;
 pub struct HostPath {
     /// The VTEP.
     pub vtep: VtepId,
-    /// Its uplink.
-    pub port: PortId,
     /// The TAP.
     pub interface: HostInterface,
-    /// Frames for the host.
-    pub punts: FrameQueue,
-    /// Frames from the host.
-    pub injections: FrameQueue,
+    /// To and from the workers.
+    pub queues: HostQueues,
     /// Frames that the host has sent.
     pub sent_by_host: u64,
     /// Whether the interface refused the last frame, so that a failure is logged once.
@@ -35,6 +31,20 @@ pub struct HostPath {
 }
 
 impl HostPath {
+    /// The way of a VTEP by its host interface.
+    #[must_use]
+    pub fn new(vtep: VtepId, interface: HostInterface, queues: HostQueues) -> Self {
+        Self { vtep, interface, queues, sent_by_host: 0, failing: false }
+    }
+
+    /// Gives the host all that waits: to be called when no worker punts to it any more.
+    pub fn deliver_last(&mut self, counters: &Counters) {
+        while !self.queues.punts.is_empty() {
+            self.deliver(counters);
+        }
+        counters.publish();
+    }
+
     /// Carries what waits. `frame` is room for the longest frame.
     pub fn carry(&mut self, pool: &Pool, counters: &Counters, frame: &mut [u8]) {
         self.deliver(counters);
@@ -44,7 +54,7 @@ impl HostPath {
 
     fn deliver(&mut self, counters: &Counters) {
         for _ in 0..BUDGET {
-            let Some(packet) = self.punts.pop() else { return };
+            let Some(packet) = self.queues.punts.pop() else { return };
             counters.handed_in(1);
             match self.interface.try_write(packet.bytes()) {
                 Ok(true) => {
@@ -60,7 +70,7 @@ impl HostPath {
                     }
                 }
             }
-            counters.dropped(Shape::port_site(self.port), DropReason::HostWriteFailed);
+            counters.dropped(Site::port(self.queues.port), DropReason::HostWriteFailed);
         }
     }
 
@@ -70,7 +80,7 @@ impl HostPath {
             let Ok(Some(len)) = self.interface.try_read(frame) else { return };
             counters.injected(1);
             self.sent_by_host += 1;
-            let site = Shape::port_site(self.port);
+            let site = Site::port(self.queues.port);
             let Some(mut packet) = pool.alloc() else {
                 counters.dropped(site, DropReason::NoBuffers);
                 continue;
@@ -79,7 +89,7 @@ impl HostPath {
                 counters.dropped(site, DropReason::ExceedsPortMtu);
                 continue;
             }
-            match self.injections.push(packet) {
+            match self.queues.injections.push(packet) {
                 Ok(()) => counters.handed_out(1),
                 Err(_) => counters.dropped(site, DropReason::HostQueueFull),
             }

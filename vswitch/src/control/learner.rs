@@ -4,20 +4,23 @@
 
 use arrayvec::ArrayVec;
 use crossbeam::queue::ArrayQueue;
+use hashbrown::HashMap;
 
+use crate::datapath::generation::{Generation, Role};
 use crate::datapath::io::{LearnEvent, LearnKind};
 use crate::ids::BridgeDomain;
-use crate::table::{Entry, FdbWriter, Key, TableFull};
+use crate::table::{Destination, Entry, FdbWriter, Key, TableFull};
 
 use super::generations::{Topology, refresh_after_secs};
 
 /// Learns for every network.
 pub struct Learner {
     fdb: FdbWriter,
-    networks: Box<[Network]>,
+    /// By index.
+    networks: Vec<Network>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Network {
     /// An entry whose stamp is older is forgotten, in seconds; `None`: never. The stamp of a MAC that
     /// is heard all the time may be this much older than the ageing time: see [`refresh_after_secs`].
@@ -60,21 +63,123 @@ impl Learner {
     /// # Errors
     /// The FDB has no room for the static entries.
     pub fn new(fdb: FdbWriter, topology: &Topology) -> Result<Self, TableFull> {
-        let network = |(_, network): (_, &crate::config::Network)| Network {
-            keep_secs: match network.mac_ageing_secs {
-                0 => None,
-                ageing => Some(ageing + refresh_after_secs(ageing)),
-            },
-            totals: LearningTotals::default(),
-        };
-        let networks = topology.networks().map(network).collect();
-        let mut learner = Self { fdb, networks };
+        let mut learner = Self { fdb, networks: Vec::new() };
+        learner.name_networks(topology, |_| false);
         for (key, entry) in topology.static_entries() {
-            if learner.fdb.insert(key, entry)?.is_none() {
-                learner.totals(key).entries += 1;
-            }
+            learner.put(key, entry)?;
         }
         Ok(learner)
+    }
+
+    /// Takes the networks' ageing times over. What has been learned for a network counts on if it `is_known`.
+    fn name_networks(&mut self, topology: &Topology, is_known: impl Fn(BridgeDomain) -> bool) {
+        let slots = topology.network_slots().max(self.networks.len());
+        self.networks.resize(slots, Network::default());
+        for (domain, network) in topology.networks() {
+            let keep_secs = match network.mac_ageing_secs {
+                0 => None,
+                ageing => Some(ageing + refresh_after_secs(ageing)),
+            };
+            let known = &mut self.networks[domain.index()];
+            let totals = if is_known(domain) { known.totals } else { LearningTotals::default() };
+            *known = Network { keep_secs, totals };
+        }
+    }
+
+    fn put(&mut self, key: Key, entry: Entry) -> Result<Option<Entry>, TableFull> {
+        let replaced = self.fdb.insert(key, entry)?;
+        if replaced.is_none() {
+            self.totals(key).entries += 1;
+        }
+        Ok(replaced)
+    }
+
+    /// Whether there is room for the static entries of another topology, beside all that is known now.
+    #[must_use]
+    pub fn has_room_for(&self, next: &Topology) -> bool {
+        let new = next.static_entries().filter(|(key, _)| self.fdb.get(*key).is_none()).count();
+        self.fdb.len() + new <= self.fdb.capacity()
+    }
+
+    /// Before a generation is published: forgets every entry for a port that is not in the entry's network any more, or for
+    /// a tunnel whose VTEP is gone, so that no worker with the new generation finds one. Until then, frames to such an
+    /// address are flooded.
+    ///
+    /// Returns what was learned of stations on ports that are in another network now: for [`settle`](Self::settle).
+    pub fn prepare(
+        &mut self,
+        before: &Topology,
+        topology: &Topology,
+        next: &Generation,
+    ) -> Vec<(Key, Entry)> {
+        let name = |topology: &Topology, domain| topology.network(domain).map(|n| n.name.clone());
+        self.name_networks(topology, |domain| name(before, domain) == name(topology, domain));
+        let mut moved = Vec::new();
+        self.retain(|key, entry| {
+            let port = match entry.destination {
+                Destination::Port(port) => port,
+                // If it only leaves, it is there until `settle`, and may be replaced in its place.
+                Destination::Tunnel(tunnel) => return topology.remote(tunnel).is_some(),
+            };
+            if next.admits(key.domain(), entry.destination) {
+                return true;
+            }
+            if let Some(Role::Tenant(domain)) = next.ports.get(port.index()).map(|port| port.role)
+                && !entry.is_static
+            {
+                moved.push((Key::new(domain, key.mac()), entry));
+            }
+            false
+        });
+        moved
+    }
+
+    /// After every worker has taken up the generation of a topology: static entries become as configured, in their
+    /// places, what was `moved` is known in its new network, and what refers to something that is gone is
+    /// forgotten.
+    ///
+    /// # Errors
+    /// The FDB has no room for a static entry; [`has_room_for`](Self::has_room_for) would have said so.
+    pub fn settle(
+        &mut self,
+        topology: &Topology,
+        generation: &Generation,
+        moved: Vec<(Key, Entry)>,
+    ) -> Result<(), TableFull> {
+        let statics: HashMap<Key, Entry> = topology.static_entries().collect();
+        for (key, entry) in &statics {
+            if self.fdb.get(*key) != Some(*entry) {
+                self.put(*key, *entry)?;
+            }
+        }
+        for (key, entry) in moved {
+            if self.fdb.get(key).is_none() {
+                // Nothing is lost if there is no room: it is heard again.
+                let _ = self.put(key, entry);
+            }
+        }
+        self.retain(|key, entry| match entry.is_static {
+            true => statics.contains_key(&key),
+            false => generation.admits(key.domain(), entry.destination),
+        });
+        Ok(())
+    }
+
+    /// Forgets learned entries that a condition holds for; returns how many.
+    pub fn flush(&mut self, mut condition: impl FnMut(Key, Entry) -> bool) -> usize {
+        self.retain(|key, entry| entry.is_static || !condition(key, entry))
+    }
+
+    /// Keeps the entries that a condition holds for; returns how many others there were.
+    fn retain(&mut self, mut keep: impl FnMut(Key, Entry) -> bool) -> usize {
+        let networks = &mut self.networks;
+        self.fdb.retain_some(self.fdb.buckets(), |key, entry| {
+            let is_kept = keep(key, entry);
+            if !is_kept {
+                networks[key.domain().index()].totals.entries -= 1;
+            }
+            is_kept
+        })
     }
 
     fn totals(&mut self, key: Key) -> &mut LearningTotals {
@@ -83,20 +188,29 @@ impl Learner {
 
     /// Does what the events in a worker's queue ask for: some of those that were there, so that neither a
     /// storm nor a worker that is faster can hold the control thread; the others wait for the next time.
-    pub fn drain(&mut self, events: &ArrayQueue<LearnEvent>, now_secs: u32) {
+    pub fn drain(
+        &mut self,
+        events: &ArrayQueue<LearnEvent>,
+        generation: &Generation,
+        now_secs: u32,
+    ) {
         let mut left = events.len().min(AT_ONCE);
         while left > 0 {
             let some: ArrayVec<_, TOGETHER> =
                 std::iter::from_fn(|| events.pop()).take(left.min(TOGETHER)).collect();
             some.iter().for_each(|event| self.fdb.prefetch(event.key));
             left -= left.min(TOGETHER);
-            some.into_iter().for_each(|event| self.handle(event, now_secs));
+            some.into_iter().for_each(|event| self.handle(event, generation, now_secs));
         }
     }
 
-    /// Does what an event asks for. Static entries stay as they are.
-    pub fn handle(&mut self, event: LearnEvent, now_secs: u32) {
+    /// Does what an event asks for, unless it is of a place where the network's stations cannot be any more. Static
+    /// entries stay as they are.
+    pub fn handle(&mut self, event: LearnEvent, generation: &Generation, now_secs: u32) {
         let LearnEvent { key, origin, kind } = event;
+        if !generation.admits(key.domain(), origin) {
+            return;
+        }
         let fresh = Entry { destination: origin, is_static: false, refreshed_secs: now_secs };
         match (self.fdb.get(key), kind) {
             (Some(entry), _) if entry.is_static => {}
@@ -165,8 +279,9 @@ impl Learner {
 mod tests {
     use super::*;
     use crate::config;
+    use crate::control::generations::PortFacts;
     use crate::ids::{MacAddr, PortId};
-    use crate::table::{Destination, fdb};
+    use crate::table::fdb;
 
     const CONFIG: &str = r#"
 [[port]]
@@ -187,10 +302,17 @@ vni = 100
   port = "a"
 "#;
 
+    fn topology() -> Topology {
+        Topology::new(config::parse("test.toml", CONFIG).unwrap()).unwrap()
+    }
+
+    fn generation() -> Generation {
+        let facts = PortFacts { mac: MacAddr::ZERO, mtu: 1500 };
+        topology().generation(&[facts; 2], &[], 0)
+    }
+
     fn learner() -> Learner {
-        let config = config::parse("test.toml", CONFIG).unwrap();
-        let topology = Topology::new(config).unwrap();
-        Learner::new(fdb::new(64, 1, 0).0, &topology).unwrap()
+        Learner::new(fdb::new(64, 1, 0).0, &topology()).unwrap()
     }
 
     fn event(mac: u64, port: u16, kind: LearnKind) -> LearnEvent {
@@ -204,8 +326,8 @@ vni = 100
         let mut learner = learner();
         let before: Vec<_> = learner.entries().collect();
         for kind in [LearnKind::Heard, LearnKind::Refresh] {
-            learner.handle(event(5, 1, kind), 10);
-            learner.handle(event(5, 0, kind), 10);
+            learner.handle(event(5, 1, kind), &generation(), 10);
+            learner.handle(event(5, 0, kind), &generation(), 10);
         }
         assert_eq!(learner.entries().collect::<Vec<_>>(), before);
         assert_eq!(learner.network(BridgeDomain(0)).entries, 1);
@@ -215,10 +337,10 @@ vni = 100
     #[test]
     fn a_late_refresh_neither_moves_nor_learns() {
         let mut learner = learner();
-        learner.handle(event(1, 0, LearnKind::Heard), 0);
-        learner.handle(event(1, 1, LearnKind::Heard), 5);
-        learner.handle(event(1, 0, LearnKind::Refresh), 6);
-        learner.handle(event(2, 0, LearnKind::Refresh), 6);
+        learner.handle(event(1, 0, LearnKind::Heard), &generation(), 0);
+        learner.handle(event(1, 1, LearnKind::Heard), &generation(), 5);
+        learner.handle(event(1, 0, LearnKind::Refresh), &generation(), 6);
+        learner.handle(event(2, 0, LearnKind::Refresh), &generation(), 6);
         let entry = learner.entries().find(|(_, entry)| !entry.is_static).map(|(_, entry)| entry);
         let moved = Entry {
             destination: Destination::Port(PortId(1)),

@@ -8,6 +8,9 @@
 //! | `wiring` | which worker polls and sends by which queues |
 //! | `worker_io` | a worker's surroundings, from DPDK |
 //! | [`generations`] | from configuration and next hops to what workers read |
+//! | `change` | from one configuration to the next while workers run |
+//! | `baselines` | what the counters of an index showed before it was given away |
+//! | `slots` | indices that stay while the configuration changes |
 //! | [`learner`] | the FDB's one writer: learning and ageing |
 //! | [`underlay`] | the kernel's routes and neighbours, mirrored by netlink |
 //! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
@@ -19,6 +22,9 @@
 //! single-threaded tokio runtime. It alone writes the FDB and publishes generations. It shares with
 //! the workers only the FDB, the generations, the counters (read-only) and bounded queues.
 
+pub mod baselines;
+#[cfg(feature = "dpdk")]
+pub mod change;
 #[cfg(feature = "dpdk")]
 mod devices;
 pub mod generations;
@@ -32,6 +38,7 @@ mod netlink;
 pub mod preflight;
 #[cfg(feature = "dpdk")]
 pub mod quiet;
+pub mod slots;
 #[cfg(feature = "dpdk")]
 pub mod status;
 #[cfg(feature = "dpdk")]

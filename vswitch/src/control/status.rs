@@ -8,30 +8,23 @@ use crate::api::dto::{
 };
 use crate::datapath::generation;
 use crate::datapath::verdict::DropReason;
-use crate::ids::{BridgeDomain, PortId, VtepId};
+use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals};
 use crate::table::Destination;
 
-use super::switch::Switch;
+use super::switch::{Switch, views};
 use super::underlay::{NextHop, RemoteId};
 
 impl Switch {
     /// The counters of every worker and of the control thread.
-    pub fn views(&self) -> impl Iterator<Item = &CountersView> {
-        self.workers.iter().map(|worker| &worker.view).chain([&self.host_view])
+    pub fn views(&self) -> impl Iterator<Item = &CountersView> + Clone {
+        views(&self.workers, &self.host_view)
     }
 
     /// What all workers together have seen at a port.
     #[must_use]
     pub fn port_totals(&self, port: PortId) -> PortTotals {
-        self.views().map(|view| view.port(port)).fold(PortTotals::default(), |sum, one| {
-            PortTotals {
-                receive_packets: sum.receive_packets + one.receive_packets,
-                receive_bytes: sum.receive_bytes + one.receive_bytes,
-                transmit_packets: sum.transmit_packets + one.transmit_packets,
-                transmit_bytes: sum.transmit_bytes + one.transmit_bytes,
-            }
-        })
+        self.baselines.port(port, self.views())
     }
 
     /// Frames that came and left no trace, over all threads: 0.
@@ -43,32 +36,32 @@ impl Switch {
     /// Copies made for a network by flooding.
     #[must_use]
     pub fn replicated(&self, domain: BridgeDomain) -> u64 {
-        self.views().map(|view| view.replicated(domain)).sum()
+        self.baselines.replicated(domain, self.views())
     }
 
     /// Frames that a VTEP's host interface took.
     #[must_use]
     pub fn punted(&self, vtep: VtepId) -> u64 {
-        self.host_view.punted(vtep)
+        self.baselines.punted(vtep, [&self.host_view].into_iter())
     }
 
     fn port_name(&self, port: PortId) -> String {
-        self.topology.config().ports[port.index()].name.clone()
+        self.topology.port(port).map(|port| port.name.clone()).unwrap_or_default()
     }
 
     fn vtep_name(&self, vtep: VtepId) -> String {
-        self.topology.config().vteps[vtep.index()].name.clone()
+        self.topology.vtep(vtep).map(|vtep| vtep.name.clone()).unwrap_or_default()
     }
 
     fn network_name(&self, domain: BridgeDomain) -> String {
-        self.topology.config().networks[domain.index()].name.clone()
+        self.topology.network(domain).map(|network| network.name.clone()).unwrap_or_default()
     }
 
     /// `GET /v1/ports`.
     #[must_use]
     pub fn port_rows(&self) -> Vec<PortRow> {
         let row = |(id, config): (PortId, &crate::config::Port)| {
-            let (seat, totals) = (&self.ports[id.index()], self.port_totals(id));
+            let (seat, totals) = (self.ports.get(id.index())?, self.port_totals(id));
             let info = seat.port.info();
             let (role, network, vtep) = match self.topology.role(id) {
                 generation::Role::Uplink(vtep) => (Role::Uplink, None, Some(self.vtep_name(vtep))),
@@ -77,7 +70,7 @@ impl Switch {
                 }
                 generation::Role::Unused => (Role::Unused, None, None),
             };
-            PortRow {
+            Some(PortRow {
                 name: config.name.clone(),
                 device: config.device.clone(),
                 driver: info.driver.clone(),
@@ -99,32 +92,40 @@ impl Switch {
                 transmit_packets: totals.transmit_packets,
                 transmit_bytes: totals.transmit_bytes,
                 drops: self.port_drops(id),
-            }
+            })
         };
-        self.topology.ports().map(row).collect()
+        self.topology.ports().filter_map(row).collect()
     }
 
-    fn sum_drops(&self, count: impl Fn(&CountersView, DropReason) -> u64) -> u64 {
-        let of_view = |view| DropReason::ALL.iter().map(|r| count(view, *r)).sum::<u64>();
-        self.views().map(of_view).sum()
+    /// Frames dropped at a port for a reason.
+    fn dropped_at(&self, port: PortId, reason: DropReason) -> u64 {
+        self.baselines.port_drops(port, reason, self.views())
+    }
+
+    /// Frames of a network dropped on its uplink for a reason.
+    fn dropped_of(&self, domain: BridgeDomain, reason: DropReason) -> u64 {
+        self.baselines.network_drops(domain, reason, self.views())
     }
 
     /// Everything dropped at a port; on an uplink, of whatever network.
     fn port_drops(&self, port: PortId) -> u64 {
-        let own = self.sum_drops(|view, reason| view.port_drops(port, reason));
+        let reasons = DropReason::ALL.iter();
+        let own = reasons.clone().map(|reason| self.dropped_at(port, *reason)).sum();
         let generation::Role::Uplink(vtep) = self.topology.role(port) else { return own };
         let networks = self.topology.networks().filter(|(_, network)| network.vtep == Some(vtep));
         own + networks
-            .map(|(domain, _)| self.sum_drops(|view, reason| view.network_drops(domain, reason)))
+            .flat_map(|(domain, _)| reasons.clone().map(move |reason| (domain, *reason)))
+            .map(|(domain, reason)| self.dropped_of(domain, reason))
             .sum::<u64>()
     }
 
     /// Everything dropped of a network, at its ports and on its VTEP's uplink.
     fn network_drops(&self, domain: BridgeDomain, network: &crate::config::Network) -> u64 {
-        let ports = network.ports.iter();
-        let at_ports: u64 =
-            ports.map(|port| self.sum_drops(|view, reason| view.port_drops(*port, reason))).sum();
-        at_ports + self.sum_drops(|view, reason| view.network_drops(domain, reason))
+        let of_reason = |reason: &DropReason| {
+            let at_ports = network.ports.iter().map(|port| self.dropped_at(*port, *reason));
+            at_ports.sum::<u64>() + self.dropped_of(domain, *reason)
+        };
+        DropReason::ALL.iter().map(of_reason).sum()
     }
 
     /// `GET /v1/networks`.
@@ -152,16 +153,16 @@ impl Switch {
     #[must_use]
     pub fn fdb_rows(&self) -> Vec<FdbRow> {
         let now_secs = self.clock.now().secs();
-        let rows = self.learner.entries().map(|(key, entry)| {
-            let network = &self.topology.config().networks[key.domain().index()];
+        let rows = self.learner.entries().filter_map(|(key, entry)| {
+            let network = self.topology.network(key.domain())?;
             let (port, remote_vtep) = match entry.destination {
                 Destination::Port(port) => (Some(self.port_name(port)), None),
                 Destination::Tunnel(tunnel) => {
-                    (None, Some(self.topology.remotes()[tunnel.index()].address.to_string()))
+                    (None, self.topology.remote(tunnel).map(|remote| remote.address.to_string()))
                 }
             };
             let age = now_secs.saturating_sub(entry.refreshed_secs);
-            FdbRow {
+            Some(FdbRow {
                 network: network.name.clone(),
                 vni: network.vni.get(),
                 mac: key.mac().to_string(),
@@ -169,7 +170,7 @@ impl Switch {
                 remote_vtep,
                 kind: if entry.is_static { EntryKind::Static } else { EntryKind::Learned },
                 age_secs: (!entry.is_static).then_some(age.into()),
-            }
+            })
         });
         let mut rows: Vec<_> = rows.collect();
         rows.sort_unstable_by(|a, b| (&a.network, &a.mac).cmp(&(&b.network, &b.mac)));
@@ -185,19 +186,18 @@ impl Switch {
             address: format!("{}/{}", config.address, config.prefix_len),
             udp_port: config.udp_port,
             port: self.port_name(config.port),
-            mac: self.topology.vtep_mac(id, &self.facts).to_string(),
+            mac: self.topology.vtep_mac(config, &self.facts).to_string(),
             host_interface: config.host_interface.clone(),
             punted_packets: self.punted(id),
-            host_packets: self.hosts[id.index()].sent_by_host,
+            host_packets: self.hosts.get(id.index()).map_or(0, |host| host.sent_by_host),
             remotes: self.remote_rows(id, &networks),
         };
         self.topology.vteps().map(row).collect()
     }
 
     fn remote_rows(&self, vtep: VtepId, networks: &[Vec<BridgeDomain>]) -> Vec<RemoteRow> {
-        let known = self.topology.remotes().iter().zip(&self.next_hops).zip(networks);
-        let row = |((remote, next_hop), networks): ((&RemoteId, &Option<NextHop>), &Vec<_>)| {
-            let (hop, mac, reason) = match next_hop {
+        let row = |(tunnel, remote): (TunnelId, RemoteId)| {
+            let (hop, mac, reason) = match &self.next_hops[tunnel.index()] {
                 Some(NextHop::Resolved { mac, gateway }) => {
                     (Some(gateway.unwrap_or(remote.address)), Some(mac.to_string()), None)
                 }
@@ -208,7 +208,10 @@ impl Switch {
             };
             RemoteRow {
                 address: remote.address.to_string(),
-                networks: networks.iter().map(|domain| self.network_name(*domain)).collect(),
+                networks: networks[tunnel.index()]
+                    .iter()
+                    .map(|domain| self.network_name(*domain))
+                    .collect(),
                 next_hop: hop.map(|hop| hop.to_string()),
                 state: match mac {
                     Some(_) => NextHopState::Resolved,
@@ -218,7 +221,7 @@ impl Switch {
                 reason,
             }
         };
-        known.filter(|((remote, _), _)| remote.vtep == vtep).map(row).collect()
+        self.topology.remotes().filter(|(_, remote)| remote.vtep == vtep).map(row).collect()
     }
 
     /// `GET /v1/workers`.
@@ -235,7 +238,7 @@ impl Switch {
                 worker: number,
                 core: worker.core,
                 numa_node: i32::try_from(worker.numa_node).ok(),
-                queues: worker.polled.iter().map(queue).collect(),
+                queues: self.wiring.workers[number as usize].polled.iter().map(queue).collect(),
                 loops: turns.turns,
                 received: ledger.received,
                 transmitted: ledger.transmitted,
@@ -272,13 +275,13 @@ impl Switch {
                     generation::Role::Tenant(domain) => self.network_name(domain),
                     _ => String::new(),
                 };
-                let packets = self.views().map(|view| view.port_drops(port, reason)).sum();
+                let packets = self.dropped_at(port, reason);
                 rows.push(row(reason, port, network, packets));
             }
             for (domain, network) in self.topology.networks() {
                 let Some(vtep) = network.vtep else { continue };
-                let uplink = self.topology.config().vteps[vtep.index()].port;
-                let packets = self.views().map(|view| view.network_drops(domain, reason)).sum();
+                let Some(uplink) = self.topology.vtep(vtep).map(|vtep| vtep.port) else { continue };
+                let packets = self.dropped_of(domain, reason);
                 rows.push(row(reason, uplink, network.name.clone(), packets));
             }
         }

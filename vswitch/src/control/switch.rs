@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam::queue::ArrayQueue;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::devices::{eal_args, host_interface, make_pool, probe, start_ports};
+use super::baselines::Baselines;
+use super::change::{UnderlayChange, Unsettled};
+use super::devices::{eal_args, host_interface, make_pool, probe, start_port};
 use super::generations::{PortFacts, TooMany, Topology};
 use super::host::HostPath;
 use super::host_interface::HostInterfaceError;
@@ -26,19 +27,19 @@ use super::learner::{AGE_EVERY_MILLIS, Learner};
 use super::netdev;
 use super::preflight::{self, Findings};
 use super::quiet::QuietInterface;
-use super::underlay::{LocalVtep, NextHop, RemoteId, Underlay, UnderlayError};
-use super::wiring::{self, Wiring};
+use super::slots::Slots;
+use super::underlay::{NextHop, RemoteId, Underlay, UnderlayError};
+use super::wiring::Wiring;
 use crate::api::server::{self, Query};
 use crate::config::Config;
 use crate::datapath::context::Now;
 use crate::datapath::generation::Generation;
-use crate::datapath::io::LearnEvent;
 use crate::datapath::worker::{Time, Worker};
 use crate::dpdk::eal::{self, Eal};
 use crate::dpdk::lcore::{self, LaunchError};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::{Link, Losses, Port};
-use crate::ids::{MacAddr, PortId};
+use crate::ids::MacAddr;
 use crate::metrics::counters::{self, Counters, CountersView};
 use crate::table::{self, Publisher, TableFull, fdb, snapshot};
 
@@ -116,10 +117,13 @@ async fn run_until_signal(topology: Topology) -> Result<(), StartError> {
             _ = switch.ticks.ageing.tick() => switch.learner.age(switch.clock.now().secs()),
             _ = switch.ticks.watch.tick() => switch.watch(),
             changes = underlay.next_change() => match changes {
-                Ok(changes) => switch.apply(changes),
+                Ok(changes) => switch.resolve(changes),
                 Err(error) => break Err(error),
             },
             Some(query) = asked.recv() => switch.answer(query),
+        }
+        if let Some(UnderlayChange { vteps, remotes }) = switch.underlay_change.take() {
+            underlay.change(vteps, remotes);
         }
     };
     if let Ok(signal) = stopped_by {
@@ -229,11 +233,8 @@ pub struct WorkerSeat {
     pub core: u32,
     /// Its core's NUMA node.
     pub numa_node: u32,
-    /// What it polls: port and queue.
-    pub polled: Vec<(PortId, u16)>,
     /// Its counters.
     pub view: CountersView,
-    events: Arc<ArrayQueue<LearnEvent>>,
     turns: u64,
     is_stuck: bool,
 }
@@ -246,6 +247,18 @@ pub struct PortSeat {
     pub link: Option<Link>,
     /// What its driver lost, as of the last second.
     pub losses: Losses,
+    /// Where its frames lie.
+    pub pool: Pool,
+    _quiet: Option<QuietInterface>,
+}
+
+impl PortSeat {
+    /// A started port.
+    pub(super) fn new(port: Port, pool: Pool) -> Self {
+        let link = port.link();
+        let quiet = quiet_interface(&port);
+        Self { port, link, losses: Losses::default(), pool, _quiet: quiet }
+    }
 }
 
 /// What the control thread owns while the switch runs.
@@ -257,7 +270,7 @@ pub struct Switch {
     /// Workers by number.
     pub workers: Vec<WorkerSeat>,
     /// Host interfaces by VTEP.
-    pub hosts: Vec<HostPath>,
+    pub hosts: Slots<HostPath>,
     /// The FDB's writer.
     pub learner: Learner,
     /// Next hops by tunnel; `None` before the kernel was asked.
@@ -268,16 +281,22 @@ pub struct Switch {
     pub clock: Clock,
     /// The MACs and MTUs of the ports.
     pub facts: Vec<PortFacts>,
-    host_counters: Counters,
-    publisher: Publisher<Generation>,
+    /// What the counters of an index showed before it was given to what has it now.
+    pub baselines: Baselines,
+    /// The queues between everybody.
+    pub wiring: Wiring,
+    pub(super) host_counters: Counters,
+    pub(super) publisher: Publisher<Generation>,
+    /// What is left to do of the last change.
+    pub(super) unsettled: Option<Unsettled>,
+    pub(super) underlay_change: Option<UnderlayChange>,
     ticks: Ticks,
     frame: Box<[u8]>,
     /// Ports by id.
-    pub ports: Vec<PortSeat>,
+    pub ports: Slots<PortSeat>,
     /// The packet buffers.
     pub pool: Pool,
-    _quiet: Vec<QuietInterface>,
-    _eal: Eal,
+    pub(super) eal: Eal,
 }
 
 /// The running workers.
@@ -299,57 +318,45 @@ impl Switch {
     fn start(topology: Topology) -> Result<(Self, Underlay, Workers), StartError> {
         let config = topology.config();
         let eal = eal::init(&eal_args(config))?;
-        let mut ports = probe(&eal, config)?;
+        let ports = probe(&eal, config)?;
         let pool = make_pool(&eal, config, &ports)?;
-        let quiet = quiet_interfaces(&ports);
-        let queues = start_ports(config, &mut ports, &pool)?;
-        let facts: Vec<_> = ports
-            .iter()
-            .map(|port| PortFacts { mac: port.info().mac, mtu: port.info().mtu })
-            .collect();
-
-        let wiring = wiring::connect(&topology, queues, config.dpdk.worker_cores.len(), &pool);
-        let Wiring { workers: ios, punts, injections, events, polled } = wiring;
-        let mut hosts = Vec::new();
-        for ((vtep, _), (punts, injections)) in
-            topology.vteps().zip(punts.into_iter().zip(injections))
-        {
-            let interface = host_interface(&topology, vtep, &facts)?;
-            let port = config.vteps[vtep.index()].port;
-            let (sent_by_host, failing) = (0, false);
-            hosts.push(HostPath {
-                vtep,
-                port,
-                interface,
-                punts,
-                injections,
-                sent_by_host,
-                failing,
-            });
+        let mut seats = Slots::default();
+        let mut queues = Vec::new();
+        let mut facts = Vec::new();
+        let workers = config.dpdk.worker_cores.len();
+        for ((id, wanted), mut port) in topology.ports().zip(ports) {
+            queues.push((id, start_port(workers, wanted, &mut port, &pool)?));
+            facts.push(PortFacts::of(&port));
+            seats.set(id.index(), PortSeat::new(port, pool.clone()));
         }
-        let locals = hosts.iter().map(|host| LocalVtep {
-            vtep: host.vtep,
-            if_index: host.interface.ifindex(),
-            address: config.vteps[host.vtep.index()].address,
-        });
-        let underlay = Underlay::new(locals.collect(), topology.remotes().to_vec())?;
+
+        let (mut wiring, ios) = Wiring::new(workers, &pool);
+        wiring.post(&topology, queues, &[]);
+        let mut hosts = Slots::default();
+        for (id, vtep) in topology.vteps() {
+            let interface = host_interface(&topology, vtep, &facts)?;
+            if let Some(queues) = wiring.hosts.get(&id) {
+                hosts.set(id.index(), HostPath::new(id, interface, queues.clone()));
+            }
+        }
 
         let (writer, fdb) = fdb::new(config.fdb_capacity, table::random_seed(), ios.len());
         let learner = Learner::new(writer, &topology)?;
-        let next_hops = vec![None; topology.remotes().len()];
-        let generation = topology.generation(&facts, &vec![None; next_hops.len()]);
+        let next_hops = vec![None; topology.tunnel_slots()];
+        let none = vec![None; next_hops.len()];
+        let generation = topology.generation(&facts, &none, wiring.number());
         let (publisher, readers) = snapshot::channel(Box::new(generation), ios.len());
-        let (host_counters, host_view) = counters::new(topology.shape());
+        let (host_counters, host_view) = counters::new();
         let clock = Clock::start(&eal);
 
         let mut workers = Workers { stop: Arc::new(AtomicBool::new(false)), handles: Vec::new() };
-        let mut seats = Vec::new();
+        let mut worker_seats = Vec::new();
         let cores = config.dpdk.worker_cores.clone();
         let readers = readers.into_iter().zip(fdb);
-        let ends = ios.into_iter().zip(readers).zip(events.into_iter().zip(polled));
-        for (core, ((io, (generations, fdb)), (events, polled))) in cores.into_iter().zip(ends) {
-            let (counters, view) = counters::new(topology.shape());
-            let mut worker = Worker::new(io, generations, fdb, counters, facts.len());
+        for (core, (io, (generations, fdb))) in cores.into_iter().zip(ios.into_iter().zip(readers))
+        {
+            let (counters, view) = counters::new();
+            let mut worker = Worker::new(io, generations, fdb, counters, Topology::MAX_PORTS);
             let stop = Arc::clone(&workers.stop);
             let launched =
                 lcore::launch(&eal, core, move || worker.run(&stop, move || clock.time()));
@@ -361,38 +368,38 @@ impl Switch {
                 }
             }
             let numa_node = eal.numa_node(core);
-            seats.push(WorkerSeat {
-                core,
-                numa_node,
-                polled,
-                view,
-                events,
-                turns: 0,
-                is_stuck: false,
-            });
+            worker_seats.push(WorkerSeat { core, numa_node, view, turns: 0, is_stuck: false });
         }
-        let ports = ports.into_iter().map(|port| {
-            let link = port.link();
-            PortSeat { port, link, losses: Losses::default() }
-        });
-        let switch = Self {
-            workers: seats,
+        let mut switch = Self {
+            workers: worker_seats,
             hosts,
             learner,
             next_hops,
             host_view,
             clock,
             facts,
+            baselines: Baselines::default(),
+            wiring,
             host_counters,
             publisher,
+            unsettled: None,
+            underlay_change: None,
             ticks: Ticks::new(),
             frame: vec![0; usize::from(u16::MAX)].into(),
-            ports: ports.collect(),
+            ports: seats,
             pool,
             topology,
-            _quiet: quiet,
-            _eal: eal,
+            eal,
         };
+        let UnderlayChange { vteps, remotes } = switch.mirrored();
+        let underlay = match Underlay::new(vteps, remotes) {
+            Ok(underlay) => underlay,
+            Err(error) => {
+                workers.stop();
+                return Err(error.into());
+            }
+        };
+        switch.unsettled = Some(Unsettled::start(&switch.topology));
         Ok((switch, underlay, workers))
     }
 
@@ -400,19 +407,32 @@ impl Switch {
     /// generations and tables that no worker reads any more.
     fn carry_frames(&mut self) {
         let now_secs = self.clock.now().secs();
-        for worker in &self.workers {
-            self.learner.drain(&worker.events, now_secs);
+        for worker in &self.wiring.workers {
+            self.learner.drain(&worker.events, self.publisher.current(), now_secs);
         }
-        for host in &mut self.hosts {
+        for (_, host) in self.hosts.iter_mut() {
             host.carry(&self.pool, &self.host_counters, &mut self.frame);
         }
         self.learner.upkeep();
         self.publisher.reclaim();
+        self.settle_if_possible();
+    }
+
+    /// Handles every event that is waiting.
+    pub(super) fn drain_all(&mut self) {
+        let now_secs = self.clock.now().secs();
+        for worker in &self.wiring.workers {
+            let waiting = worker.events.len();
+            for _ in 0..waiting {
+                let Some(event) = worker.events.pop() else { break };
+                self.learner.handle(event, self.publisher.current(), now_secs);
+            }
+        }
     }
 
     /// Every second: the links, what drivers lost, and whether the workers turn.
     fn watch(&mut self) {
-        for seat in &mut self.ports {
+        for (_, seat) in self.ports.iter_mut() {
             seat.link = seat.port.link();
             seat.losses = seat.port.losses().unwrap_or(seat.losses);
         }
@@ -437,10 +457,12 @@ impl Switch {
     }
 
     /// Publishes a generation with the next hops that changed.
-    fn apply(&mut self, changes: Vec<(RemoteId, NextHop)>) {
+    fn resolve(&mut self, changes: Vec<(RemoteId, NextHop)>) {
         for (remote, next_hop) in changes {
             let Some(tunnel) = self.topology.tunnel(remote) else { continue };
-            let vtep = &self.topology.config().vteps[remote.vtep.index()].name;
+            let Some(vtep) = self.topology.vtep(remote.vtep).map(|vtep| &*vtep.name) else {
+                continue;
+            };
             let address = remote.address;
             match &next_hop {
                 NextHop::Resolved { mac, gateway: Some(gateway) } => {
@@ -455,25 +477,33 @@ impl Switch {
             }
             self.next_hops[tunnel.index()] = Some(next_hop);
         }
-        let macs: Vec<_> = self.next_hops.iter().map(mac_of).collect();
-        self.publisher.publish(Box::new(self.topology.generation(&self.facts, &macs)));
+        let generation = self.generation();
+        self.publisher.publish(Box::new(generation));
     }
 
-    fn answer(&self, query: Query) {
+    fn answer(&mut self, query: Query) {
         query.answer(self);
     }
 }
 
-fn mac_of(next_hop: &Option<NextHop>) -> Option<MacAddr> {
+pub(super) fn mac_of(next_hop: &Option<NextHop>) -> Option<MacAddr> {
     match next_hop {
         Some(NextHop::Resolved { mac, .. }) => Some(*mac),
         _ => None,
     }
 }
 
-/// Keeps the kernel quiet on the interfaces that packet sockets read.
-fn quiet_interfaces(ports: &[Port]) -> Vec<QuietInterface> {
-    let read_by_socket = ports.iter().map(Port::info).filter(|info| info.driver == "net_af_packet");
-    let names = read_by_socket.filter_map(|info| netdev::name_of(info.if_index?));
-    names.map(|name| QuietInterface::new(&name)).collect()
+/// The counters of every worker and of the control thread.
+pub(super) fn views<'a>(
+    workers: &'a [WorkerSeat],
+    host_view: &'a CountersView,
+) -> impl Iterator<Item = &'a CountersView> + Clone {
+    workers.iter().map(|worker| &worker.view).chain([host_view])
+}
+
+/// Keeps the kernel quiet on the interface that a packet socket reads.
+fn quiet_interface(port: &Port) -> Option<QuietInterface> {
+    let info = port.info();
+    let name = (info.driver == "net_af_packet").then(|| netdev::name_of(info.if_index?))??;
+    Some(QuietInterface::new(&name))
 }

@@ -49,16 +49,52 @@ pub struct Relay {
     pub from: RelayedFrom,
 }
 
+/// A receive queue and its port.
+pub type Input = (PortId, RxQueue);
+
+/// What one worker is to have from one generation on. The control thread makes it, with all the memory
+/// that it takes, so that the worker allocates and frees nothing.
+pub struct Rewiring {
+    /// The number of the wiring.
+    pub number: u64,
+    /// Receive queues that are new, with room for all that the worker is to have.
+    pub inputs: Vec<Input>,
+    /// Ways out that are new, by [`PortId`], with a place for every port.
+    pub outputs: Vec<Option<Output>>,
+    /// Ports that are no more: their queues come back.
+    pub removed: Vec<PortId>,
+    /// All there are now.
+    pub relays: Vec<Relay>,
+    /// All there are now, by [`VtepId`].
+    pub punts: Vec<Option<FrameQueue>>,
+}
+
+/// What a worker does not need any more, to be freed by the control thread: never read, only dropped.
+pub struct Unwired {
+    _inputs: Vec<Input>,
+    _outputs: Vec<Option<Output>>,
+    _removed: Vec<PortId>,
+    _relays: Vec<Relay>,
+    _punts: Vec<Option<FrameQueue>>,
+}
+
+/// Rewirings on their way to a worker, or what they left on the way back.
+pub type Post<T> = Arc<ArrayQueue<T>>;
+
 /// Everything that one worker has.
 pub struct WorkerIo {
     /// Receive queues to poll.
-    pub inputs: Vec<(PortId, RxQueue)>,
+    pub inputs: Vec<Input>,
     /// Ways out, by [`PortId`].
-    pub outputs: Vec<Output>,
+    pub outputs: Vec<Option<Output>>,
     /// What to send for others.
     pub relays: Vec<Relay>,
     /// To the host interfaces, by [`VtepId`].
-    pub punts: Vec<FrameQueue>,
+    pub punts: Vec<Option<FrameQueue>>,
+    /// What to change, and when.
+    pub rewirings: Post<Rewiring>,
+    /// What was left of it.
+    pub unwired: Post<Unwired>,
     /// To the learner.
     pub events: Arc<ArrayQueue<LearnEvent>>,
     /// Buffers for copies.
@@ -82,15 +118,17 @@ impl Io for WorkerIo {
 
     #[inline]
     fn transmit(&mut self, port: PortId, burst: &mut Burst<Mbuf>) -> Sent {
-        match &mut self.outputs[port.index()].way {
-            Way::Queue(queue) => Sent::Transmitted(queue.transmit(burst)),
-            Way::Handover(queue) => Sent::HandedOver(hand_over(queue, burst)),
+        match self.outputs[port.index()].as_mut().map(|output| &mut output.way) {
+            Some(Way::Queue(queue)) => Sent::Transmitted(queue.transmit(burst)),
+            Some(Way::Handover(queue)) => Sent::HandedOver(hand_over(queue, burst)),
+            None => Sent::Transmitted(0),
         }
     }
 
     #[inline]
     fn replicate(&mut self, packet: &Mbuf, port: PortId, headers: usize) -> Option<Mbuf> {
-        if packet.len() <= COPIED_LEN || !self.outputs[port.index()].multi_segment {
+        let output = self.outputs[port.index()].as_ref();
+        if packet.len() <= COPIED_LEN || !output.is_some_and(|output| output.multi_segment) {
             self.pool.copy(packet)
         } else if headers == 0 {
             self.pool.share(packet)
@@ -106,7 +144,10 @@ impl Io for WorkerIo {
 
     #[inline]
     fn punt(&mut self, vtep: VtepId, packet: Mbuf) -> Result<(), Mbuf> {
-        self.punts[vtep.index()].push(packet)
+        match &self.punts[vtep.index()] {
+            Some(queue) => queue.push(packet),
+            None => Err(packet),
+        }
     }
 
     #[inline]
@@ -117,9 +158,55 @@ impl Io for WorkerIo {
         })
     }
 
+    #[cold]
+    fn rewire(&mut self, wiring: u64) {
+        // All up to that number: a worker that was late may have missed one.
+        while let Some(rewiring) = self.rewirings.pop() {
+            let number = rewiring.number;
+            self.take_up(rewiring);
+            if number == wiring {
+                return;
+            }
+        }
+    }
+
     #[inline]
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event).is_ok()
+    }
+}
+
+impl WorkerIo {
+    fn take_up(&mut self, new: Rewiring) {
+        let Rewiring { inputs, outputs, removed, relays, punts, .. } = new;
+        let mut old_inputs = std::mem::replace(&mut self.inputs, inputs);
+        let mut old_outputs = std::mem::replace(&mut self.outputs, outputs);
+        let old_relays = std::mem::replace(&mut self.relays, relays);
+        let old_punts = std::mem::replace(&mut self.punts, punts);
+        let mut at = 0;
+        while at < old_inputs.len() {
+            if removed.contains(&old_inputs[at].0) {
+                at += 1;
+            } else {
+                // There is room: the control thread has counted.
+                self.inputs.push(old_inputs.swap_remove(at));
+            }
+        }
+        let places = (0..).map(PortId).zip(old_outputs.iter_mut().zip(&mut self.outputs));
+        for (port, (old, new)) in places {
+            if new.is_none() && !removed.contains(&port) {
+                *new = old.take();
+            }
+        }
+        let unwired = Unwired {
+            _inputs: old_inputs,
+            _outputs: old_outputs,
+            _removed: removed,
+            _relays: old_relays,
+            _punts: old_punts,
+        };
+        // Never full: there are as many places as rewirings can be on their way.
+        let _ = self.unwired.push(unwired);
     }
 }
 

@@ -21,6 +21,9 @@ pub const OUTER_LEN: usize =
 /// The whole picture.
 #[derive(Debug)]
 pub struct Generation {
+    /// The number of the wiring that it goes with: a worker that sees another one than before
+    /// [changes its queues](super::io::Io::rewire) first.
+    pub wiring: u64,
     /// Ports by [`PortId`].
     pub ports: Box<[Port]>,
     /// Networks by [`BridgeDomain`].
@@ -74,9 +77,25 @@ pub struct Domain {
     pub ports: Box<[PortId]>,
     /// The tunnels that flooded frames go to.
     pub flood: Box<[TunnelId]>,
+    /// The number of the set of tunnels, in [`PeerSets`], that it accepts frames from.
+    pub peers: u16,
     /// A hit on a learned entry older than this asks for a refresh, in seconds. `u32::MAX` if
     /// entries do not age.
     pub refresh_after_secs: u32,
+}
+
+impl Domain {
+    /// The place of a network that there is not. `peers` is the number of an empty set.
+    #[must_use]
+    pub fn nothing(peers: u16) -> Self {
+        Self {
+            vni: Vni::LEAST,
+            ports: Box::default(),
+            flood: Box::default(),
+            peers,
+            refresh_after_secs: u32::MAX,
+        }
+    }
 }
 
 /// What the pipeline knows of a local VTEP.
@@ -94,6 +113,21 @@ pub struct Vtep {
     pub networks: Directory,
     /// [`TunnelId`]s by the remote VTEP's address.
     pub tunnels: Directory,
+}
+
+impl Vtep {
+    /// The place of a VTEP that there is not: no port carries it, and nothing is for it.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            mac: MacAddr::ZERO,
+            address: 0,
+            udp_port: 0,
+            outer: OuterPattern::new(MacAddr::ZERO, Ipv4Addr::UNSPECIFIED, 0),
+            networks: Directory::new(&[]),
+            tunnels: Directory::new(&[]),
+        }
+    }
 }
 
 /// What the pipeline knows of a remote VTEP. One cache line.
@@ -269,6 +303,23 @@ pub struct PeerSets {
     words_per_set: usize,
     words: Vec<u64>,
     numbers: HashMap<Box<[u64]>, u16>,
+}
+
+impl Generation {
+    /// Whether the stations of a network may be at a place: on a port of it, or behind one of its peers.
+    #[must_use]
+    pub fn admits(&self, domain: BridgeDomain, place: Destination) -> bool {
+        let Some(network) = self.domains.get(domain.index()) else { return false };
+        match place {
+            Destination::Port(port) => {
+                let port = self.ports.get(port.index());
+                port.is_some_and(|port| port.role == Role::Tenant(domain))
+            }
+            Destination::Tunnel(tunnel) => {
+                tunnel.index() < self.tunnels.len() && self.peers.contains(network.peers, tunnel)
+            }
+        }
+    }
 }
 
 impl PeerSets {

@@ -92,6 +92,10 @@ pub trait Io {
     /// The next frame that others want sent by a transmit queue of this worker.
     fn next_relayed(&mut self) -> Option<Relayed<Self::Packet>>;
 
+    /// Takes up the queues of the wiring with a number: called between turns, before the first frame of a
+    /// generation that goes with it. What it gives back has been sent or dropped by then.
+    fn rewire(&mut self, wiring: u64);
+
     /// Tells the control thread; false where the queue is full.
     fn learn(&mut self, event: LearnEvent) -> bool;
 }

@@ -6,7 +6,7 @@ use super::io::{Io, RelayedFrom};
 use super::packet::Packet;
 use super::tx;
 use super::vector::BURST;
-use crate::metrics::counters::Shape;
+use crate::metrics::counters::Site;
 
 /// Puts at most a burst of them into the lines of their ports. Returns how many there were.
 #[inline]
@@ -21,7 +21,7 @@ pub fn run<I: Io>(context: &mut Context<'_, I>) -> usize {
         #[allow(clippy::cast_possible_truncation, reason = "a frame is far below 4 GiB")]
         let len = len as u32;
         if let Err(reason) = tx::send(context, port, relayed.packet, len) {
-            context.counters.dropped(Shape::port_site(port), reason);
+            context.counters.dropped(Site::port(port), reason);
         }
     }
     BURST

@@ -10,7 +10,7 @@ use super::packet::Packet;
 use super::vector::{BURST, Burst, Vector};
 use super::verdict::{DropReason, Verdict};
 use crate::ids::PortId;
-use crate::metrics::counters::{Counters, Shape};
+use crate::metrics::counters::{Counters, Site};
 use crate::table::prefetch;
 
 /// Frames on their way out.
@@ -175,7 +175,7 @@ fn transmit<I: Io>(
     };
     if !packets.is_empty() {
         for _ in &*packets {
-            counters.dropped(Shape::port_site(port), reason);
+            counters.dropped(Site::port(port), reason);
         }
         io.discard(packets);
     }

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 use super::generation::Generation;
 use super::verdict::PackedVerdict;
 use crate::ids::{BridgeDomain, PortId};
-use crate::metrics::counters::{Shape, Site};
+use crate::metrics::counters::Site;
 use crate::table::{Destination, Found, Key, PackedDestination};
 
 /// The most frames in a burst.
@@ -95,9 +95,9 @@ impl<P> Vector<P> {
     pub fn site(&self, generation: &Generation, i: usize) -> Site {
         let domain = self.domains[i];
         if domain != BridgeDomain::NONE && generation.ports[self.port.index()].role.is_uplink() {
-            Shape::network_site(generation.ports.len(), domain)
+            Site::network(domain)
         } else {
-            Shape::port_site(self.port)
+            Site::port(self.port)
         }
     }
 }

@@ -201,6 +201,8 @@ drop_reasons! {
     HandoverQueueFull = "handover_queue_full",
     /// The port's transmit queue is full: the device or its peer is slower than the traffic.
     TransmitQueueFull = "transmit_queue_full",
+    /// The port that the frame was to leave by was removed while it waited for another worker.
+    PortRemoved = "port_removed",
 }
 
 #[cfg(test)]

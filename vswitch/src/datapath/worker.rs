@@ -24,6 +24,7 @@ pub struct Worker<I: Io> {
     vector: Box<Vector<I::Packet>>,
     outputs: Outputs<I::Packet>,
     recently_told: RecentlyTold,
+    wiring: u64,
 }
 
 /// A part of a turn, in the order of the journey.
@@ -64,7 +65,7 @@ pub struct Time {
 }
 
 impl<I: Io> Worker<I> {
-    /// A worker on its queues. `ports` is the number of ports of every generation it will see.
+    /// A worker on its queues. `ports` is the most ports of any generation it will see. Its queues are those of wiring 0.
     #[must_use]
     pub fn new(
         io: I,
@@ -81,6 +82,7 @@ impl<I: Io> Worker<I> {
             vector: Vector::new(),
             outputs: Outputs::new(ports),
             recently_told: RecentlyTold::new(),
+            wiring: 0,
         }
     }
 
@@ -106,8 +108,12 @@ impl<I: Io> Worker<I> {
     /// Borrowing generation and FDB is the quiescent point: nothing of the former ones is held any more.
     #[inline(always)]
     pub fn turn_observed(&mut self, now: Now, observer: &mut impl Observer) -> usize {
-        let Self { io, generations, fdb, counters, vector, outputs, recently_told } = self;
+        let Self { io, generations, fdb, counters, vector, outputs, recently_told, wiring } = self;
         let (generation, fdb) = (generations.current(), fdb.current());
+        if generation.wiring != *wiring {
+            io.rewire(generation.wiring);
+            *wiring = generation.wiring;
+        }
         let mut context = Context { generation, fdb, now, io, counters, outputs, recently_told };
         let context = &mut context;
 

@@ -26,7 +26,6 @@ use prometheus::{Encoder as _, TextEncoder};
 
 use crate::control::switch::Switch;
 use crate::control::underlay::NextHop;
-use crate::ids::TunnelId;
 
 /// The text format's content type.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -115,7 +114,8 @@ fn ports(switch: &Switch, families: &mut Vec<MetricFamily>) {
     );
     let mut up = Family::gauge("vswitch_port_up", "Whether the link is up, as of the last second.");
     for (id, config) in switch.topology.ports() {
-        let (totals, seat) = (switch.port_totals(id), &switch.ports[id.index()]);
+        let Some(seat) = switch.ports.get(id.index()) else { continue };
+        let totals = switch.port_totals(id);
         let port = ("port", config.name.as_str());
         rx_packets.add(&[port], totals.receive_packets);
         rx_bytes.add(&[port], totals.receive_bytes);
@@ -181,17 +181,16 @@ fn vteps(switch: &Switch, families: &mut Vec<MetricFamily>) {
     for (id, config) in switch.topology.vteps() {
         let vtep = ("vtep", config.name.as_str());
         punted.add(&[vtep], switch.punted(id));
-        sent.add(&[vtep], switch.hosts[id.index()].sent_by_host);
+        sent.add(&[vtep], switch.hosts.get(id.index()).map_or(0, |host| host.sent_by_host));
     }
     let mut resolved = Family::gauge(
         "vswitch_next_hop_resolved",
         "Whether the next hop to a remote VTEP is known; `vswitch show vteps` says why not.",
     );
-    for remote in switch.topology.remotes() {
-        let next_hop = switch.topology.tunnel(*remote).map(TunnelId::index);
-        let next_hop = next_hop.and_then(|index| switch.next_hops[index].as_ref());
-        let vtep = &switch.topology.config().vteps[remote.vtep.index()].name;
-        let labels = [("vtep", vtep.as_str()), ("remote_vtep", &remote.address.to_string())];
+    for (tunnel, remote) in switch.topology.remotes() {
+        let next_hop = switch.next_hops[tunnel.index()].as_ref();
+        let Some(vtep) = switch.topology.vtep(remote.vtep) else { continue };
+        let labels = [("vtep", vtep.name.as_str()), ("remote_vtep", &remote.address.to_string())];
         resolved.add(&labels, matches!(next_hop, Some(NextHop::Resolved { .. })).into());
     }
     families.extend([punted, sent, resolved].map(|f| f.0));

@@ -105,6 +105,9 @@ impl Io for MemoryIo {
         self.relayed.pop_front()
     }
 
+    /// Nothing to change: every index has its queues.
+    fn rewire(&mut self, _wiring: u64) {}
+
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event);
         true

@@ -77,6 +77,15 @@ pub enum SimulationError {
     TableFull(#[from] crate::table::TableFull),
 }
 
+/// Port `n` has the MAC 02:ff:00:00:00:n.
+fn facts_of(topology: &Topology, options: Options) -> Vec<PortFacts> {
+    let facts = |id: PortId| PortFacts {
+        mac: MacAddr::from_u64(0x02ff_0000_0000 | u64::from(id.0)),
+        mtu: topology.port(id).and_then(|port| port.mtu).unwrap_or(options.mtu),
+    };
+    (0..).map(PortId).take(topology.port_slots()).map(facts).collect()
+}
+
 impl Simulation {
     /// A switch as configured. Port `n` has the MAC 02:ff:00:00:00:n; every remote VTEP's next hop is
     /// [`Simulation::next_hop`].
@@ -85,22 +94,16 @@ impl Simulation {
     /// See [`SimulationError`].
     pub fn new(config: Config, options: Options) -> Result<Self, SimulationError> {
         let topology = Topology::new(config)?;
-        let facts: Vec<_> = topology
-            .ports()
-            .map(|(id, port)| PortFacts {
-                mac: MacAddr::from_u64(0x02ff_0000_0000 | u64::from(id.0)),
-                mtu: port.mtu.unwrap_or(options.mtu),
-            })
-            .collect();
-        let next_hops = vec![Some(Self::next_hop()); topology.remotes().len()];
+        let facts = facts_of(&topology, options);
+        let next_hops = vec![Some(Self::next_hop()); topology.tunnel_slots()];
         let (writer, mut fdb) = fdb::new(topology.config().fdb_capacity, options.seed, 1);
         let learner = Learner::new(writer, &topology)?;
-        let generation = topology.generation(&facts, &next_hops);
+        let generation = topology.generation(&facts, &next_hops, 0);
         let (publisher, mut readers) = snapshot::channel(Box::new(generation), 1);
-        let (counters, view) = counters::new(topology.shape());
+        let (counters, view) = counters::new();
         let buffers = Buffers::new(options.buffers);
-        let io = MemoryIo::new(facts.len(), topology.config().vteps.len(), &buffers, options);
-        let ports = facts.len();
+        let (ports, vteps) = (Topology::MAX_PORTS, Topology::MAX_VTEPS);
+        let io = MemoryIo::new(ports, vteps, &buffers, options);
         let generations = readers.remove(0);
         let worker = Worker::new(io, generations, fdb.remove(0), counters, ports);
         let now = Now::default();
@@ -145,8 +148,43 @@ impl Simulation {
     /// Makes the next hop to every remote VTEP known, or unknown.
     pub fn set_next_hop(&mut self, next_hop: Option<MacAddr>) {
         self.next_hops.fill(next_hop);
-        let generation = self.topology.generation(&self.facts, &self.next_hops);
+        let generation = self.topology.generation(&self.facts, &self.next_hops, 0);
         self.publisher.publish(Box::new(generation));
+    }
+
+    /// Changes the configuration as the control thread does. `between` is called when the new generation is
+    /// published and nothing has taken it up.
+    ///
+    /// # Errors
+    /// See [`SimulationError`]; nothing is changed.
+    pub fn change(
+        &mut self,
+        config: Config,
+        between: impl FnOnce(&mut Self),
+    ) -> Result<(), SimulationError> {
+        let next = self.topology.next(config)?;
+        if !self.learner.has_room_for(&next) {
+            return Err(crate::table::TableFull.into());
+        }
+        self.facts = facts_of(&next, self.options);
+        self.next_hops = vec![Some(Self::next_hop()); next.tunnel_slots()];
+        let generation = next.generation(&self.facts, &self.next_hops, 0);
+        let moved = self.learner.prepare(&self.topology, &next, &generation);
+        self.publisher.publish(Box::new(generation));
+        self.topology = next;
+        between(self);
+        self.worker.turn(self.now);
+        self.worker.counters().publish();
+        self.hear();
+        let generation = self.publisher.current();
+        self.learner.settle(&self.topology, generation, moved)?;
+        Ok(())
+    }
+
+    fn hear(&mut self) {
+        for event in self.worker.io_mut().take_events() {
+            self.learner.handle(event, self.publisher.current(), self.now.secs());
+        }
     }
 
     /// Puts a frame into a port's receive queue; false where no buffer is free.
@@ -174,7 +212,8 @@ impl Simulation {
     /// Lets a VTEP's host interface send a frame; false where no buffer is free.
     #[must_use]
     pub fn send_from_host(&mut self, vtep: VtepId, frame: &[u8]) -> bool {
-        self.relay(self.topology.config().vteps[vtep.index()].port, frame, RelayedFrom::Host)
+        let uplink = self.topology.vtep(vtep).map(|vtep| vtep.port);
+        uplink.is_some_and(|port| self.relay(port, frame, RelayedFrom::Host))
     }
 
     /// Lets another worker hand over a frame that leaves by a port; false where no buffer is free.
@@ -204,9 +243,7 @@ impl Simulation {
             self.worker.counters().publish();
             self.publisher.reclaim();
             self.learner.upkeep();
-            for event in self.worker.io_mut().take_events() {
-                self.learner.handle(event, self.now.secs());
-            }
+            self.hear();
         }
     }
 

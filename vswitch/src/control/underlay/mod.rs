@@ -241,6 +241,21 @@ impl Underlay {
         })
     }
 
+    /// Mirrors other remotes from now on. What is known of those that stay is kept.
+    pub fn change(&mut self, vteps: Vec<LocalVtep>, remotes: Vec<RemoteId>) {
+        let local =
+            |vteps: &[LocalVtep], id: RemoteId| vteps.iter().find(|v| v.vtep == id.vtep).copied();
+        let mut known: HashMap<RemoteId, Remote> = std::mem::take(&mut self.remotes)
+            .into_iter()
+            .filter(|remote| local(&self.vteps, remote.id) == local(&vteps, remote.id))
+            .map(|remote| (remote.id, remote))
+            .collect();
+        let remote = |id| known.remove(&id).unwrap_or(Remote { id, path: None, told: None });
+        self.remotes = remotes.into_iter().map(remote).collect();
+        self.vteps = vteps;
+        self.routes_at = Instant::now();
+    }
+
     /// Waits until something differs from what was last returned, and returns that. The first call
     /// returns every remote.
     ///

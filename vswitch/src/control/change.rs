@@ -1,0 +1,336 @@
+//! From one configuration to the next while workers run: whole, or not at all.
+//!
+//! Called by the control thread. Everything that can fail comes first: devices are opened, host interfaces made,
+//! and given up again if a later one fails. From the publication of the new generation on nothing can fail.
+//!
+//! # The order, and why no frame is lost, misled or flooded for it
+//!
+//! 1. New ports are started, new host interfaces made. Nobody knows of them.
+//! 2. The FDB forgets every entry for a port that leaves the entry's network. Frames to such addresses are flooded
+//!    from here to step 3, in the old network, of which the port still is a member. What workers still
+//!    report of such places is ignored from here on ([`Generation::admits`]).
+//! 3. The generation is published, and with it, by post, the queues that are new
+//!    ([`Io::rewire`](crate::datapath::io::Io::rewire)). Each worker takes both up between two turns.
+//! 4. All workers have done so; usually after some microseconds.
+//! 5. The FDB gets the entries that only the new generation understands. An entry that moves from one remote VTEP
+//!    to another does so by a single store, and the tunnel it came from is there until then.
+//! 6. What was removed is closed. Frames that were on their way there from one thread to another are counted as
+//!    dropped, for the reason `port_removed`.
+//!
+//! A worker that does not take the generation up keeps steps 5 and 6 waiting, and with them the next
+//! change; it is reported by name.
+//!
+//! A device or a host interface that is to have other properties under the same name cannot be opened before it was
+//! closed. Then there are two changes, the first without it; if the second fails, a third leads back.
+
+use std::time::{Duration, Instant};
+
+use tracing::{error, info};
+
+use super::devices::{host_interface, make_port_pool, start_port};
+use super::generations::{PortFacts, TooMany, Topology};
+use super::host::HostPath;
+use super::switch::{PortSeat, StartError, Switch};
+use super::underlay::{LocalVtep, RemoteId};
+use crate::config::{Config, device_identity};
+use crate::datapath::generation::Generation;
+use crate::datapath::verdict::DropReason;
+use crate::dpdk::pool::Pool;
+use crate::dpdk::port::{Port, Queues};
+use crate::ids::{PortId, VtepId};
+use crate::metrics::counters::Site;
+use crate::table::{Entry, Key};
+
+/// How long to wait for the workers to take a generation up before the rest is left for later.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why a configuration was not taken up. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant's text is its documentation")]
+pub enum ChangeError {
+    #[error(
+        "{0} cannot change while the switch runs\n  help: restart the switch with the new configuration"
+    )]
+    NeedsRestart(&'static str),
+    #[error(
+        "worker {0} has not taken up the change before this one\n  help: see `vswitch show workers`; \
+         its core may be taken by something else"
+    )]
+    Unsettled(usize),
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    #[error("the FDB has no room for the static MACs\n  help: raise [fdb] capacity and restart")]
+    NoRoom,
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("{0}\n  what was there before could not be restored either: {1}")]
+    NoWayBack(Box<ChangeError>, Box<ChangeError>),
+}
+
+/// What is left to be done when all workers have taken a generation up.
+pub(super) struct Unsettled {
+    before: Topology,
+    moved: Vec<(Key, Entry)>,
+    ports: Vec<PortId>,
+    vteps: Vec<VtepId>,
+}
+
+impl Unsettled {
+    /// At the start of the switch.
+    pub(super) fn start(topology: &Topology) -> Self {
+        let (moved, ports, vteps) = (Vec::new(), Vec::new(), Vec::new());
+        Self { before: topology.clone(), moved, ports, vteps }
+    }
+}
+
+/// A port that is started and not yet known to anybody.
+struct NewPort {
+    id: PortId,
+    seat: PortSeat,
+    queues: Queues,
+}
+
+/// The underlay is to mirror these.
+pub struct UnderlayChange {
+    /// Local VTEPs.
+    pub vteps: Vec<LocalVtep>,
+    /// Remote VTEPs.
+    pub remotes: Vec<RemoteId>,
+}
+
+impl Switch {
+    /// Takes another configuration up: on return, every worker works by it.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub fn change(&mut self, config: Config) -> Result<(), ChangeError> {
+        let running = self.topology.config();
+        let fixed = [
+            ("[dpdk]", running.dpdk == config.dpdk),
+            ("[api]", running.api == config.api),
+            ("[fdb]", running.fdb_capacity == config.fdb_capacity),
+        ];
+        if let Some((table, _)) = fixed.iter().find(|(_, is_same)| !is_same) {
+            return Err(ChangeError::NeedsRestart(table));
+        }
+        let before = running.clone();
+        self.settle_if_possible();
+        if self.unsettled.is_some() {
+            return Err(ChangeError::Unsettled(self.lagging().next().unwrap_or(0)));
+        }
+        let next = self.topology.next(config.clone())?;
+        let Some(without) = without_conflicts(&self.topology, &next) else {
+            return self.transition(next);
+        };
+        self.transition(self.topology.next(without)?)?;
+        let settled = |switch: &Self| match switch.unsettled {
+            Some(_) => Err(ChangeError::Unsettled(switch.lagging().next().unwrap_or(0))),
+            None => Ok(()),
+        };
+        let second = settled(self)
+            .and_then(|()| Ok(self.topology.next(config)?))
+            .and_then(|next| self.transition(next));
+        second.or_else(|error| {
+            let back = self.topology.next(before).map_err(ChangeError::from);
+            match back.and_then(|next| self.transition(next)) {
+                Ok(()) => Err(error),
+                Err(second) => Err(ChangeError::NoWayBack(Box::new(error), Box::new(second))),
+            }
+        })
+    }
+
+    fn transition(&mut self, next: Topology) -> Result<(), ChangeError> {
+        if !self.learner.has_room_for(&next) {
+            return Err(ChangeError::NoRoom);
+        }
+        let old = &self.topology;
+        let is_new = |id| old.port(id).is_none() && next.port(id).is_some();
+        let gone_ports = slots(old.port_slots()).map(PortId);
+        let ports: Vec<_> =
+            gone_ports.filter(|id| old.port(*id).is_some() && next.port(*id).is_none()).collect();
+        let gone_vteps = slots(old.vtep_slots()).map(VtepId);
+        let vteps: Vec<_> =
+            gone_vteps.filter(|id| old.vtep(*id).is_some() && next.vtep(*id).is_none()).collect();
+
+        let mut new_ports = Vec::new();
+        for (id, _) in next.ports().filter(|(id, _)| is_new(*id)) {
+            new_ports.push(self.open_port(&next, id)?);
+        }
+        let mut facts = self.facts.clone();
+        facts.resize(next.port_slots().max(facts.len()), PortFacts::NONE);
+        for NewPort { id, seat, .. } in &new_ports {
+            facts[id.index()] = PortFacts::of(&seat.port);
+        }
+        let mut new_hosts = Vec::new();
+        for (id, vtep) in next.vteps().filter(|(id, _)| old.vtep(*id).is_none()) {
+            let interface = host_interface(&next, vtep, &facts).map_err(StartError::from)?;
+            new_hosts.push((id, interface));
+        }
+
+        // Nothing fails from here on.
+        for (id, _) in next.ports().filter(|(id, _)| is_new(*id)) {
+            self.baselines.begin_port(id, views(&self.workers, &self.host_view));
+        }
+        for (id, _) in next.networks().filter(|(id, _)| old.network(*id).is_none()) {
+            self.baselines.begin_network(id, views(&self.workers, &self.host_view));
+        }
+        for (id, _) in next.vteps().filter(|(id, _)| old.vtep(*id).is_none()) {
+            self.baselines.begin_vtep(id, views(&self.workers, &self.host_view));
+        }
+        let mut queues = Vec::new();
+        for NewPort { id, seat, queues: of_port } in new_ports {
+            self.ports.set(id.index(), seat);
+            queues.push((id, of_port));
+        }
+        if !(queues.is_empty() && ports.is_empty() && vteps.is_empty() && new_hosts.is_empty()) {
+            self.wiring.post(&next, queues, &ports);
+        }
+        for (id, interface) in new_hosts {
+            if let Some(queues) = self.wiring.hosts.get(&id) {
+                self.hosts.set(id.index(), HostPath::new(id, interface, queues.clone()));
+            }
+        }
+        let next_hops = std::mem::take(&mut self.next_hops);
+        let same =
+            |tunnel| self.topology.remote(tunnel).is_some_and(|r| next.remote(tunnel) == Some(r));
+        let kept = next_hops.into_iter().enumerate().map(|(index, next_hop)| {
+            next_hop.filter(|_| same(crate::ids::TunnelId(narrow(index))))
+        });
+        self.next_hops = kept.collect();
+        self.next_hops.resize(next.tunnel_slots(), None);
+        self.facts = facts;
+        let before = std::mem::replace(&mut self.topology, next);
+        let generation = self.generation();
+        let moved = self.learner.prepare(&before, &self.topology, &generation);
+        self.publisher.publish(Box::new(generation));
+        self.unsettled = Some(Unsettled { before, moved, ports, vteps });
+        self.underlay_change = Some(self.mirrored());
+
+        let began = Instant::now();
+        self.settle_if_possible();
+        while self.unsettled.is_some() && began.elapsed() < PATIENCE {
+            // Not a spin: a worker may share this core.
+            std::thread::sleep(Duration::from_micros(20));
+            self.settle_if_possible();
+        }
+        if self.unsettled.is_some() {
+            let lagging: Vec<_> = self.lagging().collect();
+            error!(?lagging, "workers have not taken up the new configuration within a second");
+        }
+        Ok(())
+    }
+
+    /// What the underlay is to mirror.
+    pub(super) fn mirrored(&self) -> UnderlayChange {
+        let local = |(id, vtep): (VtepId, &crate::config::Vtep)| {
+            let if_index = self.hosts.get(id.index())?.interface.ifindex();
+            Some(LocalVtep { vtep: id, if_index, address: vtep.address })
+        };
+        UnderlayChange {
+            vteps: self.topology.vteps().filter_map(local).collect(),
+            remotes: self.topology.remotes().map(|(_, remote)| remote).collect(),
+        }
+    }
+
+    /// The generation of the topology and the next hops as they are.
+    pub(super) fn generation(&self) -> Generation {
+        let macs: Vec<_> = self.next_hops.iter().map(super::switch::mac_of).collect();
+        self.topology.generation(&self.facts, &macs, self.wiring.number())
+    }
+
+    fn open_port(&self, next: &Topology, id: PortId) -> Result<NewPort, ChangeError> {
+        let Some(wanted) = next.port(id) else { return Err(ChangeError::NoRoom) };
+        let config = next.config();
+        let failed = |source| StartError::Port { name: wanted.name.clone(), source };
+        let mut port = Port::probe(&self.eal, &wanted.device).map_err(failed)?;
+        let pool = self.pool_for(config, wanted, &port)?;
+        let queues = start_port(config.dpdk.worker_cores.len(), wanted, &mut port, &pool)?;
+        let seat = PortSeat::new(port, pool);
+        info!(port = wanted.name, device = wanted.device, "port added");
+        Ok(NewPort { id, seat, queues })
+    }
+
+    /// The pool for a port that comes while the switch runs.
+    fn pool_for(
+        &self,
+        config: &Config,
+        wanted: &crate::config::Port,
+        port: &Port,
+    ) -> Result<Pool, StartError> {
+        let number = self.wiring.number() + 1;
+        make_port_pool(&self.eal, config, wanted, port, number)
+    }
+
+    /// The workers that have not taken up the newest generation.
+    pub(super) fn lagging(&self) -> impl Iterator<Item = usize> + '_ {
+        self.publisher.lagging()
+    }
+
+    /// Finishes the last change as soon as every worker works by it.
+    pub(super) fn settle_if_possible(&mut self) {
+        let is_everywhere = self.lagging().next().is_none() && self.wiring.is_taken_up();
+        if self.unsettled.is_none() || !is_everywhere {
+            return;
+        }
+        let Some(Unsettled { before, moved, ports, vteps }) = self.unsettled.take() else { return };
+        // All that was reported by the generation before, so that no index in it is taken for another's.
+        self.drain_all();
+        let generation = self.publisher.current();
+        if let Err(error) = self.learner.settle(&self.topology, generation, moved) {
+            error!(%error, "a static MAC");
+        }
+        for id in vteps {
+            if let Some(mut host) = self.hosts.take(id.index()) {
+                host.deliver_last(&self.host_counters);
+            }
+        }
+        for (port, queue) in self.wiring.release(&self.topology, &ports) {
+            while queue.pop().is_some() {
+                self.host_counters.handed_in(1);
+                self.host_counters.dropped(Site::port(port), DropReason::PortRemoved);
+            }
+        }
+        self.host_counters.publish();
+        for id in ports {
+            drop(self.ports.take(id.index()));
+            if let Some(port) = before.port(id) {
+                info!(port = port.name, device = port.device, "port removed");
+            }
+        }
+        self.publisher.reclaim();
+    }
+}
+
+use super::switch::views;
+
+fn narrow(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
+}
+
+fn slots(count: usize) -> std::ops::Range<u16> {
+    0..narrow(count)
+}
+
+/// The configuration before without the ports and VTEPs that stand in the way of the next one's; `None` if nothing does.
+fn without_conflicts(old: &Topology, next: &Topology) -> Option<Config> {
+    let new_ports = || next.ports().filter(|(id, _)| old.port(*id).is_none()).map(|(_, port)| port);
+    let new_vteps = || next.vteps().filter(|(id, _)| old.vtep(*id).is_none()).map(|(_, vtep)| vtep);
+    let gone_ports = old.ports().filter(|(id, _)| next.port(*id).is_none()).map(|(_, port)| port);
+    let ports: Vec<_> = gone_ports
+        .filter(|gone| {
+            let identity = device_identity(&gone.device);
+            new_ports().any(|new| device_identity(&new.device) == identity)
+        })
+        .map(|port| port.name.as_str())
+        .collect();
+    let gone_vteps = old.vteps().filter(|(id, _)| next.vtep(*id).is_none()).map(|(_, vtep)| vtep);
+    let vteps: Vec<_> = gone_vteps
+        .filter(|gone| {
+            new_vteps()
+                .any(|new| new.host_interface == gone.host_interface || new.address == gone.address)
+        })
+        .map(|vtep| vtep.name.as_str())
+        .collect();
+    let nothing = ports.is_empty() && vteps.is_empty();
+    (!nothing).then(|| old.config().without(&ports, &vteps))
+}

@@ -1,0 +1,262 @@
+//! Changes of the configuration while frames are on their way: what stays goes on as if nothing had happened, and
+//! what is gone is gone.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod pipeline;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use pipeline::*;
+use vswitch::config::{self, Config, Home, Network, StaticMac, Vtep};
+use vswitch::ids::{MacAddr, PortId, Vni, VtepId};
+use vswitch::sim::{Options, Simulation};
+
+fn parse(text: &str) -> Config {
+    config::parse("test.toml", text).unwrap()
+}
+
+/// Sends a frame and says by which ports it left, in order.
+fn pass(sim: &mut Simulation, port: &str, frame: &[u8]) -> Vec<String> {
+    let from = sim.port(port).unwrap();
+    assert!(sim.receive(from, frame));
+    sim.run();
+    collect(sim)
+}
+
+fn collect(sim: &mut Simulation) -> Vec<String> {
+    let ports: Vec<_> = sim.topology().ports().map(|(id, port)| (id, port.name.clone())).collect();
+    let left = |(id, name): (PortId, String)| {
+        sim.transmitted(id).into_iter().map(move |_| name.clone()).collect::<Vec<_>>()
+    };
+    ports.into_iter().flat_map(left).collect()
+}
+
+fn unaccounted(sim: &Simulation) -> i64 {
+    sim.counters().ledger().unaccounted()
+}
+
+/// Port b goes from network blue to network green while frames to its station are under way.
+#[test]
+fn a_port_that_moves_takes_its_stations_along_and_leaves_nothing_behind() {
+    let before = CONFIG.to_owned();
+    let to_b = "  [[network.port]]\n  port = \"b\"\n";
+    let after =
+        before.replace(to_b, "").replace("port = \"g\"\n", &format!("port = \"g\"\n{to_b}"));
+    let mut sim = Simulation::new(parse(&before), Options::default()).unwrap();
+    // Station 2 is heard on b, station 1 on a, station 7 on g.
+    pass(&mut sim, "b", &tenant(BROADCAST, station(2)));
+    pass(&mut sim, "a", &tenant(BROADCAST, station(1)));
+    pass(&mut sim, "g", &tenant(BROADCAST, station(7)));
+    assert_eq!(pass(&mut sim, "a", &tenant(station(2), station(1))), ["b"]);
+    let uplink_and = |port: &str| vec!["uplink".to_owned(), "uplink".to_owned(), port.to_owned()];
+
+    let (from_a, from_g) = (sim.port("a").unwrap(), sim.port("g").unwrap());
+    let b = sim.port("b").unwrap();
+    sim.change(parse(&after), |sim| {
+        // Taken up by the worker together with the new generation.
+        assert!(sim.receive(from_a, &tenant(station(2), station(1))));
+        assert!(sim.receive(from_g, &tenant(station(2), station(7))));
+    })
+    .unwrap();
+    assert_eq!(sim.port("b"), Some(b), "the same port has the same index");
+    let mut left = collect(&mut sim);
+    left.sort();
+    // Blue floods to its two remote VTEPs, not to b. Green, in which the station is not known yet, floods too.
+    assert_eq!(left, ["b", "uplink", "uplink", "uplink"]);
+
+    // And now it is known in green, without having said a word.
+    assert_eq!(pass(&mut sim, "g", &tenant(station(2), station(7))), ["b"]);
+    let mut flooded = pass(&mut sim, "a", &tenant(station(2), station(1)));
+    flooded.sort();
+    assert_eq!(flooded, uplink_and("").into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>());
+    assert_eq!(unaccounted(&sim), 0);
+}
+
+/// The home of a static MAC moves from one remote VTEP to another that nobody knew before.
+#[test]
+fn a_static_mac_moves_between_remote_vteps_without_a_flooded_frame() {
+    let with_home = |home: &str| {
+        let mac = format!(
+            "[[network.mac]]\n  address = \"02:00:00:00:00:09\"\n  remote-vtep = \"{home}\"\n"
+        );
+        config_with(&mac)
+    };
+    let mut sim = Simulation::new(parse(&with_home("198.51.100.7")), Options::default()).unwrap();
+    let frame = tenant(station(9), station(1));
+    let a = sim.port("a").unwrap();
+    let uplink = sim.port("uplink").unwrap();
+    let outer = |sim: &mut Simulation| {
+        let frames = sim.transmitted(uplink);
+        frames.iter().map(|frame| frame[33]).collect::<Vec<_>>()
+    };
+    assert!(sim.receive(a, &frame));
+    sim.run();
+    assert_eq!(outer(&mut sim), [7]);
+    sim.change(parse(&with_home("198.51.100.8")), |sim| {
+        assert!(sim.receive(a, &frame));
+    })
+    .unwrap();
+    // The worker had the new generation, and the FDB still the old home: its tunnel is there.
+    assert_eq!(outer(&mut sim), [7]);
+    assert!(sim.receive(a, &frame));
+    sim.run();
+    assert_eq!(outer(&mut sim), [8]);
+    assert_eq!(unaccounted(&sim), 0);
+}
+
+/// The state that a configuration should have led to, however it came about.
+fn check_against(sim: &mut Simulation, config: &Config) {
+    let mut fresh = Simulation::new(config.clone(), Options::default()).unwrap();
+    let statics = |sim: &Simulation| {
+        let mut rows = BTreeMap::new();
+        for (key, entry) in sim.learner().entries().filter(|(_, entry)| entry.is_static) {
+            let network = sim.topology().network(key.domain()).unwrap().name.clone();
+            let home = match entry.destination {
+                vswitch::table::Destination::Port(port) => {
+                    sim.topology().port(port).unwrap().name.clone()
+                }
+                vswitch::table::Destination::Tunnel(tunnel) => {
+                    sim.topology().remote(tunnel).unwrap().address.to_string()
+                }
+            };
+            rows.insert((network, key.mac().to_string()), home);
+        }
+        rows
+    };
+    assert_eq!(statics(sim), statics(&fresh));
+    for (key, entry) in sim.learner().entries() {
+        let network = sim.topology().network(key.domain()).expect("a network that is there");
+        if let vswitch::table::Destination::Port(port) = entry.destination {
+            assert!(network.ports.contains(&port), "learned on a port of another network");
+        }
+    }
+    // The same frame goes the same ways, seen from every port.
+    for port in &config.ports {
+        let frame = tenant(BROADCAST, station(77));
+        let (mut there, mut here) =
+            (pass(&mut fresh, &port.name, &frame), pass(sim, &port.name, &frame));
+        there.sort();
+        here.sort();
+        assert_eq!(here, there, "a broadcast from {}", port.name);
+    }
+    assert_eq!(unaccounted(sim), 0);
+}
+
+/// Three uplinks, eight tenants' ports, and networks over them by chance.
+fn random_config(random: &impl Fn(u64) -> u64) -> Config {
+    let mut config = parse(CONFIG);
+    let names = ["u0", "u1", "u2", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7"];
+    let model = config.ports[0].clone();
+    config.ports = names
+        .iter()
+        .filter(|name| name.starts_with('u') || random(4) > 0)
+        .enumerate()
+        .map(|(n, name)| config::Port {
+            name: (*name).to_owned(),
+            device: format!("net_null{n}"),
+            mtu: (random(5) == 0).then_some(1400),
+            ..model.clone()
+        })
+        .collect();
+    let vtep = config.vteps[0].clone();
+    config.vteps = (0..=2_u16)
+        .filter(|_| random(3) > 0)
+        .map(|n| Vtep {
+            name: format!("v{n}"),
+            port: PortId(n),
+            address: std::net::Ipv4Addr::new(203, 0, 113, 1 + u8::try_from(n).unwrap()),
+            host_interface: format!("vtep{n}"),
+            udp_port: 4789,
+            ..vtep.clone()
+        })
+        .collect();
+    let mut free: Vec<_> =
+        (3..config.ports.len()).map(|n| PortId(u16::try_from(n).unwrap())).collect();
+    let network = config.networks[0].clone();
+    config.networks = (0..6)
+        .filter(|_| random(3) > 0)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|n: u32| {
+            let ports: Vec<_> = (0..random(4))
+                .filter_map(|_| {
+                    (!free.is_empty())
+                        .then(|| free.remove(usize::try_from(random(free.len() as u64)).unwrap()))
+                })
+                .collect();
+            let vteps = config.vteps.len() as u64;
+            let vtep = (vteps > 0 && random(3) > 0)
+                .then(|| VtepId(u16::try_from(random(vteps.max(1))).unwrap()));
+            let mut remote_vteps: Vec<_> = (2..6)
+                .filter(|_| random(2) > 0)
+                .map(|n| std::net::Ipv4Addr::new(198, 51, 100, n))
+                .collect();
+            if vtep.is_none() {
+                remote_vteps.clear();
+            }
+            let homes: Vec<_> = (ports.iter().map(|port| Home::Port(*port)))
+                .chain(vtep.map(|_| Home::RemoteVtep([198, 51, 100, 9].into())))
+                .collect();
+            let macs = (0..4_u64)
+                .filter(|_| random(2) > 0)
+                .filter_map(|mac| {
+                    let home = (!homes.is_empty())
+                        .then(|| homes[usize::try_from(random(homes.len() as u64)).unwrap()])?;
+                    Some(StaticMac { address: MacAddr::from_u64(0x0200_0000_0040 + mac), home })
+                })
+                .collect();
+            Network {
+                name: format!("n{n}"),
+                vni: Vni::new(100 + n).unwrap(),
+                vtep,
+                remote_vteps,
+                ports,
+                macs,
+                ..network.clone()
+            }
+        })
+        .collect();
+    config
+}
+
+/// From any configuration to any other, with traffic before, between and after.
+#[test]
+fn every_way_leads_to_the_same_switch() {
+    let state = Cell::new(0x1234_5678_9abc_def0_u64);
+    let random = |below: u64| {
+        let mut next = state.get();
+        next ^= next << 13;
+        next ^= next >> 7;
+        next ^= next << 17;
+        state.set(next);
+        next % below.max(1)
+    };
+    let mut sim = Simulation::new(random_config(&random), Options::default()).unwrap();
+    for _ in 0..150 {
+        let next = random_config(&random);
+        let frames: Vec<_> = (0..20)
+            .map(|_| (random(11), random(30), random(30)))
+            .map(|(port, to, from)| {
+                (port, tenant(station(to as u8 + 0x30), station(from as u8 + 0x50)))
+            })
+            .collect();
+        let send = |sim: &mut Simulation| {
+            for (port, frame) in &frames {
+                let ports: Vec<_> = sim.topology().ports().map(|(id, _)| id).collect();
+                let port = ports[usize::try_from(*port).unwrap() % ports.len()];
+                assert!(sim.receive(port, frame));
+            }
+        };
+        send(&mut sim);
+        sim.run();
+        sim.change(next.clone(), send).unwrap();
+        sim.run();
+        collect(&mut sim);
+        check_against(&mut sim, &next);
+        collect(&mut sim);
+    }
+    assert!(sim.topology().tunnel_slots() < 64, "indices of what is gone are given out again");
+    assert!(sim.topology().port_slots() <= 3 * 11 && sim.topology().network_slots() <= 12);
+}
