@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::diagnostic::{Complaint, Problems, Span, listed, nearest, quoted};
 use super::typed::{Document, DpdkTable, Integer, PortTable};
-use super::{Api, Config, Dpdk, Port, address, networks, vteps};
+use super::{Api, Config, Dpdk, Port, address, defaults, networks, vteps};
 use crate::ids::PortId;
 
 /// Indices are u16 (see [`crate::ids`]).
@@ -47,7 +47,9 @@ pub(super) fn check(document: &Document, problems: &mut Problems) -> Config {
     Config {
         dpdk,
         api,
-        fdb_capacity: fdb_capacity.and_then(|n| usize::try_from(n).ok()).unwrap_or(1_048_576),
+        fdb_capacity: fdb_capacity
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(defaults::FDB_CAPACITY),
         ports: ports.list,
         vteps: vteps.list,
         networks,
@@ -59,10 +61,10 @@ fn dpdk(table: &DpdkTable, problems: &mut Problems) -> Dpdk {
     let main = table.main_core.as_ref();
     let main_core =
         number(main, CORES, "main-core", "it is the number of a CPU, as lscpu shows it", problems)
-            .unwrap_or(0);
+            .unwrap_or(defaults::MAIN_CORE);
     let worker_cores = match &table.worker_cores {
         Some(typed) => worker_cores(typed, problems),
-        None => vec![1],
+        None => defaults::WORKER_CORES.to_vec(),
     };
     let typed_at =
         main.map(Spanned::span).or_else(|| table.worker_cores.as_ref().map(Spanned::span));
@@ -101,9 +103,9 @@ fn dpdk(table: &DpdkTable, problems: &mut Problems) -> Dpdk {
     Dpdk {
         worker_cores,
         main_core,
-        memory_mib: memory_mib.unwrap_or(512),
+        memory_mib: memory_mib.unwrap_or(defaults::MEMORY_MIB),
         packet_buffers,
-        hugepages: table.hugepages.as_ref().is_none_or(|typed| *typed.get_ref()),
+        hugepages: table.hugepages.as_ref().map_or(defaults::HUGEPAGES, |typed| *typed.get_ref()),
         eal_args: eal_args.iter().map(|arg| arg.get_ref().clone()).collect(),
     }
 }
@@ -184,9 +186,8 @@ fn api(document: &Document, problems: &mut Problems) -> Api {
     }
     let metrics = table.and_then(|api| api.metrics.as_ref());
     Api {
-        socket: socket.map_or("/run/vswitch/vswitch.sock", |typed| typed.get_ref().as_str()).into(),
-        metrics: checked(metrics, address::listen, problems)
-            .unwrap_or_else(|| ([127, 0, 0, 1], 9144).into()),
+        socket: socket.map_or(defaults::SOCKET, |typed| typed.get_ref().as_str()).into(),
+        metrics: checked(metrics, address::listen, problems).unwrap_or(defaults::METRICS),
     }
 }
 
@@ -254,10 +255,10 @@ impl Ports {
         problems.error(
             user.at.clone(),
             format!(
-                "port {} cannot be {}: on line {} it is {}",
+                "port {} cannot be {}: {} it is {}",
                 quoted(&name.name),
                 user.how,
-                problems.line_of(&first.at),
+                problems.place(&first.at),
                 first.how
             ),
             "a port is the uplink of one VTEP or belongs to one network: give each its own port",
@@ -298,10 +299,10 @@ fn check_device<'t>(
     let identity = device_identity(text);
     if let Some((other, at)) = devices.get(&identity) {
         let message = format!(
-            "device {} is already that of port {} on line {}",
+            "device {} is already that of port {} {}",
             quoted(&identity),
             quoted(other),
-            problems.line_of(at)
+            problems.place(at)
         );
         let help = "give each port its own device; a second virtual device of one driver has \
                     another number: `net_af_packet0`, `net_af_packet1`";
@@ -312,11 +313,11 @@ fn check_device<'t>(
     if let Some(interface) = text.split(',').find_map(|arg| arg.strip_prefix("iface=")) {
         if let Some((other, at)) = interfaces.get(interface) {
             let message = format!(
-                "interface {} is already that of port {} on line {}: both ports see the same \
+                "interface {} is already that of port {} {}: both ports see the same \
                  frames",
                 quoted(interface),
                 quoted(other),
-                problems.line_of(at)
+                problems.place(at)
             );
             problems.warning(device.span(), message, "give each port its own interface");
         } else {
@@ -364,10 +365,10 @@ impl Names {
             problems.error(
                 typed.span(),
                 format!(
-                    "a second {} is named {}; the first is on line {}",
+                    "a second {} is named {}; the first is {}",
                     self.kind,
                     quoted(name),
-                    problems.line_of(&self.list[first].1)
+                    problems.place(&self.list[first].1)
                 ),
                 "give each its own name",
             );

@@ -11,9 +11,14 @@
 //! not have, is found at start-up, not here. Every key is described in `docs/configuration.md`.
 
 mod address;
+#[cfg(test)]
+pub(crate) mod arbitrary;
+mod defaults;
 mod diagnostic;
+pub mod document;
 mod meaning;
 mod networks;
+mod places;
 mod typed;
 mod vteps;
 
@@ -22,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use crate::ids::{MacAddr, PortId, Vni, VtepId};
 pub use diagnostic::{Diagnostic, Errors, LoadError, Severity};
+pub use document::{Document, FieldError};
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +165,15 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
 /// # Errors
 /// The first syntax error; without one, everything else that is wrong, in the order of the file.
 pub fn parse(file_name: &str, text: &str) -> Result<Config, Errors> {
-    let mut problems = diagnostic::Problems::new(file_name, text);
+    checked(diagnostic::Problems::new(file_name, text))
+}
+
+/// Validates the TOML of a document; what is wrong has a JSON pointer in place of a line.
+fn parse_document(text: &str) -> Result<Config, Errors> {
+    checked(diagnostic::Problems::of_document(text))
+}
+
+fn checked(mut problems: diagnostic::Problems) -> Result<Config, Errors> {
     let config =
         typed::read(&mut problems).map(|document| meaning::check(&document, &mut problems));
     let (errors, warnings) = problems.finish();
