@@ -9,6 +9,7 @@
 //! | `worker_io` | a worker's surroundings, from DPDK |
 //! | [`generations`] | from configuration and next hops to what workers read |
 //! | [`learner`] | the FDB's one writer: learning and ageing |
+//! | [`plan`] | the difference between two configurations, and what traffic feels of it |
 //! | [`underlay`] | the kernel's routes and neighbours, mirrored by netlink |
 //! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
 //! | `quiet` | the kernel's stack, silenced on interfaces that the switch reads |
@@ -28,6 +29,7 @@ pub mod host_interface;
 pub mod learner;
 pub mod netdev;
 mod netlink;
+pub mod plan;
 #[cfg(feature = "dpdk")]
 pub mod preflight;
 #[cfg(feature = "dpdk")]
