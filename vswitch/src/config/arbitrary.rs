@@ -66,6 +66,11 @@ fn any_config(
                 },
                 api: ApiDocument {
                     metrics: format!("[::1]:{}", 9000 + core),
+                    group: hugepages.then(|| format!("group{core}")),
+                    listen: (core > 0).then(|| format!("[::1]:{}", 9100 + core)),
+                    tls_certificate: (core > 0).then(|| "/etc/vswitch/tls.pem".to_owned()),
+                    tls_key: (core > 0).then(|| "/etc/vswitch/tls-key.pem".to_owned()),
+                    token_file: (core > 0).then(|| format!("/etc/vswitch/token{core}")),
                     ..ApiDocument::default()
                 },
                 fdb: FdbDocument { capacity },

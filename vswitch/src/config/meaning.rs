@@ -1,6 +1,6 @@
-//! From what was typed to what it means: cores, memory, the API and the ports.
+//! From what was typed to what it means: cores, memory and the ports.
 //!
-//! VTEPs and networks have their own files. Each check goes on with a stand-in after a problem;
+//! The API, VTEPs and networks have their own files. Each check goes on with a stand-in after a problem;
 //! that is sound because [`parse`](super::parse) gives no configuration away once there is one.
 
 use std::collections::HashMap;
@@ -10,21 +10,19 @@ use toml::Spanned;
 
 use super::diagnostic::{Complaint, Problems, Span, listed, nearest, quoted};
 use super::typed::{Document, DpdkTable, Integer, PortTable};
-use super::{Api, Config, Dpdk, Port, address, defaults, networks, vteps};
+use super::{Config, Dpdk, Port, address, api, defaults, networks, vteps};
 use crate::ids::PortId;
 
 /// Indices are u16 (see [`crate::ids`]).
 const MAX_TABLES: usize = 0xffff;
 /// The size of the kernel's CPU sets, and more than any build of EAL takes.
 const CORES: RangeInclusive<u32> = 0..=1023;
-/// `sun_path` with its final zero is 108 bytes (unix(7)).
-const MAX_SOCKET_PATH_BYTES: usize = 107;
 
 /// Checks everything; what it returns is a configuration only if no error was found.
 pub(super) fn check(document: &Document, problems: &mut Problems) -> Config {
     let empty = DpdkTable::default();
     let dpdk = dpdk(document.dpdk.as_ref().map_or(&empty, Spanned::get_ref), problems);
-    let api = api(document, problems);
+    let api = api::check(document.api.as_ref().map(Spanned::get_ref), problems);
     let fdb_capacity = number(
         document.fdb.as_ref().and_then(|fdb| fdb.get_ref().capacity.as_ref()),
         64..=16_777_216_u32,
@@ -157,37 +155,6 @@ fn key_behind(arg: &str) -> Option<&'static str> {
         "-m" | "--socket-mem" | "--numa-mem" => Some("memory-mib"),
         "--no-huge" => Some("hugepages"),
         _ => None,
-    }
-}
-
-fn api(document: &Document, problems: &mut Problems) -> Api {
-    let table = document.api.as_ref().map(Spanned::get_ref);
-    let socket = table.and_then(|api| api.socket.as_ref());
-    if let Some(typed) = socket {
-        let path = typed.get_ref();
-        let what = if path.is_empty() {
-            Some("is empty".to_owned())
-        } else if path.len() > MAX_SOCKET_PATH_BYTES {
-            Some(format!("is {} bytes long, and Linux allows {MAX_SOCKET_PATH_BYTES}", path.len()))
-        } else if path.ends_with('/') {
-            Some("names a directory".to_owned())
-        } else if path.contains('\0') {
-            Some("contains a zero byte".to_owned())
-        } else {
-            None
-        };
-        if let Some(what) = what {
-            problems.error(
-                typed.span(),
-                format!("{} cannot be the path of a socket: it {what}", quoted(path)),
-                "write the path of a file to be made, for example `/run/vswitch/vswitch.sock`",
-            );
-        }
-    }
-    let metrics = table.and_then(|api| api.metrics.as_ref());
-    Api {
-        socket: socket.map_or(defaults::SOCKET, |typed| typed.get_ref().as_str()).into(),
-        metrics: checked(metrics, address::listen, problems).unwrap_or(defaults::METRICS),
     }
 }
 

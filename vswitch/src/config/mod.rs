@@ -11,6 +11,7 @@
 //! not have, is found at start-up, not here. Every key is described in `docs/configuration.md`.
 
 mod address;
+mod api;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 mod defaults;
@@ -73,6 +74,23 @@ pub struct Api {
     pub socket: PathBuf,
     /// The TCP address that answers `GET /metrics`.
     pub metrics: SocketAddr,
+    /// The group that may open the socket, besides root.
+    pub group: Option<String>,
+    /// The API over TCP; `None`: it is on the socket alone.
+    pub tcp: Option<Tcp>,
+}
+
+/// The API over TCP: only with TLS and a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Where. Another address than that of the metrics.
+    pub listen: SocketAddr,
+    /// The PEM file with the certificate.
+    pub tls_certificate: PathBuf,
+    /// The PEM file with its key.
+    pub tls_key: PathBuf,
+    /// The file with the bearer token.
+    pub token_file: PathBuf,
 }
 
 /// An attachment of the switch: one DPDK ethdev.

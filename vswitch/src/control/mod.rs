@@ -13,6 +13,7 @@
 //! | [`underlay`] | the kernel's routes and neighbours, mirrored by netlink |
 //! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
 //! | `quiet` | the kernel's stack, silenced on interfaces that the switch reads |
+//! | `running` | the switch as the API sees it |
 //! | `status` | the state in words: rows of the API, of `vswitch show` and of the metrics |
 //!
 //! # Thread safety
@@ -34,6 +35,8 @@ pub mod plan;
 pub mod preflight;
 #[cfg(feature = "dpdk")]
 pub mod quiet;
+#[cfg(feature = "dpdk")]
+mod running;
 #[cfg(feature = "dpdk")]
 pub mod status;
 #[cfg(feature = "dpdk")]

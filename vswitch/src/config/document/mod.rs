@@ -15,11 +15,12 @@ mod render;
 mod tests;
 
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Config, Diagnostic, Home, Network, Vtep, defaults, parse_document};
+use super::{Api, Config, Diagnostic, Home, Network, Vtep, defaults, parse_document};
 
 /// A number as it was typed.
 pub type Integer = i64;
@@ -86,11 +87,35 @@ pub struct ApiDocument {
     pub socket: String,
     /// IP address and port that answer `GET /metrics`.
     pub metrics: String,
+    /// The group that may open the socket, besides root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// IP address and port of this API over TCP; the three files are then needed, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "127.0.0.1:9143")]
+    pub listen: Option<String>,
+    /// PEM file with the certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<String>,
+    /// PEM file with its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<String>,
+    /// File with the bearer token that every request over TCP carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<String>,
 }
 
 impl Default for ApiDocument {
     fn default() -> Self {
-        Self { socket: defaults::SOCKET.to_owned(), metrics: defaults::METRICS.to_string() }
+        Self {
+            socket: defaults::SOCKET.to_owned(),
+            metrics: defaults::METRICS.to_string(),
+            group: None,
+            listen: None,
+            tls_certificate: None,
+            tls_key: None,
+            token_file: None,
+        }
     }
 }
 
@@ -280,10 +305,7 @@ impl From<&Config> for Document {
                 hugepages: dpdk.hugepages,
                 eal_args: dpdk.eal_args.clone(),
             },
-            api: ApiDocument {
-                socket: config.api.socket.to_string_lossy().into_owned(),
-                metrics: config.api.metrics.to_string(),
-            },
+            api: api_document(&config.api),
             fdb: FdbDocument { capacity: wide(config.fdb_capacity) },
             port: config
                 .ports
@@ -298,6 +320,20 @@ impl From<&Config> for Document {
             vtep: config.vteps.iter().map(|vtep| vtep_document(vtep, config)).collect(),
             network: config.networks.iter().map(|n| network_document(n, config)).collect(),
         }
+    }
+}
+
+fn api_document(api: &Api) -> ApiDocument {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let tcp = api.tcp.as_ref();
+    ApiDocument {
+        socket: text(&api.socket),
+        metrics: api.metrics.to_string(),
+        group: api.group.clone(),
+        listen: tcp.map(|tcp| tcp.listen.to_string()),
+        tls_certificate: tcp.map(|tcp| text(&tcp.tls_certificate)),
+        tls_key: tcp.map(|tcp| text(&tcp.tls_key)),
+        token_file: tcp.map(|tcp| text(&tcp.token_file)),
     }
 }
 

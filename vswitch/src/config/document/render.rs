@@ -72,6 +72,11 @@ fn api(api: &ApiDocument) -> Table {
     let mut keys = Keys::new("");
     keys.set("socket", &api.socket);
     keys.set("metrics", &api.metrics);
+    keys.set_if_some("group", api.group.as_ref());
+    keys.set_if_some("listen", api.listen.as_ref());
+    keys.set_if_some("tls-certificate", api.tls_certificate.as_ref());
+    keys.set_if_some("tls-key", api.tls_key.as_ref());
+    keys.set_if_some("token-file", api.token_file.as_ref());
     keys.table
 }
 

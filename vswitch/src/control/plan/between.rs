@@ -189,7 +189,7 @@ fn compare(old: Vec<Field>, new: Vec<Field>) -> Vec<FieldChange> {
     changes
 }
 
-fn settings(document: &Document) -> [(&'static str, Option<String>); 9] {
+fn settings(document: &Document) -> [(&'static str, Option<String>); 14] {
     let Document { dpdk, api, fdb, .. } = document;
     let list = |items: Vec<String>| Some(format!("[{}]", items.join(", ")));
     let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
@@ -202,6 +202,11 @@ fn settings(document: &Document) -> [(&'static str, Option<String>); 9] {
         ("dpdk.eal-args", list(dpdk.eal_args.iter().map(quoted).collect())),
         ("api.socket", Some(api.socket.clone())),
         ("api.metrics", Some(api.metrics.clone())),
+        ("api.group", api.group.clone()),
+        ("api.listen", api.listen.clone()),
+        ("api.tls-certificate", api.tls_certificate.clone()),
+        ("api.tls-key", api.tls_key.clone()),
+        ("api.token-file", api.token_file.clone()),
         ("fdb.capacity", Some(fdb.capacity.to_string())),
     ]
 }

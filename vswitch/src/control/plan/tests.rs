@@ -112,7 +112,9 @@ fn change(table: &mut Value, changes: &[FieldChange]) {
         }
         let value = |text: &String| match field.as_str() {
             "device" | "port" | "vtep" | "address" | "host-interface" | "mac" | "socket"
-            | "metrics" => json!(text),
+            | "metrics" | "group" | "listen" | "tls-certificate" | "tls-key" | "token-file" => {
+                json!(text)
+            }
             "remote-vteps" => text.split(", ").collect(),
             _ => serde_json::from_str(text).unwrap(),
         };
