@@ -70,6 +70,8 @@ fn good() -> Config {
         api: Api {
             socket: PathBuf::from("/run/vswitch/vswitch.sock"),
             metrics: "127.0.0.1:9144".parse().unwrap(),
+            group: None,
+            tcp: None,
         },
         fdb_capacity: 1_048_576,
         ports: vec![

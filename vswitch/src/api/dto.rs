@@ -5,9 +5,10 @@
 //! that an older client understands a newer switch. Counters count from the start of the switch.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One port: `GET /v1/ports`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PortRow {
     /// The name in the configuration.
     pub name: String,
@@ -46,7 +47,7 @@ pub struct PortRow {
 }
 
 /// The state of a port's carrier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Link {
     /// There is one.
@@ -58,7 +59,7 @@ pub enum Link {
 }
 
 /// What a port is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// It carries the underlay.
@@ -70,7 +71,7 @@ pub enum Role {
 }
 
 /// One network: `GET /v1/networks`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NetworkRow {
     /// The name in the configuration.
     pub name: String,
@@ -95,7 +96,7 @@ pub struct NetworkRow {
 }
 
 /// One known MAC address: `GET /v1/fdb`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FdbRow {
     /// Name of the network.
     pub network: String,
@@ -114,7 +115,7 @@ pub struct FdbRow {
 }
 
 /// Where an entry of the FDB comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryKind {
     /// The configuration.
@@ -124,7 +125,7 @@ pub enum EntryKind {
 }
 
 /// One local VTEP: `GET /v1/vteps`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VtepRow {
     /// The name in the configuration.
     pub name: String,
@@ -147,7 +148,7 @@ pub struct VtepRow {
 }
 
 /// One remote VTEP as seen from a local one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RemoteRow {
     /// Its address.
     pub address: String,
@@ -164,7 +165,7 @@ pub struct RemoteRow {
 }
 
 /// Whether a remote VTEP can be sent to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NextHopState {
     /// Route and neighbour are known.
@@ -177,7 +178,7 @@ pub enum NextHopState {
 ///
 /// `received + relayed + replicated = transmitted + dropped + punted + handed_over`, and
 /// [`unaccounted`](Self::unaccounted) is the difference.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerRow {
     /// Its index.
     pub worker: u32,
@@ -216,7 +217,7 @@ pub struct WorkerRow {
 }
 
 /// The drops for one reason at one place: `GET /v1/drops`, zeros included.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DropRow {
     /// The reason, as the metric's label has it.
     pub reason: String,

@@ -1,5 +1,40 @@
-//! JSON over HTTP: on the Unix socket for `vswitch show` and programs, and the metrics on TCP.
+//! JSON over HTTP: on the Unix socket for the command line and programs, over TCP with TLS and a token
+//! if that is configured, and the metrics on TCP.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `server` | which routes are served where |
+//! | [`connections`] | how many at a time, and how long each may take |
+//! | [`socket`], [`tls`] | who may ask |
+//! | `routes` | one handler for each route |
+//! | [`extract`] | what a request says, read strictly |
+//! | [`problem`] | every error, as RFC 9457 has them |
+//! | [`control`] | questions to the control loop |
+//! | [`running`] | what is asked there, as a trait; [`fake`] is a switch in memory |
+//! | [`edit`], [`change`] | from a request to another configuration, checked and applied |
+//! | [`fdb`] | pages of the FDB |
+//! | [`events`] | what happens, for whoever listens |
+//! | [`dto`] | the rows of the answers |
+//! | `openapi` | the description of it all |
+//!
+//! # Thread safety
+//! The server is a task on the control thread, beside the control loop, and owns no state of the switch. What
+//! takes long is done on threads of the runtime's pool.
 
+pub mod change;
+pub mod connections;
+pub mod control;
 pub mod dto;
-#[cfg(feature = "dpdk")]
+pub mod edit;
+pub mod events;
+pub mod extract;
+#[doc(hidden)]
+pub mod fake;
+pub mod fdb;
+mod openapi;
+pub mod problem;
+mod routes;
+pub mod running;
 pub mod server;
+pub mod socket;
+pub mod tls;

@@ -1,94 +1,70 @@
-//! The HTTP servers: `GET /v1/…` on the Unix socket, `GET /metrics` on TCP.
+//! The HTTP servers: the API on the Unix socket and, if configured, over TCP; the metrics on TCP.
 //!
-//! Runs as a task beside the control loop, on the same thread. It owns no state: a request becomes a
-//! [`Query`], which the control loop answers between two of its other duties.
+//! Runs as a task beside the control loop, on the same thread.
+
+use std::convert::Infallible;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::http::header;
+use axum::middleware;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use serde::Serialize;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tokio_rustls::TlsAcceptor;
 
-use crate::control::switch::Switch;
-use crate::metrics::exposition;
+use super::connections::{self, Limits, Plain};
+use super::control::Control;
+use super::problem::Problem;
+use super::routes;
+use super::tls::{Token, require_token};
 
-type Answer = Box<dyn FnOnce(&mut Switch) + Send>;
+pub use super::routes::{DEFAULT_LIMIT, MAX_LIMIT, MAX_STREAMS};
 
-/// A question to the control loop.
-pub struct Query(Answer);
+/// The metrics' content type.
+const METRICS_TYPE: &str = prometheus::TEXT_FORMAT;
 
-impl Query {
-    /// Answers it.
-    pub fn answer(self, switch: &mut Switch) {
-        (self.0)(switch);
-    }
+/// Where the API is served.
+pub struct Listeners {
+    /// For whoever may open it.
+    pub socket: UnixListener,
+    /// For whoever has the token.
+    pub tcp: Option<Tcp>,
+    /// For everybody: `GET /metrics` alone.
+    pub metrics: TcpListener,
 }
 
-#[derive(Clone)]
-struct Control(mpsc::Sender<Query>);
-
-impl Control {
-    /// What the control loop makes of its state, or `None` while the switch stops.
-    async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Switch) -> T + Send + 'static,
-    ) -> Option<T> {
-        let (answer, answered) = oneshot::channel();
-        let ask = Query(Box::new(move |switch| {
-            // Whoever asked may have gone away.
-            let _ = answer.send(question(switch));
-        }));
-        self.0.send(ask).await.ok()?;
-        answered.await.ok()
-    }
-
-    async fn rows<T: Serialize + Send + 'static>(
-        self,
-        question: impl FnOnce(&Switch) -> T + Send + 'static,
-    ) -> Response {
-        match self.ask(question).await {
-            Some(rows) => axum::Json(rows).into_response(),
-            None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        }
-    }
-
-    async fn metrics(self) -> Response {
-        match self.ask(exposition::encode).await {
-            Some(text) => {
-                ([(header::CONTENT_TYPE, exposition::CONTENT_TYPE)], text).into_response()
-            }
-            None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        }
-    }
+/// The API over TCP.
+pub struct Tcp {
+    /// Where.
+    pub listener: TcpListener,
+    /// Its certificate and key.
+    pub tls: TlsAcceptor,
+    /// What every request must carry.
+    pub token: Token,
 }
 
-/// Serves until aborted.
-pub async fn serve(socket: UnixListener, metrics: TcpListener, queries: mpsc::Sender<Query>) {
-    let control = Control(queries);
-    macro_rules! rows {
-        ($rows:ident) => {{
-            let control = control.clone();
-            get(move || control.rows(Switch::$rows))
-        }};
-    }
-    let api = Router::new()
-        .route("/v1/ports", rows!(port_rows))
-        .route("/v1/networks", rows!(network_rows))
-        .route("/v1/fdb", rows!(fdb_rows))
-        .route("/v1/vteps", rows!(vtep_rows))
-        .route("/v1/workers", rows!(worker_rows))
-        .route("/v1/drops", rows!(drop_rows));
-    let scrape = Router::new().route("/metrics", get(move || control.metrics()));
-    let (api, scrape) = tokio::join!(
-        axum::serve(socket, api).into_future(),
-        axum::serve(metrics, scrape).into_future()
+/// Serves until dropped.
+pub async fn serve(listeners: Listeners, control: Control, limits: Limits) {
+    let Listeners { socket, tcp, metrics } = listeners;
+    let api = routes::router(control.clone(), limits.request);
+    let scrape = Router::new().route("/metrics", get(scrape)).with_state(control);
+    let over_tcp = async {
+        let Some(Tcp { listener, tls, token }) = tcp else {
+            return std::future::pending().await;
+        };
+        let guarded = api.clone().layer(middleware::from_fn_with_state(token, require_token));
+        connections::serve(listener, tls, guarded, limits.clone()).await
+    };
+    // None of them ends.
+    let _: (Infallible, Infallible, Infallible) = tokio::join!(
+        connections::serve(socket, Plain, api.clone(), limits.clone()),
+        over_tcp,
+        connections::serve(metrics, Plain, scrape, limits.clone()),
     );
-    for result in [api, scrape] {
-        if let Err(error) = result {
-            error!(%error, "the API stopped");
-        }
-    }
+}
+
+async fn scrape(State(control): State<Control>) -> Result<Response, Problem> {
+    let text = control.ask(|switch| switch.metrics()).await?;
+    Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
 }

@@ -1,6 +1,6 @@
 //! `vswitch show`: asks a running switch over its socket, and prints what it says.
 //!
-//! One `GET` on a fresh connection, on a runtime of its own on the calling thread. `--json` passes
+//! One `GET` for each page of the answer, on a runtime of its own on the calling thread. `--json` passes
 //! the answer on as it is; otherwise `table` lays it out.
 
 use std::io;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
-use hyper::header::HOST;
+use hyper::header::{HOST, LINK};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -48,7 +48,7 @@ impl What {
         match self {
             Self::Ports => "/v1/ports",
             Self::Networks => "/v1/networks",
-            Self::Fdb => "/v1/fdb",
+            Self::Fdb => "/v1/fdb?limit=10000",
             Self::Vteps => "/v1/vteps",
             Self::Workers => "/v1/workers",
             Self::Drops => "/v1/drops",
@@ -103,7 +103,7 @@ pub enum AskError {
     Runtime(#[source] io::Error),
 }
 
-/// Gets a document from the API.
+/// Gets a document from the API: of a list, all pages as one.
 ///
 /// # Errors
 /// Nobody listens there, or not a switch, or it does not answer with success.
@@ -113,11 +113,39 @@ pub fn ask(socket: &Path, path: &str) -> Result<String, AskError> {
         .build()
         .map_err(AskError::Runtime)?;
     runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, get(socket, path)).await.unwrap_or(Err(AskError::Silent))
+        let mut pages = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next {
+            let page = tokio::time::timeout(PATIENCE, get(socket, &path)).await;
+            let body;
+            (body, next) = page.unwrap_or(Err(AskError::Silent))?;
+            pages.push(body);
+        }
+        Ok(join(pages))
     })
 }
 
-async fn get(socket: &Path, path: &str) -> Result<String, AskError> {
+/// Several lists as one; a single page as it is.
+fn join(mut pages: Vec<String>) -> String {
+    if pages.len() == 1 {
+        return pages.remove(0);
+    }
+    let inner = |page: &String| {
+        let page = page.trim();
+        let inner = page.strip_prefix('[').and_then(|page| page.strip_suffix(']'));
+        inner.map(str::trim).filter(|rows| !rows.is_empty()).map(str::to_owned)
+    };
+    format!("[{}]", pages.iter().filter_map(inner).collect::<Vec<_>>().join(","))
+}
+
+/// The path of the next page in a header `Link` (RFC 8288), as this API writes it.
+fn next_page(link: &str) -> Option<String> {
+    let (path, parameters) = link.strip_prefix('<')?.split_once('>')?;
+    parameters.contains("rel=\"next\"").then(|| path.to_owned())
+}
+
+/// One page, and the path of the next.
+async fn get(socket: &Path, path: &str) -> Result<(String, Option<String>), AskError> {
     let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => AskError::Absent,
         io::ErrorKind::ConnectionRefused => AskError::Refused,
@@ -134,10 +162,11 @@ async fn get(socket: &Path, path: &str) -> Result<String, AskError> {
     request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("localhost"));
     let response = sender.send_request(request).await.map_err(AskError::NotHttp)?;
     let status = response.status();
+    let link = response.headers().get(LINK).and_then(|link| next_page(link.to_str().ok()?));
     let body = response.into_body().collect().await.map_err(AskError::NotHttp)?.to_bytes();
     let body = String::from_utf8_lossy(&body).into_owned();
     match status {
-        StatusCode::OK => Ok(body),
+        StatusCode::OK => Ok((body, link)),
         status => Err(AskError::Status { status, body }),
     }
 }
@@ -171,6 +200,16 @@ mod tests {
     fn the_body_is_passed_on() {
         let got = ask_one_that_says("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n[]\n");
         assert_eq!(got.unwrap(), "[]\n");
+    }
+
+    #[test]
+    fn pages_become_one_list() {
+        assert_eq!(join(vec!["[]\n".to_owned()]), "[]\n");
+        let pages = ["[{\"a\":1}]", "[ ]", "[{\"a\":2},{\"a\":3}]\n"];
+        assert_eq!(join(pages.map(str::to_owned).into()), "[{\"a\":1},{\"a\":2},{\"a\":3}]");
+        let link = "</v1/fdb?limit=1&cursor=00>; rel=\"next\"";
+        assert_eq!(next_page(link).as_deref(), Some("/v1/fdb?limit=1&cursor=00"));
+        assert_eq!(next_page("</v1/fdb>; rel=\"first\""), None);
     }
 
     #[test]

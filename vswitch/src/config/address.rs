@@ -173,20 +173,20 @@ fn contains(bad: char) -> String {
     }
 }
 
-/// The address that metrics are served on.
-pub(super) fn listen(text: &str) -> Result<std::net::SocketAddr, Complaint> {
+/// An address to listen on; `port` is one to give as an example.
+pub(super) fn listen(text: &str, port: u16) -> Result<std::net::SocketAddr, Complaint> {
     text.parse().map_err(|_| {
         let message = format!("{} is not an IP address with a port", quoted(text));
         let help = match (text.parse::<IpAddr>(), text.rsplit_once(':')) {
-            (Ok(IpAddr::V4(ip)), _) => format!("add the port: `{ip}:9144`"),
-            (Ok(IpAddr::V6(ip)), _) => format!("add the port: `[{ip}]:9144`"),
+            (Ok(IpAddr::V4(ip)), _) => format!("add the port: `{ip}:{port}`"),
+            (Ok(IpAddr::V6(ip)), _) => format!("add the port: `[{ip}]:{port}`"),
             (Err(_), Some(("localhost", port))) => {
                 format!("names are not looked up: write `127.0.0.1:{port}`")
             }
             (Err(_), Some(("" | "*", port))) => {
                 format!("for every address of this host write `0.0.0.0:{port}`")
             }
-            _ => "write for example `127.0.0.1:9144` or `[::1]:9144`".to_owned(),
+            _ => format!("write for example `127.0.0.1:{port}` or `[::1]:{port}`"),
         };
         Complaint::new(message, help)
     })

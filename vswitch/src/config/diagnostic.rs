@@ -2,9 +2,12 @@
 //!
 //! [`Problems`] gathers while the file is read and checked; [`Errors`] is what the caller gets.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
+
+use super::places::Places;
 
 /// A range of bytes in the file.
 pub(super) type Span = Range<usize>;
@@ -33,7 +36,7 @@ impl fmt::Display for Severity {
 /// One problem, with its place in the file and a way out.
 ///
 /// `Display` prints several lines without a final newline: `file:line:column: error: message`, the
-/// line with carets under it, and the help.
+/// line with carets under it, and the help. Of a document: `/port/0/name: error: message`, and the help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The file as it was named to us.
@@ -48,13 +51,21 @@ pub struct Diagnostic {
     pub message: String,
     /// What would be right.
     pub help: String,
+    /// The JSON pointer of what is meant, if this is about a [`Document`](super::Document) and not
+    /// about a file; line and column are then those of its TOML.
+    pub pointer: Option<String>,
     /// The line itself, and how many of its characters from `column` on are meant.
     excerpt: (String, usize),
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, severity, message, help, excerpt: (excerpt, width) } = self;
+        let Self { file, line, column, severity, message, help, excerpt: (excerpt, width), .. } =
+            self;
+        if let Some(pointer) = &self.pointer {
+            let place = if pointer.is_empty() { "the configuration" } else { pointer };
+            return write!(f, "{place}: {severity}: {message}\nhelp: {help}");
+        }
         let number = line.to_string();
         let gutter = " ".repeat(number.len());
         // Tabs stay tabs, so that the carets stand under what they mean at any tab width.
@@ -156,11 +167,25 @@ pub(super) struct Problems<'a> {
     file: &'a str,
     pub text: &'a str,
     found: Vec<(usize, Diagnostic)>,
+    naming: Naming,
+}
+
+/// How the places of problems are called.
+enum Naming {
+    /// By lines of the file.
+    Lines,
+    /// By JSON pointers into the document that the text is made from. Filled at the first problem.
+    Pointers(OnceCell<Places>),
 }
 
 impl<'a> Problems<'a> {
     pub fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, found: Vec::new() }
+        Self { file, text, found: Vec::new(), naming: Naming::Lines }
+    }
+
+    /// For the TOML of a document: whoever sees the problems has never seen that text.
+    pub fn of_document(text: &'a str) -> Self {
+        Self { file: "", text, found: Vec::new(), naming: Naming::Pointers(OnceCell::new()) }
     }
 
     pub fn error(&mut self, at: Span, message: impl Into<String>, help: impl Into<String>) {
@@ -175,9 +200,22 @@ impl<'a> Problems<'a> {
         self.add(Severity::Warning, &at, message.into(), help.into());
     }
 
-    /// The line that a place is on, counted from 1.
-    pub fn line_of(&self, at: &Span) -> usize {
-        locate(self.text, at.start).0
+    /// Another place that a message refers to: "on line 7", "at /port/0/name".
+    pub fn place(&self, at: &Span) -> String {
+        match self.pointer(at) {
+            Some(pointer) => format!("at {pointer}"),
+            None => format!("on line {}", locate(self.text, at.start).0),
+        }
+    }
+
+    fn pointer(&self, at: &Span) -> Option<String> {
+        match &self.naming {
+            Naming::Lines => None,
+            Naming::Pointers(places) => {
+                let places = places.get_or_init(|| Places::of(self.text));
+                Some(places.pointer(at).to_owned())
+            }
+        }
     }
 
     /// Errors and warnings, each in the order of the file.
@@ -207,7 +245,9 @@ impl<'a> Problems<'a> {
         }
         let excerpt = (shown, width);
         let file = self.file.to_owned();
-        let diagnostic = Diagnostic { file, line, column, severity, message, help, excerpt };
+        let pointer = self.pointer(at);
+        let diagnostic =
+            Diagnostic { file, line, column, severity, message, help, pointer, excerpt };
         self.found.push((at.start, diagnostic));
     }
 }

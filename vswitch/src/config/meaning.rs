@@ -1,6 +1,6 @@
-//! From what was typed to what it means: cores, memory, the API and the ports.
+//! From what was typed to what it means: cores, memory and the ports.
 //!
-//! VTEPs and networks have their own files. Each check goes on with a stand-in after a problem;
+//! The API, VTEPs and networks have their own files. Each check goes on with a stand-in after a problem;
 //! that is sound because [`parse`](super::parse) gives no configuration away once there is one.
 
 use std::collections::HashMap;
@@ -10,21 +10,19 @@ use toml::Spanned;
 
 use super::diagnostic::{Complaint, Problems, Span, listed, nearest, quoted};
 use super::typed::{Document, DpdkTable, Integer, PortTable};
-use super::{Api, Config, Dpdk, Port, address, networks, vteps};
+use super::{Config, Dpdk, Port, address, api, defaults, networks, vteps};
 use crate::ids::PortId;
 
 /// Indices are u16 (see [`crate::ids`]).
 const MAX_TABLES: usize = 0xffff;
 /// The size of the kernel's CPU sets, and more than any build of EAL takes.
 const CORES: RangeInclusive<u32> = 0..=1023;
-/// `sun_path` with its final zero is 108 bytes (unix(7)).
-const MAX_SOCKET_PATH_BYTES: usize = 107;
 
 /// Checks everything; what it returns is a configuration only if no error was found.
 pub(super) fn check(document: &Document, problems: &mut Problems) -> Config {
     let empty = DpdkTable::default();
     let dpdk = dpdk(document.dpdk.as_ref().map_or(&empty, Spanned::get_ref), problems);
-    let api = api(document, problems);
+    let api = api::check(document.api.as_ref().map(Spanned::get_ref), problems);
     let fdb_capacity = number(
         document.fdb.as_ref().and_then(|fdb| fdb.get_ref().capacity.as_ref()),
         64..=16_777_216_u32,
@@ -47,7 +45,9 @@ pub(super) fn check(document: &Document, problems: &mut Problems) -> Config {
     Config {
         dpdk,
         api,
-        fdb_capacity: fdb_capacity.and_then(|n| usize::try_from(n).ok()).unwrap_or(1_048_576),
+        fdb_capacity: fdb_capacity
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(defaults::FDB_CAPACITY),
         ports: ports.list,
         vteps: vteps.list,
         networks,
@@ -59,10 +59,10 @@ fn dpdk(table: &DpdkTable, problems: &mut Problems) -> Dpdk {
     let main = table.main_core.as_ref();
     let main_core =
         number(main, CORES, "main-core", "it is the number of a CPU, as lscpu shows it", problems)
-            .unwrap_or(0);
+            .unwrap_or(defaults::MAIN_CORE);
     let worker_cores = match &table.worker_cores {
         Some(typed) => worker_cores(typed, problems),
-        None => vec![1],
+        None => defaults::WORKER_CORES.to_vec(),
     };
     let typed_at =
         main.map(Spanned::span).or_else(|| table.worker_cores.as_ref().map(Spanned::span));
@@ -101,9 +101,9 @@ fn dpdk(table: &DpdkTable, problems: &mut Problems) -> Dpdk {
     Dpdk {
         worker_cores,
         main_core,
-        memory_mib: memory_mib.unwrap_or(512),
+        memory_mib: memory_mib.unwrap_or(defaults::MEMORY_MIB),
         packet_buffers,
-        hugepages: table.hugepages.as_ref().is_none_or(|typed| *typed.get_ref()),
+        hugepages: table.hugepages.as_ref().map_or(defaults::HUGEPAGES, |typed| *typed.get_ref()),
         eal_args: eal_args.iter().map(|arg| arg.get_ref().clone()).collect(),
     }
 }
@@ -155,38 +155,6 @@ fn key_behind(arg: &str) -> Option<&'static str> {
         "-m" | "--socket-mem" | "--numa-mem" => Some("memory-mib"),
         "--no-huge" => Some("hugepages"),
         _ => None,
-    }
-}
-
-fn api(document: &Document, problems: &mut Problems) -> Api {
-    let table = document.api.as_ref().map(Spanned::get_ref);
-    let socket = table.and_then(|api| api.socket.as_ref());
-    if let Some(typed) = socket {
-        let path = typed.get_ref();
-        let what = if path.is_empty() {
-            Some("is empty".to_owned())
-        } else if path.len() > MAX_SOCKET_PATH_BYTES {
-            Some(format!("is {} bytes long, and Linux allows {MAX_SOCKET_PATH_BYTES}", path.len()))
-        } else if path.ends_with('/') {
-            Some("names a directory".to_owned())
-        } else if path.contains('\0') {
-            Some("contains a zero byte".to_owned())
-        } else {
-            None
-        };
-        if let Some(what) = what {
-            problems.error(
-                typed.span(),
-                format!("{} cannot be the path of a socket: it {what}", quoted(path)),
-                "write the path of a file to be made, for example `/run/vswitch/vswitch.sock`",
-            );
-        }
-    }
-    let metrics = table.and_then(|api| api.metrics.as_ref());
-    Api {
-        socket: socket.map_or("/run/vswitch/vswitch.sock", |typed| typed.get_ref().as_str()).into(),
-        metrics: checked(metrics, address::listen, problems)
-            .unwrap_or_else(|| ([127, 0, 0, 1], 9144).into()),
     }
 }
 
@@ -254,10 +222,10 @@ impl Ports {
         problems.error(
             user.at.clone(),
             format!(
-                "port {} cannot be {}: on line {} it is {}",
+                "port {} cannot be {}: {} it is {}",
                 quoted(&name.name),
                 user.how,
-                problems.line_of(&first.at),
+                problems.place(&first.at),
                 first.how
             ),
             "a port is the uplink of one VTEP or belongs to one network: give each its own port",
@@ -298,10 +266,10 @@ fn check_device<'t>(
     let identity = device_identity(text);
     if let Some((other, at)) = devices.get(&identity) {
         let message = format!(
-            "device {} is already that of port {} on line {}",
+            "device {} is already that of port {} {}",
             quoted(&identity),
             quoted(other),
-            problems.line_of(at)
+            problems.place(at)
         );
         let help = "give each port its own device; a second virtual device of one driver has \
                     another number: `net_af_packet0`, `net_af_packet1`";
@@ -312,11 +280,11 @@ fn check_device<'t>(
     if let Some(interface) = text.split(',').find_map(|arg| arg.strip_prefix("iface=")) {
         if let Some((other, at)) = interfaces.get(interface) {
             let message = format!(
-                "interface {} is already that of port {} on line {}: both ports see the same \
+                "interface {} is already that of port {} {}: both ports see the same \
                  frames",
                 quoted(interface),
                 quoted(other),
-                problems.line_of(at)
+                problems.place(at)
             );
             problems.warning(device.span(), message, "give each port its own interface");
         } else {
@@ -364,10 +332,10 @@ impl Names {
             problems.error(
                 typed.span(),
                 format!(
-                    "a second {} is named {}; the first is on line {}",
+                    "a second {} is named {}; the first is {}",
                     self.kind,
                     quoted(name),
-                    problems.line_of(&self.list[first].1)
+                    problems.place(&self.list[first].1)
                 ),
                 "give each its own name",
             );

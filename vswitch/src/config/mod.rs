@@ -11,9 +11,15 @@
 //! not have, is found at start-up, not here. Every key is described in `docs/configuration.md`.
 
 mod address;
+mod api;
+#[cfg(test)]
+pub(crate) mod arbitrary;
+mod defaults;
 mod diagnostic;
+pub mod document;
 mod meaning;
 mod networks;
+mod places;
 mod typed;
 mod vteps;
 
@@ -24,6 +30,7 @@ use crate::ids::{MacAddr, PortId, Vni, VtepId};
 pub use diagnostic::{Diagnostic, Errors, LoadError, Severity};
 #[cfg(feature = "dpdk")]
 pub(crate) use meaning::device_identity;
+pub use document::{Document, FieldError};
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +117,23 @@ pub struct Api {
     pub socket: PathBuf,
     /// The TCP address that answers `GET /metrics`.
     pub metrics: SocketAddr,
+    /// The group that may open the socket, besides root.
+    pub group: Option<String>,
+    /// The API over TCP; `None`: it is on the socket alone.
+    pub tcp: Option<Tcp>,
+}
+
+/// The API over TCP: only with TLS and a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Where. Another address than that of the metrics.
+    pub listen: SocketAddr,
+    /// The PEM file with the certificate.
+    pub tls_certificate: PathBuf,
+    /// The PEM file with its key.
+    pub tls_key: PathBuf,
+    /// The file with the bearer token.
+    pub token_file: PathBuf,
 }
 
 /// An attachment of the switch: one DPDK ethdev.
@@ -202,7 +226,15 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
 /// # Errors
 /// The first syntax error; without one, everything else that is wrong, in the order of the file.
 pub fn parse(file_name: &str, text: &str) -> Result<Config, Errors> {
-    let mut problems = diagnostic::Problems::new(file_name, text);
+    checked(diagnostic::Problems::new(file_name, text))
+}
+
+/// Validates the TOML of a document; what is wrong has a JSON pointer in place of a line.
+fn parse_document(text: &str) -> Result<Config, Errors> {
+    checked(diagnostic::Problems::of_document(text))
+}
+
+fn checked(mut problems: diagnostic::Problems) -> Result<Config, Errors> {
     let config =
         typed::read(&mut problems).map(|document| meaning::check(&document, &mut problems));
     let (errors, warnings) = problems.finish();

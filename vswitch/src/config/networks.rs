@@ -9,13 +9,11 @@ use super::diagnostic::{Problems, Span, listed, quoted};
 use super::meaning::{Names, Ports, User, checked, index, items, number, port_id};
 use super::typed::{MacTable, NetworkTable};
 use super::vteps::Vteps;
-use super::{Home, Network, StaticMac, address};
+use super::{Home, Network, StaticMac, address, defaults};
 use crate::ids::{MacAddr, PortId, Vni, VtepId};
 
 /// The largest ageing time that a bridge takes (IEEE 802.1Q-2018, table 8-6).
 const MAX_AGEING_SECS: u32 = 1_000_000;
-/// The default of the same table.
-const DEFAULT_AGEING_SECS: u32 = 300;
 
 pub(super) fn check(
     tables: &[Spanned<NetworkTable>],
@@ -48,7 +46,7 @@ pub(super) fn check(
         let ageing = table.mac_ageing_secs.as_ref();
         let why = "after so long without a frame a learned MAC is forgotten; 0 is never";
         let mac_ageing_secs = number(ageing, 0..=MAX_AGEING_SECS, "mac-ageing-secs", why, problems)
-            .unwrap_or(DEFAULT_AGEING_SECS);
+            .unwrap_or(defaults::MAC_AGEING_SECS);
         let vtep = vtep.flatten().map(|vtep| VtepId(index(vtep)));
         let ports = members;
         if let Some(vni) = vni {
@@ -69,9 +67,9 @@ fn vni(
     let vni = Vni::new(number(Some(typed), 1..=Vni::MAX, "vni", why, problems)?)?;
     if let Some((first, at)) = taken.get(&vni) {
         let message = format!(
-            "VNI {vni} is already that of network {} on line {}",
+            "VNI {vni} is already that of network {} {}",
             quoted(first),
-            problems.line_of(at)
+            problems.place(at)
         );
         problems.error(
             typed.span(),
@@ -170,10 +168,10 @@ fn macs(
         let mac = checked(table.address.as_ref(), address::station, problems);
         if let (Some(typed), Some(mac)) = (&table.address, mac) {
             if let Some(first) = places.get(&mac) {
-                let line = problems.line_of(first);
+                let place = problems.place(first);
                 problems.error(
                     typed.span(),
-                    format!("{mac} already has a place in this network, on line {line}"),
+                    format!("{mac} already has a place in this network, {place}"),
                     "give each MAC address one place",
                 );
             } else {

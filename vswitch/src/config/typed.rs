@@ -124,6 +124,11 @@ table! {
     ApiTable "[api]" {
         "socket" optional socket: String, "socket = \"/run/vswitch/vswitch.sock\"";
         "metrics" optional metrics: String, "metrics = \"127.0.0.1:9144\"";
+        "group" optional group: String, "group = \"vswitch\"";
+        "listen" optional listen: String, "listen = \"127.0.0.1:9143\"";
+        "tls-certificate" optional tls_certificate: String, "tls-certificate = \"/etc/vswitch/tls.pem\"";
+        "tls-key" optional tls_key: String, "tls-key = \"/etc/vswitch/tls-key.pem\"";
+        "token-file" optional token_file: String, "token-file = \"/etc/vswitch/token\"";
     }
 }
 

@@ -9,10 +9,7 @@ use toml::Spanned;
 use super::diagnostic::{Complaint, Problems, Span, quoted};
 use super::meaning::{Names, Ports, User, checked, number, port_id};
 use super::typed::VtepTable;
-use super::{Vtep, address};
-
-/// IANA's port for VXLAN (RFC 7348 §5).
-const VXLAN_UDP_PORT: u16 = 4789;
+use super::{Vtep, address, defaults};
 
 /// The VTEPs, and what the networks must know of them.
 pub(super) struct Vteps {
@@ -80,7 +77,7 @@ pub(super) fn check(
             address: subnet.map_or(Ipv4Addr::UNSPECIFIED, |subnet| subnet.addr()),
             prefix_len: subnet.map_or(0, |subnet| subnet.prefix_len()),
             host_interface: host_interface.map(|i| i.get_ref().clone()).unwrap_or_default(),
-            udp_port: udp_port.unwrap_or(VXLAN_UDP_PORT),
+            udp_port: udp_port.unwrap_or(defaults::UDP_PORT),
             mac: checked(table.mac.as_ref(), address::station, problems),
         });
         vteps.subnets.push(subnet);
@@ -99,9 +96,9 @@ fn unique<K: std::hash::Hash + Eq>(
 ) {
     if let Some((first, first_at)) = taken.get(&key) {
         let message = format!(
-            "{what} is already that of VTEP {} on line {}",
+            "{what} is already that of VTEP {} {}",
             quoted(first),
-            problems.line_of(first_at)
+            problems.place(first_at)
         );
         problems.error(at, message, "give each VTEP its own");
     } else {

@@ -268,6 +268,33 @@ impl Learner {
         self.fdb.iter()
     }
 
+    /// The entries in a part of the table: see [`FdbWriter::iter_from`].
+    pub fn entries_from(
+        &self,
+        bucket: usize,
+        count: usize,
+    ) -> impl Iterator<Item = (Key, Entry)> + '_ {
+        self.fdb.iter_from(bucket, count)
+    }
+
+    /// How many buckets the table has.
+    #[must_use]
+    pub fn buckets(&self) -> usize {
+        self.fdb.buckets()
+    }
+
+    /// See [`FdbWriter::layout`].
+    #[must_use]
+    pub fn layout(&self) -> u64 {
+        self.fdb.layout()
+    }
+
+    /// The entry of a key.
+    #[must_use]
+    pub fn entry(&self, key: Key) -> Option<Entry> {
+        self.fdb.get(key)
+    }
+
     /// How many entries there may be.
     #[must_use]
     pub fn capacity(&self) -> usize {

@@ -12,9 +12,11 @@
 //! | `baselines` | what the counters of an index showed before it was given away |
 //! | `slots` | indices that stay while the configuration changes |
 //! | [`learner`] | the FDB's one writer: learning and ageing |
+//! | [`plan`] | the difference between two configurations, and what traffic feels of it |
 //! | [`underlay`] | the kernel's routes and neighbours, mirrored by netlink |
 //! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
 //! | `quiet` | the kernel's stack, silenced on interfaces that the switch reads |
+//! | `running` | the switch as the API sees it |
 //! | `status` | the state in words: rows of the API, of `vswitch show` and of the metrics |
 //!
 //! # Thread safety
@@ -34,11 +36,14 @@ pub mod host_interface;
 pub mod learner;
 pub mod netdev;
 mod netlink;
+pub mod plan;
 #[cfg(feature = "dpdk")]
 pub mod preflight;
 #[cfg(feature = "dpdk")]
 pub mod quiet;
 pub mod slots;
+#[cfg(feature = "dpdk")]
+mod running;
 #[cfg(feature = "dpdk")]
 pub mod status;
 #[cfg(feature = "dpdk")]

@@ -10,7 +10,7 @@ use crate::datapath::generation;
 use crate::datapath::verdict::DropReason;
 use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals};
-use crate::table::Destination;
+use crate::table::{Destination, Entry, Key};
 
 use super::switch::{Switch, views};
 use super::underlay::{NextHop, RemoteId};
@@ -149,32 +149,25 @@ impl Switch {
         self.topology.networks().map(row).collect()
     }
 
-    /// `GET /v1/fdb`.
-    #[must_use]
-    pub fn fdb_rows(&self) -> Vec<FdbRow> {
-        let now_secs = self.clock.now().secs();
-        let rows = self.learner.entries().filter_map(|(key, entry)| {
-            let network = self.topology.network(key.domain())?;
-            let (port, remote_vtep) = match entry.destination {
-                Destination::Port(port) => (Some(self.port_name(port)), None),
-                Destination::Tunnel(tunnel) => {
-                    (None, self.topology.remote(tunnel).map(|remote| remote.address.to_string()))
-                }
-            };
-            let age = now_secs.saturating_sub(entry.refreshed_secs);
-            Some(FdbRow {
-                network: network.name.clone(),
-                vni: network.vni.get(),
-                mac: key.mac().to_string(),
-                port,
-                remote_vtep,
-                kind: if entry.is_static { EntryKind::Static } else { EntryKind::Learned },
-                age_secs: (!entry.is_static).then_some(age.into()),
-            })
-        });
-        let mut rows: Vec<_> = rows.collect();
-        rows.sort_unstable_by(|a, b| (&a.network, &a.mac).cmp(&(&b.network, &b.mac)));
-        rows
+    /// A row of `GET /v1/fdb`; `None` if its network is just being removed.
+    pub(super) fn fdb_row(&self, key: Key, entry: Entry) -> Option<FdbRow> {
+        let network = self.topology.network(key.domain())?;
+        let (port, remote_vtep) = match entry.destination {
+            Destination::Port(port) => (Some(self.port_name(port)), None),
+            Destination::Tunnel(tunnel) => {
+                (None, self.topology.remote(tunnel).map(|remote| remote.address.to_string()))
+            }
+        };
+        let age = self.clock.now().secs().saturating_sub(entry.refreshed_secs);
+        Some(FdbRow {
+            network: network.name.clone(),
+            vni: network.vni.get(),
+            mac: key.mac().to_string(),
+            port,
+            remote_vtep,
+            kind: if entry.is_static { EntryKind::Static } else { EntryKind::Learned },
+            age_secs: (!entry.is_static).then_some(age.into()),
+        })
     }
 
     /// `GET /v1/vteps`.
@@ -333,5 +326,8 @@ impl Switch {
         }
         println!("  metrics   http://{}/metrics", config.api.metrics);
         println!("  API       {}", config.api.socket.display());
+        if let Some(tcp) = &config.api.tcp {
+            println!("  API       https://{}/v1/", tcp.listen);
+        }
     }
 }

@@ -6,14 +6,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
@@ -30,8 +28,14 @@ use super::quiet::QuietInterface;
 use super::slots::Slots;
 use super::underlay::{NextHop, RemoteId, Underlay, UnderlayError};
 use super::wiring::Wiring;
-use crate::api::server::{self, Query};
-use crate::config::Config;
+use crate::api;
+use crate::api::connections::Limits;
+use crate::api::control::Query;
+use crate::api::events::Events;
+use crate::api::server::{self, Listeners};
+use crate::api::socket::{Socket, SocketError};
+use crate::api::tls::{self, TlsError};
+use crate::config::{self, Config};
 use crate::datapath::context::Now;
 use crate::datapath::generation::Generation;
 use crate::datapath::worker::{Time, Worker};
@@ -58,11 +62,15 @@ pub enum StartError {
          choose another address"
     )]
     Metrics { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     #[error(
-        "[api] socket: cannot listen on {path}: {source}\n  help: choose a path in a directory that \
-         this user may write to", path = path.display()
+        "[api] listen: cannot listen on {address}: {source}\n  help: see who does with `ss -ltnp`, or \
+         choose another address"
     )]
-    Socket { path: PathBuf, source: io::Error },
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Dpdk(#[from] crate::dpdk::Error),
     #[error("port {name:?}: {source}")]
@@ -82,6 +90,9 @@ pub enum StartError {
     Launch(#[from] LaunchError),
 }
 
+/// Threads that check configurations and write long answers for the API.
+const API_THREADS: usize = 2;
+
 /// Starts the switch and runs it until SIGINT or SIGTERM.
 ///
 /// # Errors
@@ -91,6 +102,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     let topology = Topology::new(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(API_THREADS)
         .build()
         .map_err(StartError::Runtime)?;
     runtime.block_on(run_until_signal(topology))
@@ -102,11 +114,16 @@ async fn run_until_signal(topology: Topology) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
     let api = &topology.config().api;
     let metrics = listen_metrics(api.metrics).await?;
-    let socket = Socket::listen(&api.socket)?;
+    let tcp = match &api.tcp {
+        Some(tcp) => Some(listen_tcp(tcp).await?),
+        None => None,
+    };
+    let socket = Socket::listen(&api.socket, api.group.as_deref())?;
 
-    let (queries, mut asked) = mpsc::channel(16);
+    let (control, mut asked) = api::control::channel();
     let (mut switch, mut underlay, workers) = Switch::start(topology)?;
-    let api = tokio::spawn(server::serve(socket.listener()?, metrics, queries));
+    let listeners = Listeners { socket: socket.listener()?, tcp, metrics };
+    let api = tokio::spawn(server::serve(listeners, control, Limits::default()));
     switch.print_start();
 
     let stopped_by = loop {
@@ -142,41 +159,14 @@ async fn listen_metrics(address: SocketAddr) -> Result<TcpListener, StartError> 
     TcpListener::bind(address).await.map_err(|source| StartError::Metrics { address, source })
 }
 
-/// The API's socket in the file system. Dropping it removes the file.
-struct Socket {
-    path: PathBuf,
-    listener: std::os::unix::net::UnixListener,
-}
-
-impl Socket {
-    fn listen(path: &Path) -> Result<Self, StartError> {
-        let failed = |source| StartError::Socket { path: path.to_owned(), source };
-        // Preflight found that nobody answers: what is there was left by a switch that was killed.
-        match std::fs::symlink_metadata(path) {
-            Ok(file) if std::os::unix::fs::FileTypeExt::is_socket(&file.file_type()) => {
-                std::fs::remove_file(path).map_err(failed)?;
-            }
-            _ => {}
-        }
-        let listener = std::os::unix::net::UnixListener::bind(path).map_err(failed)?;
-        let socket = Self { path: path.to_owned(), listener };
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o660);
-        std::fs::set_permissions(path, mode).map_err(failed)?;
-        socket.listener.set_nonblocking(true).map_err(failed)?;
-        Ok(socket)
-    }
-
-    fn listener(&self) -> Result<UnixListener, StartError> {
-        let failed = |source| StartError::Socket { path: self.path.clone(), source };
-        UnixListener::from_std(self.listener.try_clone().map_err(failed)?).map_err(failed)
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = std::fs::remove_file(&self.path);
-    }
+async fn listen_tcp(tcp: &config::Tcp) -> Result<server::Tcp, StartError> {
+    let address = tcp.listen;
+    let (tls, token) =
+        (tls::acceptor(&tcp.tls_certificate, &tcp.tls_key)?, tls::Token::read(&tcp.token_file)?);
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })?;
+    Ok(server::Tcp { listener, tls, token })
 }
 
 /// Time since start, from the time-stamp counter.
@@ -277,6 +267,8 @@ pub struct Switch {
     pub next_hops: Vec<Option<NextHop>>,
     /// The counters of the frames that the control thread carries.
     pub host_view: CountersView,
+    /// Where it is told what happens.
+    pub events: Events,
     /// The time.
     pub clock: Clock,
     /// The MACs and MTUs of the ports.
@@ -376,6 +368,7 @@ impl Switch {
             learner,
             next_hops,
             host_view,
+            events: Events::new(),
             clock,
             facts,
             baselines: Baselines::default(),

@@ -22,7 +22,8 @@ impl Key {
 
     /// The key that [`to_u64`](Self::to_u64) gave.
     #[inline(always)]
-    pub(super) const fn from_u64(word: u64) -> Self {
+    #[must_use]
+    pub const fn from_u64(word: u64) -> Self {
         Self(word)
     }
 

@@ -35,6 +35,8 @@ pub struct FdbWriter {
     seed: u64,
     capacity: usize,
     len: usize,
+    /// Counts the times that entries changed their places.
+    layout: u64,
     /// The bucket at which the ageing sweep goes on.
     next_swept: u32,
     search: Search,
@@ -55,6 +57,7 @@ impl FdbWriter {
             seed,
             capacity,
             len: 0,
+            layout: 0,
             next_swept: 0,
             search: Search::new(),
             not_sync: PhantomData,
@@ -82,9 +85,10 @@ impl FdbWriter {
         }
         self.step_growth();
 
-        let Self { tables, growth, search, .. } = self;
-        let is_in = tables.current().insert(search, key, entry.pack(), |key, value| {
-            if growth.as_mut().is_some_and(|growth| !growth.placed(key, value)) {
+        let Self { tables, growth, search, layout, .. } = self;
+        let is_in = tables.current().insert(search, key, entry.pack(), |placed, value| {
+            *layout += u64::from(placed != key);
+            if growth.as_mut().is_some_and(|growth| !growth.placed(placed, value)) {
                 *growth = None;
             }
         });
@@ -169,10 +173,25 @@ impl FdbWriter {
 
     /// All entries, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Entry)> + '_ {
+        self.iter_from(0, usize::MAX)
+    }
+
+    /// The entries in at most `count` buckets from `first` on. Whoever goes through the
+    /// table like that in several calls has seen every entry that stayed, and once, if
+    /// [`layout`](Self::layout) stayed the same.
+    pub fn iter_from(&self, first: usize, count: usize) -> impl Iterator<Item = (Key, Entry)> + '_ {
         let table = self.tables.current();
         (0..table.len())
+            .skip(first)
+            .take(count)
             .flat_map(|bucket| table.residents(bucket))
             .map(|(_, key, value)| (key, Entry::unpack(value)))
+    }
+
+    /// A number that changes whenever an entry comes to another place in the table.
+    #[must_use]
+    pub fn layout(&self) -> u64 {
+        self.layout
     }
 
     /// One step of the ageing sweep: visits the next `buckets` buckets, from the first again after
@@ -231,6 +250,7 @@ impl FdbWriter {
             Outcome::Complete(table) => {
                 debug_assert!(self.has_same_entries(&table));
                 self.tables.publish(Box::new(table));
+                self.layout += 1;
                 self.next_swept = 0;
             }
             // Not to be expected of a larger table that is to be a quarter full. The next insertion begins anew.

@@ -1,0 +1,364 @@
+//! Changes of single things, as changes of the whole [`Document`].
+//!
+//! Pure. Whether the result is valid is for [`Document::check`] to say, as of every configuration;
+//! here is only found what a change is about. Each returns the JSON pointer at which the document now
+//! has what the request sent, so that errors there name the field of the request.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::extract::from_value;
+use super::problem::{Kind, Place, Problem, ValueProblem, pointer};
+use crate::config::document::{
+    Document, MacDocument, MemberDocument, NetworkDocument, PortDocument, VtepDocument,
+};
+use crate::ids::MacAddr;
+
+/// Where what was sent now is; `None` if nothing was sent that stays.
+pub type Edited = Result<Option<String>, Problem>;
+
+/// A port's membership, or a static MAC's home, and where it shall be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Migration {
+    /// A port goes from one network to another, with its static MACs.
+    Port(PortMigration),
+    /// A static MAC of a network gets another home.
+    Mac(MacMigration),
+}
+
+/// A port goes from one network to another, with its static MACs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PortMigration {
+    /// Name of the port.
+    #[schema(example = "tenant-a")]
+    pub name: String,
+    /// The network that it is in.
+    #[schema(example = "blue")]
+    pub from: String,
+    /// The network that it shall be in.
+    #[schema(example = "red")]
+    pub to: String,
+}
+
+/// A static MAC of a network gets another home. Exactly one of `port` and `remote-vtep` is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MacMigration {
+    /// The MAC address.
+    #[schema(example = "02:00:00:00:00:09")]
+    pub address: String,
+    /// The network.
+    #[schema(example = "blue")]
+    pub network: String,
+    /// The port that it shall be on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// The remote VTEP that it shall be behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "198.51.100.2")]
+    pub remote_vtep: Option<String>,
+}
+
+/// There is no such thing.
+#[must_use]
+pub fn absent(what: &str, name: &str, place: Place, at: &str) -> Problem {
+    let detail = format!("there is no {what} `{}`", name.escape_debug());
+    let error = ValueProblem::new(
+        place,
+        at,
+        detail.clone(),
+        "GET the list above it for what there is; names are case-sensitive",
+    );
+    Problem::new(Kind::NotFound, detail).because(error)
+}
+
+fn exists(what: &str, name: &str, at: &str) -> Problem {
+    let detail = format!("there is a {what} `{}` already", name.escape_debug());
+    let help = "choose another name, or change the one that is there";
+    Problem::new(Kind::Conflict, detail.clone()).because(ValueProblem::new(
+        Place::Body,
+        at,
+        detail,
+        help,
+    ))
+}
+
+fn network_in(document: &Document, name: &str, place: Place, at: &str) -> Result<usize, Problem> {
+    let found = document.network.iter().position(|network| network.name == name);
+    found.ok_or_else(|| absent("network", name, place, at))
+}
+
+fn network(document: &Document, name: &str) -> Result<usize, Problem> {
+    network_in(document, name, Place::Path, "/name")
+}
+
+fn at(parts: &[&dyn ToString]) -> Edited {
+    Ok(Some(pointer(parts.iter().map(|part| part.to_string()))))
+}
+
+/// Adds a network.
+pub fn add_network(document: &mut Document, new: NetworkDocument) -> Edited {
+    if document.network.iter().any(|network| network.name == new.name) {
+        return Err(exists("network", &new.name, "/name"));
+    }
+    document.network.push(new);
+    at(&[&"network", &(document.network.len() - 1)])
+}
+
+/// Changes some keys of a network.
+pub fn patch_network(document: &mut Document, name: &str, patch: &Value) -> Edited {
+    let index = network(document, name)?;
+    let before = &mut document.network[index];
+    // Its own type: it can be written.
+    let mut value = serde_json::to_value(&*before).unwrap_or_default();
+    merge(&mut value, patch);
+    *before = from_value(value)?;
+    at(&[&"network", &index])
+}
+
+/// RFC 7396, section 2.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let Value::Object(target) = target else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            merge(target.entry(key).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// Removes a network.
+pub fn remove_network(document: &mut Document, name: &str) -> Edited {
+    let index = network(document, name)?;
+    document.network.remove(index);
+    Ok(None)
+}
+
+/// Adds a port to a network.
+pub fn add_member(document: &mut Document, name: &str, new: MemberDocument) -> Edited {
+    let index = network(document, name)?;
+    let members = &mut document.network[index].port;
+    if members.iter().any(|member| member.port == new.port) {
+        return Err(exists("member", &new.port, "/port"));
+    }
+    members.push(new);
+    let member = members.len() - 1;
+    at(&[&"network", &index, &"port", &member])
+}
+
+/// Takes a port out of a network.
+pub fn remove_member(document: &mut Document, name: &str, port: &str) -> Edited {
+    let index = network(document, name)?;
+    let members = &mut document.network[index].port;
+    let member = members.iter().position(|member| member.port == port);
+    members.remove(member.ok_or_else(|| absent("member", port, Place::Path, "/port"))?);
+    Ok(None)
+}
+
+fn same_mac(one: &str, other: &str) -> bool {
+    match (one.parse::<MacAddr>(), other.parse::<MacAddr>()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+/// Gives a network a static MAC.
+pub fn add_mac(document: &mut Document, name: &str, new: MacDocument) -> Edited {
+    let index = network(document, name)?;
+    let macs = &mut document.network[index].mac;
+    if macs.iter().any(|mac| same_mac(&mac.address, &new.address)) {
+        return Err(exists("static MAC", &new.address, "/address"));
+    }
+    macs.push(new);
+    let mac = macs.len() - 1;
+    at(&[&"network", &index, &"mac", &mac])
+}
+
+/// Takes a static MAC from a network.
+pub fn remove_mac(document: &mut Document, name: &str, address: &str) -> Edited {
+    let index = network(document, name)?;
+    let macs = &mut document.network[index].mac;
+    let mac = macs.iter().position(|mac| same_mac(&mac.address, address));
+    macs.remove(mac.ok_or_else(|| absent("static MAC", address, Place::Path, "/address"))?);
+    Ok(None)
+}
+
+/// Has a network flood to another host.
+pub fn add_remote_vtep(document: &mut Document, name: &str, address: String) -> Edited {
+    let index = network(document, name)?;
+    let remotes = &mut document.network[index].remote_vteps;
+    if remotes.contains(&address) {
+        return Err(exists("remote VTEP", &address, "/address"));
+    }
+    remotes.push(address);
+    let remote = remotes.len() - 1;
+    at(&[&"network", &index, &"remote-vteps", &remote])
+}
+
+/// Has a network no longer flood to another host.
+pub fn remove_remote_vtep(document: &mut Document, name: &str, address: &str) -> Edited {
+    let index = network(document, name)?;
+    let remotes = &mut document.network[index].remote_vteps;
+    let remote = remotes.iter().position(|remote| remote == address);
+    remotes.remove(remote.ok_or_else(|| absent("remote VTEP", address, Place::Path, "/address"))?);
+    Ok(None)
+}
+
+/// Adds a port.
+pub fn add_port(document: &mut Document, new: PortDocument) -> Edited {
+    if document.port.iter().any(|port| port.name == new.name) {
+        return Err(exists("port", &new.name, "/name"));
+    }
+    document.port.push(new);
+    at(&[&"port", &(document.port.len() - 1)])
+}
+
+/// Removes a port.
+pub fn remove_port(document: &mut Document, name: &str) -> Edited {
+    let port = document.port.iter().position(|port| port.name == name);
+    document.port.remove(port.ok_or_else(|| absent("port", name, Place::Path, "/name"))?);
+    Ok(None)
+}
+
+/// Adds a VTEP.
+pub fn add_vtep(document: &mut Document, new: VtepDocument) -> Edited {
+    if document.vtep.iter().any(|vtep| vtep.name == new.name) {
+        return Err(exists("VTEP", &new.name, "/name"));
+    }
+    document.vtep.push(new);
+    at(&[&"vtep", &(document.vtep.len() - 1)])
+}
+
+/// Removes a VTEP.
+pub fn remove_vtep(document: &mut Document, name: &str) -> Edited {
+    let vtep = document.vtep.iter().position(|vtep| vtep.name == name);
+    document.vtep.remove(vtep.ok_or_else(|| absent("VTEP", name, Place::Path, "/name"))?);
+    Ok(None)
+}
+
+/// Moves a port or a static MAC.
+pub fn migrate(document: &mut Document, migration: &Migration) -> Edited {
+    match migration {
+        Migration::Port(migration) => migrate_port(document, migration),
+        Migration::Mac(migration) => migrate_mac(document, migration),
+    }
+}
+
+fn migrate_port(document: &mut Document, migration: &PortMigration) -> Edited {
+    let PortMigration { name, from, to } = migration;
+    let from = network_in(document, from, Place::Body, "/port/from")?;
+    let to = network_in(document, to, Place::Body, "/port/to")?;
+    let members = &mut document.network[from].port;
+    let member = members.iter().position(|member| member.port == *name);
+    let member = member.ok_or_else(|| absent("member", name, Place::Body, "/port/name"))?;
+    let member = members.remove(member);
+    let stations = &mut document.network[from].mac;
+    let (moving, staying) =
+        stations.drain(..).partition(|mac| mac.port.as_deref() == Some(name.as_str()));
+    *stations = staying;
+    let target = &mut document.network[to];
+    target.port.push(member);
+    // A place that the other network has for the same address is a problem for `check` to find.
+    target.mac.extend::<Vec<_>>(moving);
+    Ok(None)
+}
+
+fn migrate_mac(document: &mut Document, migration: &MacMigration) -> Edited {
+    let MacMigration { address, network, port, remote_vtep } = migration;
+    let index = network_in(document, network, Place::Body, "/mac/network")?;
+    let macs = &mut document.network[index].mac;
+    let place = macs.iter().position(|mac| same_mac(&mac.address, address));
+    let place = place.ok_or_else(|| absent("static MAC", address, Place::Body, "/mac/address"))?;
+    (macs[place].port, macs[place].remote_vtep) = (port.clone(), remote_vtep.clone());
+    at(&[&"network", &index, &"mac", &place])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document() -> Document {
+        from_value(json!({
+            "port": [{"name": "a", "device": "net_null0"}, {"name": "b", "device": "net_null1"}],
+            "network": [
+                {"name": "blue", "vni": 1, "port": [{"port": "a"}],
+                 "mac": [{"address": "02:00:00:00:00:0a", "port": "a"}]},
+                {"name": "red", "vni": 2, "port": [{"port": "b"}]},
+            ],
+        }))
+        .unwrap()
+    }
+
+    /// RFC 7396, appendix A.
+    #[test]
+    fn a_merge_patch_does_what_its_rfc_says() {
+        for (mut target, patch, result) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b"}), json!({"a":null}), json!({})),
+            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
+            (json!({"a":"b"}), json!(["c"]), json!(["c"])),
+            (json!({"a":"foo"}), json!(null), json!(null)),
+            (json!({"a":"foo"}), json!("bar"), json!("bar")),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ] {
+            merge(&mut target, &patch);
+            assert_eq!(target, result, "{patch}");
+        }
+    }
+
+    #[test]
+    fn a_port_takes_its_stations_along() {
+        let mut document = document();
+        let migration = PortMigration { name: "a".into(), from: "blue".into(), to: "red".into() };
+        migrate(&mut document, &Migration::Port(migration.clone())).unwrap();
+        let [blue, red] = &document.network[..] else { panic!() };
+        assert!(blue.port.is_empty() && blue.mac.is_empty());
+        assert_eq!(red.port.iter().map(|m| m.port.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(red.mac.len(), 1);
+        document.check().unwrap();
+        let again = migrate(&mut document, &Migration::Port(migration)).unwrap_err();
+        assert_eq!(again.errors[0].pointer, "/port/name");
+    }
+
+    #[test]
+    fn a_change_says_where_it_is() {
+        let mut document = document();
+        let mac = |address: &str| MacDocument {
+            address: address.into(),
+            port: Some("a".into()),
+            remote_vtep: None,
+        };
+        let at = add_mac(&mut document, "blue", mac("02:00:00:00:00:0b")).unwrap();
+        assert_eq!(at.as_deref(), Some("/network/0/mac/1"));
+        let twice = add_mac(&mut document, "blue", mac("02:00:00:00:00:0B")).unwrap_err();
+        assert!(twice.is(Kind::Conflict));
+        remove_mac(&mut document, "blue", "02:00:00:00:00:0B").unwrap();
+        assert_eq!(document.network[0].mac.len(), 1);
+        let at = patch_network(&mut document, "red", &json!({"vni": 3})).unwrap();
+        assert_eq!((at.as_deref(), document.network[1].vni), (Some("/network/1"), 3));
+        let wrong = patch_network(&mut document, "red", &json!({"vni": null})).unwrap_err();
+        assert_eq!(wrong.errors[0].pointer, "/vni");
+        assert!(patch_network(&mut document, "green", &json!({})).unwrap_err().is(Kind::NotFound));
+    }
+}

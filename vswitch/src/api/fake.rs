@@ -1,0 +1,344 @@
+//! A switch in memory, for tests of the server: configuration, rows and events as a running switch
+//! has them, and no data path.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::mpsc;
+
+use super::control::Query;
+use super::dto::{
+    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, VtepRow,
+    WorkerRow,
+};
+use super::events::{Events, Happening, RollBackReason, Whereabouts};
+use super::fdb::{FdbFilter, FdbScan};
+use super::running::{Applied, ApplyError, ApplyOptions, NothingToConfirm, Running};
+use crate::config::Config;
+use crate::config::document::{Document, NetworkDocument};
+use crate::control::plan::Plan;
+use crate::ids::MacAddr;
+
+/// How much of the FDB is looked at in one piece.
+const PIECE: usize = 100;
+
+/// A learned MAC address: name of the network, address, and where it is.
+pub type Learned = (String, MacAddr, Whereabouts);
+
+/// A switch in memory.
+pub struct Fake {
+    config: Config,
+    generation: u64,
+    learned: Vec<Learned>,
+    layout: u64,
+    events: Events,
+    pending: Option<Pending>,
+    /// What the next call of `apply` says instead of applying.
+    pub refusal: Option<ApplyError>,
+}
+
+/// What waits to be confirmed.
+struct Pending {
+    former: Config,
+    expires: Instant,
+}
+
+impl Fake {
+    /// A switch with this configuration, its first generation.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            generation: 1,
+            learned: Vec::new(),
+            layout: 0,
+            events: Events::new(),
+            pending: None,
+            refusal: None,
+        }
+    }
+
+    /// Hears a MAC address.
+    pub fn learn(&mut self, learned: Learned) {
+        let (network, mac, at) = learned.clone();
+        let mac = mac.to_string();
+        self.events.tell_mac(|| Happening::MacLearned { network, mac, at });
+        self.learned.push(learned);
+    }
+
+    /// Has all entries change their places in the table.
+    pub fn shuffle(&mut self) {
+        self.layout += 1;
+        if !self.learned.is_empty() {
+            self.learned.rotate_left(1);
+        }
+    }
+
+    /// Answers until nobody can ask any more.
+    pub async fn run(mut self, mut asked: mpsc::Receiver<Query>) -> Self {
+        loop {
+            let expires = self.pending.as_ref().map(|pending| pending.expires);
+            let wait =
+                expires.map_or(Duration::MAX, |e| e.saturating_duration_since(Instant::now()));
+            match tokio::time::timeout(wait, asked.recv()).await {
+                Ok(Some(query)) => query.answer(&mut self),
+                Ok(None) => return self,
+                Err(_) => self.go_back(RollBackReason::Expired),
+            }
+        }
+    }
+
+    fn go_back(&mut self, reason: RollBackReason) {
+        let Some(Pending { former, .. }) = self.pending.take() else { return };
+        self.config = former;
+        self.generation += 1;
+        let generation = self.generation;
+        self.events.tell(Happening::ConfigurationRolledBack { generation, reason });
+    }
+
+    /// Every entry with its key.
+    fn entries(&self) -> impl Iterator<Item = (u64, FdbRow)> {
+        let document = Document::from(&self.config);
+        let key = |index: usize, mac: MacAddr| (index as u64) << 48 | mac.to_u64();
+        let row = |network: &NetworkDocument, mac: MacAddr, kind| FdbRow {
+            network: network.name.clone(),
+            vni: u32::try_from(network.vni).unwrap_or_default(),
+            mac: mac.to_string(),
+            port: None,
+            remote_vtep: None,
+            kind,
+            age_secs: (kind == EntryKind::Learned).then_some(0),
+        };
+        let mut rows = Vec::new();
+        for (index, network) in document.network.iter().enumerate() {
+            for entry in &network.mac {
+                let mac = entry.address.parse().unwrap_or(MacAddr::ZERO);
+                let fixed = FdbRow {
+                    port: entry.port.clone(),
+                    remote_vtep: entry.remote_vtep.clone(),
+                    ..row(network, mac, EntryKind::Static)
+                };
+                rows.push((key(index, mac), fixed));
+            }
+        }
+        for (name, mac, at) in &self.learned {
+            let found = document.network.iter().enumerate().find(|(_, n)| n.name == *name);
+            let Some((index, network)) = found else { continue };
+            let learned = FdbRow {
+                port: at.port.clone(),
+                remote_vtep: at.remote_vtep.clone(),
+                ..row(network, *mac, EntryKind::Learned)
+            };
+            rows.push((key(index, *mac), learned));
+        }
+        rows.into_iter()
+    }
+}
+
+fn selects(filter: &FdbFilter, row: &FdbRow) -> bool {
+    let same = |wanted: &Option<String>, is: Option<&String>| {
+        wanted.as_ref().is_none_or(|wanted| is == Some(wanted))
+    };
+    same(&filter.network, Some(&row.network))
+        && same(&filter.mac.map(|mac| mac.to_string()), Some(&row.mac))
+        && same(&filter.port, row.port.as_ref())
+        && same(&filter.remote_vtep.map(|a| a.to_string()), row.remote_vtep.as_ref())
+        && filter.kind.is_none_or(|kind| kind == row.kind)
+}
+
+impl Running for Fake {
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn document(&self) -> Document {
+        Document::from(&self.config)
+    }
+
+    fn plan(&self, new: &Config) -> Plan {
+        Plan::between(&self.config, new)
+    }
+
+    fn apply(&mut self, new: Config, options: ApplyOptions) -> Result<Applied, ApplyError> {
+        if let Some(refusal) = self.refusal.take() {
+            return Err(refusal);
+        }
+        if self.pending.is_some() {
+            return Err(ApplyError::AwaitsConfirmation);
+        }
+        let plan = self.plan(&new);
+        let restarts: Vec<_> = plan.needing_restart().cloned().collect();
+        if !restarts.is_empty() {
+            return Err(ApplyError::NeedsRestart(restarts));
+        }
+        let former = std::mem::replace(&mut self.config, new);
+        self.generation += 1;
+        let (generation, within) = (self.generation, options.confirm_within);
+        self.pending = within.map(|within| Pending { former, expires: Instant::now() + within });
+        let confirm_within_secs = within.map(|within| within.as_secs());
+        self.events.tell(Happening::ConfigurationApplied { generation, confirm_within_secs });
+        Ok(Applied { generation, plan, confirm_before: within.map(|w| SystemTime::now() + w) })
+    }
+
+    fn confirm(&mut self) -> Result<u64, NothingToConfirm> {
+        self.pending.take().ok_or(NothingToConfirm)?;
+        let generation = self.generation;
+        self.events.tell(Happening::ConfigurationConfirmed { generation });
+        Ok(generation)
+    }
+
+    fn roll_back(&mut self) -> Result<u64, ApplyError> {
+        if self.pending.is_none() {
+            return Err(ApplyError::NothingPending);
+        }
+        self.go_back(RollBackReason::Asked);
+        Ok(self.generation)
+    }
+
+    fn flush(&mut self, filter: &FdbFilter) -> u64 {
+        let gone: Vec<_> = self
+            .entries()
+            .filter(|(_, row)| row.kind == EntryKind::Learned && selects(filter, row))
+            .map(|(_, row)| (row.network, row.mac))
+            .collect();
+        self.learned.retain(|(network, mac, _)| {
+            !gone.iter().any(|(n, m)| n == network && *m == mac.to_string())
+        });
+        gone.len() as u64
+    }
+
+    fn port_rows(&self) -> Vec<PortRow> {
+        let document = self.document();
+        let row = |port: &crate::config::document::PortDocument| {
+            let is_member =
+                |n: &&NetworkDocument| n.port.iter().any(|member| member.port == port.name);
+            let network = document.network.iter().find(is_member).map(|n| n.name.clone());
+            let vtep = document.vtep.iter().find(|v| v.port == port.name).map(|v| v.name.clone());
+            let role = match (&network, &vtep) {
+                (Some(_), _) => Role::Tenant,
+                (None, Some(_)) => Role::Uplink,
+                (None, None) => Role::Unused,
+            };
+            PortRow {
+                name: port.name.clone(),
+                device: port.device.clone(),
+                driver: "net_fake".to_owned(),
+                mac: "02:00:00:00:00:ff".to_owned(),
+                numa_node: None,
+                mtu: 1500,
+                rx_queues: 1,
+                tx_queues: 2,
+                link: Link::Up,
+                role,
+                network,
+                vtep,
+                receive_packets: 1,
+                receive_bytes: 60,
+                transmit_packets: 2,
+                transmit_bytes: 120,
+                drops: 0,
+            }
+        };
+        document.port.iter().map(row).collect()
+    }
+
+    fn network_rows(&self) -> Vec<NetworkRow> {
+        let row = |network: NetworkDocument| NetworkRow {
+            fdb_entries: self.entries().filter(|(_, row)| row.network == network.name).count()
+                as u64,
+            name: network.name,
+            vni: u32::try_from(network.vni).unwrap_or_default(),
+            vtep: network.vtep,
+            ports: network.port.into_iter().map(|member| member.port).collect(),
+            remote_vteps: network.remote_vteps,
+            mac_ageing_secs: u32::try_from(network.mac_ageing_secs).unwrap_or_default(),
+            fdb_moves: 0,
+            fdb_refused: 0,
+            drops: 0,
+        };
+        self.document().network.into_iter().map(row).collect()
+    }
+
+    fn vtep_rows(&self) -> Vec<VtepRow> {
+        let row = |vtep: crate::config::document::VtepDocument| VtepRow {
+            name: vtep.name,
+            address: vtep.address,
+            udp_port: u16::try_from(vtep.udp_port).unwrap_or_default(),
+            port: vtep.port,
+            mac: vtep.mac.unwrap_or_else(|| "02:00:00:00:00:ff".to_owned()),
+            host_interface: vtep.host_interface,
+            punted_packets: 0,
+            host_packets: 0,
+            remotes: vec![RemoteRow {
+                address: "198.51.100.2".to_owned(),
+                networks: Vec::new(),
+                next_hop: None,
+                next_hop_mac: None,
+                state: NextHopState::Unresolved,
+                reason: Some("a switch in memory has no neighbours".to_owned()),
+            }],
+        };
+        self.document().vtep.into_iter().map(row).collect()
+    }
+
+    fn worker_rows(&self) -> Vec<WorkerRow> {
+        vec![WorkerRow {
+            worker: 0,
+            core: 1,
+            numa_node: Some(0),
+            queues: vec!["uplink/0".to_owned()],
+            loops: 1,
+            received: 1,
+            transmitted: 1,
+            relayed: 0,
+            replicated: 0,
+            dropped: 0,
+            punted: 0,
+            handed_over: 0,
+            busy_cycles: 1,
+            idle_cycles: 3,
+            busy_percent: 25.0,
+            unaccounted: 0,
+            learn_events_lost: 0,
+        }]
+    }
+
+    fn drop_rows(&self) -> Vec<DropRow> {
+        use crate::datapath::verdict::DropReason;
+        let ports = self.document().port;
+        let row = |reason: &DropReason, port: &str| DropRow {
+            reason: reason.label().to_owned(),
+            help: reason.help().to_owned(),
+            port: port.to_owned(),
+            network: String::new(),
+            packets: 0,
+        };
+        let of_port = |port: &crate::config::document::PortDocument| {
+            DropReason::ALL.iter().map(|reason| row(reason, &port.name)).collect::<Vec<_>>()
+        };
+        ports.iter().flat_map(of_port).collect()
+    }
+
+    fn scan_fdb(&self, scan: &mut FdbScan) {
+        let from = scan.position(self.layout);
+        let piece = if scan.is_impatient() { usize::MAX } else { PIECE };
+        let entries: Vec<_> = self.entries().collect();
+        for (key, row) in entries.iter().skip(from).take(piece) {
+            if selects(scan.filter(), row) {
+                scan.offer(*key);
+            }
+        }
+        let reached = from.saturating_add(piece);
+        scan.go_on_at(reached);
+        if reached >= entries.len() {
+            scan.complete(|key| entries.iter().find(|(k, _)| *k == key).map(|(_, r)| r.clone()));
+        }
+    }
+
+    fn events(&self) -> Events {
+        self.events.clone()
+    }
+
+    fn metrics(&self) -> String {
+        format!("vswitch_generation {}\n", self.generation)
+    }
+}

@@ -1,0 +1,144 @@
+//! The `OpenAPI` document, from the code: routes and schemas by their own definitions, and here
+//! what is the same for all of them, above all the problems that each can answer with.
+
+use utoipa::OpenApi as _;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr,
+    Required, ResponseBuilder, Type,
+};
+
+use super::problem::{CONTENT_TYPE, Details, Kind};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(components(schemas(Details)))]
+struct Schemas;
+
+/// The name of the token's security scheme.
+const TOKEN: &str = "token";
+
+/// What stands above the routes.
+pub(super) fn head() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("vswitch")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "A running vswitch: what it does, its configuration, and every change of it. On the Unix \
+             socket whoever may open it may ask; over TCP a bearer token is needed.",
+        ))
+        .build();
+    let mut head = OpenApiBuilder::new().info(info).build();
+    head.merge(Schemas::openapi());
+    head.servers = None;
+    head
+}
+
+/// Adds to each route what it does not say itself.
+pub(super) fn complete(document: &mut OpenApi) {
+    if let Some(components) = &mut document.components {
+        let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme(TOKEN, token);
+    }
+    let none = SecurityRequirement::default();
+    let token = SecurityRequirement::new::<_, [&str; 0], &str>(TOKEN, []);
+    document.security = Some(vec![none, token]);
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            let changes = is_change(path, method);
+            if changes || is_checked(path) {
+                if_match(operation, changes);
+            }
+            problems(path, method, operation, changes);
+            etag(path, operation);
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let all = [
+        ("get", &mut item.get),
+        ("post", &mut item.post),
+        ("patch", &mut item.patch),
+        ("delete", &mut item.delete),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// Whether it changes the configuration, and needs an If-Match.
+fn is_change(path: &str, method: &str) -> bool {
+    method != "get" && !is_checked(path) && !matches!(path, "/v1/plan" | "/v1/fdb/flush")
+}
+
+/// Whether it takes an If-Match, and does not need it.
+fn is_checked(path: &str) -> bool {
+    matches!(path, "/v1/confirm" | "/v1/roll-back")
+}
+
+fn if_match(operation: &mut Operation, is_needed: bool) {
+    let parameter = ParameterBuilder::new()
+        .name("If-Match")
+        .parameter_in(ParameterIn::Header)
+        .required(if is_needed { Required::True } else { Required::False })
+        .description(Some("The ETag of the configuration that the change was made for, or `*`"))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).examples(["\"7\""])))
+        .build();
+    operation.parameters.get_or_insert_default().push(RefOr::T(parameter));
+}
+
+fn etag(path: &str, operation: &mut Operation) {
+    if matches!(path, "/v1/fdb" | "/v1/fdb/flush" | "/v1/workers" | "/v1/drops" | "/v1/events")
+        || path.ends_with("openapi.json")
+    {
+        return;
+    }
+    let is_success = |status: &str| status.starts_with('2');
+    for (_, response) in operation.responses.responses.iter_mut().filter(|(s, _)| is_success(s)) {
+        if let RefOr::T(response) = response {
+            let header = HeaderBuilder::new()
+                .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+                .description(Some("The generation of the configuration"))
+                .build();
+            response.headers.insert("ETag".to_owned(), RefOr::T(header));
+        }
+    }
+}
+
+fn problems(path: &str, method: &str, operation: &mut Operation, changes: bool) {
+    // Any route can be asked with parameters it does not have.
+    let mut kinds = vec![Kind::BadRequest, Kind::Unauthorized, Kind::Timeout, Kind::Unavailable];
+    if path.contains('{') || path == "/v1/migrate" || path.starts_with("/v1/fdb") {
+        kinds.push(Kind::NotFound);
+    }
+    if operation.request_body.is_some() {
+        kinds.extend([Kind::TooLarge, Kind::UnsupportedMediaType, Kind::Invalid]);
+    }
+    if changes {
+        kinds.extend([Kind::Conflict, Kind::NeedsRestart, Kind::AwaitsConfirmation]);
+        kinds.extend([Kind::PreconditionFailed, Kind::PreconditionRequired]);
+        kinds.extend([Kind::Invalid, Kind::Storage]);
+    }
+    if is_checked(path) {
+        kinds.extend([Kind::NothingPending, Kind::PreconditionFailed]);
+        if path == "/v1/roll-back" {
+            kinds.extend([Kind::Conflict, Kind::Storage]);
+        }
+    }
+    if (method, path) == ("get", "/v1/config") {
+        kinds.push(Kind::NotAcceptable);
+    }
+    for kind in Kind::ALL.iter().filter(|kind| kinds.contains(kind)) {
+        let problem = Ref::from_schema_name("Problem");
+        let response =
+            operation.responses.responses.entry(kind.status().to_string()).or_insert_with(|| {
+                let content = ContentBuilder::new().schema(Some(problem)).build();
+                RefOr::T(ResponseBuilder::new().content(CONTENT_TYPE, content).build())
+            });
+        if let RefOr::T(response) = response {
+            let separator = if response.description.is_empty() { "" } else { " Or: " };
+            let text = format!("{separator}`{}`: {}", kind.slug(), kind.title());
+            response.description.push_str(&text);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What there is, with its counters.
+
+use axum::extract::State;
+
+use super::{Answer, App, list, one, with_etag};
+use crate::api::dto::{DropRow, NetworkRow, PortRow, VtepRow, WorkerRow};
+use crate::api::edit::absent;
+use crate::api::extract::{Names, NoParams};
+use crate::api::problem::Place;
+
+/// All ports.
+#[utoipa::path(get, path = "/v1/ports", tag = "ports",
+    responses((status = 200, description = "The ports", body = Vec<PortRow>)))]
+pub(super) async fn get_ports(State(app): State<App>, _: NoParams) -> Answer {
+    let (generation, rows) = app.control.ask(|s| (s.generation(), s.port_rows())).await?;
+    Ok(with_etag(list(rows).await?, generation))
+}
+
+/// One port.
+#[utoipa::path(get, path = "/v1/ports/{name}", tag = "ports",
+    params(("name" = String, Path, description = "Name of the port")),
+    responses((status = 200, description = "The port", body = PortRow)))]
+pub(super) async fn get_port(
+    State(app): State<App>,
+    Names(name): Names<String>,
+    _: NoParams,
+) -> Answer {
+    let (generation, rows) = app.control.ask(|s| (s.generation(), s.port_rows())).await?;
+    let row = rows.into_iter().find(|row| row.name == name);
+    let row = row.ok_or_else(|| absent("port", &name, Place::Path, "/name"))?;
+    Ok(with_etag(one(&row), generation))
+}
+
+/// All local VTEPs, with the remote ones that they know.
+#[utoipa::path(get, path = "/v1/vteps", tag = "vteps",
+    responses((status = 200, description = "The VTEPs", body = Vec<VtepRow>)))]
+pub(super) async fn get_vteps(State(app): State<App>, _: NoParams) -> Answer {
+    let (generation, rows) = app.control.ask(|s| (s.generation(), s.vtep_rows())).await?;
+    Ok(with_etag(list(rows).await?, generation))
+}
+
+/// One local VTEP, with the remote ones that it knows.
+#[utoipa::path(get, path = "/v1/vteps/{name}", tag = "vteps",
+    params(("name" = String, Path, description = "Name of the VTEP")),
+    responses((status = 200, description = "The VTEP", body = VtepRow)))]
+pub(super) async fn get_vtep(
+    State(app): State<App>,
+    Names(name): Names<String>,
+    _: NoParams,
+) -> Answer {
+    let (generation, rows) = app.control.ask(|s| (s.generation(), s.vtep_rows())).await?;
+    let row = rows.into_iter().find(|row| row.name == name);
+    let row = row.ok_or_else(|| absent("VTEP", &name, Place::Path, "/name"))?;
+    Ok(with_etag(one(&row), generation))
+}
+
+/// All networks.
+#[utoipa::path(get, path = "/v1/networks", tag = "networks",
+    responses((status = 200, description = "The networks", body = Vec<NetworkRow>)))]
+pub(super) async fn get_networks(State(app): State<App>, _: NoParams) -> Answer {
+    let (generation, rows) = app.control.ask(|s| (s.generation(), s.network_rows())).await?;
+    Ok(with_etag(list(rows).await?, generation))
+}
+
+/// One network.
+#[utoipa::path(get, path = "/v1/networks/{name}", tag = "networks",
+    params(("name" = String, Path, description = "Name of the network")),
+    responses((status = 200, description = "The network", body = NetworkRow)))]
+pub(super) async fn get_network(
+    State(app): State<App>,
+    Names(name): Names<String>,
+    _: NoParams,
+) -> Answer {
+    let (generation, rows) = app.control.ask(|s| (s.generation(), s.network_rows())).await?;
+    let row = rows.into_iter().find(|row| row.name == name);
+    let row = row.ok_or_else(|| absent("network", &name, Place::Path, "/name"))?;
+    Ok(with_etag(one(&row), generation))
+}
+
+/// The workers.
+#[utoipa::path(get, path = "/v1/workers", tag = "state",
+    responses((status = 200, description = "The workers", body = Vec<WorkerRow>)))]
+pub(super) async fn get_workers(State(app): State<App>, _: NoParams) -> Answer {
+    list(app.control.ask(|switch| switch.worker_rows()).await?).await
+}
+
+/// Dropped frames by reason, port and network, those included that never happened.
+#[utoipa::path(get, path = "/v1/drops", tag = "state",
+    responses((status = 200, description = "The drops", body = Vec<DropRow>)))]
+pub(super) async fn get_drops(State(app): State<App>, _: NoParams) -> Answer {
+    list(app.control.ask(|switch| switch.drop_rows()).await?).await
+}

@@ -1,0 +1,115 @@
+//! What the API asks of the control thread.
+//!
+//! The switch implements [`Running`]; so does a switch in memory, [`fake`](super::fake), for tests of
+//! the whole server without DPDK. Every call runs on the control thread between two of its other
+//! duties, and must be short.
+
+use std::time::{Duration, SystemTime};
+
+use super::dto::{DropRow, NetworkRow, PortRow, VtepRow, WorkerRow};
+use super::events::Events;
+use super::fdb::{FdbFilter, FdbScan};
+use crate::config::Config;
+use crate::config::document::Document;
+use crate::control::plan::{Plan, Step};
+
+/// A running switch.
+pub trait Running {
+    /// The generation of the configuration: one more with each change.
+    fn generation(&self) -> u64;
+    /// The running configuration.
+    fn document(&self) -> Document;
+    /// What would change.
+    fn plan(&self, new: &Config) -> Plan;
+    /// Makes it the running configuration, whole or not at all.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    fn apply(&mut self, new: Config, options: ApplyOptions) -> Result<Applied, ApplyError>;
+    /// Keeps the configuration that waits for confirmation; returns its generation.
+    ///
+    /// # Errors
+    /// None waits.
+    fn confirm(&mut self) -> Result<u64, NothingToConfirm>;
+    /// Goes back to the configuration before the one that waits for confirmation; returns
+    /// the generation that is then active.
+    ///
+    /// # Errors
+    /// None waits ([`ApplyError::NothingPending`]), or why nothing was changed.
+    fn roll_back(&mut self) -> Result<u64, ApplyError>;
+    /// Forgets the learned MAC addresses that the filter selects; returns how many.
+    fn flush(&mut self, filter: &FdbFilter) -> u64;
+
+    /// `GET /v1/ports`.
+    fn port_rows(&self) -> Vec<PortRow>;
+    /// `GET /v1/networks`.
+    fn network_rows(&self) -> Vec<NetworkRow>;
+    /// `GET /v1/vteps`.
+    fn vtep_rows(&self) -> Vec<VtepRow>;
+    /// `GET /v1/workers`.
+    fn worker_rows(&self) -> Vec<WorkerRow>;
+    /// `GET /v1/drops`.
+    fn drop_rows(&self) -> Vec<DropRow>;
+    /// Goes on with a look through the FDB for `GET /v1/fdb`: a piece of it that takes well
+    /// under a millisecond. Called again until the [scan](FdbScan) is complete.
+    fn scan_fdb(&self, scan: &mut FdbScan);
+    /// Where events are told.
+    fn events(&self) -> Events;
+    /// The text of `GET /metrics`.
+    fn metrics(&self) -> String;
+}
+
+/// How to apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ApplyOptions {
+    /// Goes back by itself unless confirmed in this time.
+    pub confirm_within: Option<Duration>,
+}
+
+/// What was applied.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The generation that is now active.
+    pub generation: u64,
+    /// What was changed.
+    pub plan: Plan,
+    /// When it goes back by itself, unless confirmed.
+    pub confirm_before: Option<SystemTime>,
+}
+
+/// Why nothing was changed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// These steps need a restart.
+    #[error("{} of the steps need a restart", .0.len())]
+    NeedsRestart(Vec<Step>),
+    /// Something that only the running switch can know forbids it: a device, a limit.
+    #[error("{message}\nhelp: {help}")]
+    Refused {
+        /// JSON pointer into the new configuration, if one value is the cause.
+        pointer: Option<String>,
+        /// What is wrong.
+        message: String,
+        /// What would be right.
+        help: String,
+    },
+    /// It cannot be stored.
+    #[error("{message}\nhelp: {help}")]
+    Storage {
+        /// What went wrong.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// An earlier change waits to be confirmed or rolled back.
+    #[error("an earlier change waits to be confirmed or rolled back")]
+    AwaitsConfirmation,
+    /// No change waits to be confirmed.
+    #[error("no change waits to be confirmed")]
+    NothingPending,
+}
+
+/// No change waits to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no change waits to be confirmed")]
+pub struct NothingToConfirm;

@@ -1,0 +1,144 @@
+//! What traffic feels of a step, and whom it concerns.
+//!
+//! The rules are those of the control thread. What workers read is replaced as a whole, as one
+//! generation, so a change inside it costs nobody a frame. What holds a device or a kernel interface (a
+//! port, a VTEP) cannot be changed in place: it ends and begins again. What EAL, the listening
+//! sockets and the FDB were made from stays as it is until the process ends.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Action, FieldChange, Impact, Kind};
+use crate::config::document::{Document, VtepDocument};
+
+/// More names than these are counted.
+const NAMES_SHOWN: usize = 5;
+
+/// Who uses what in one of the two configurations.
+pub(super) struct Surroundings<'d> {
+    networks_of_vtep: HashMap<&'d str, Vec<&'d str>>,
+    remote_networks: HashSet<&'d str>,
+    vtep_of_port: HashMap<&'d str, &'d VtepDocument>,
+    network_of_port: HashMap<&'d str, &'d str>,
+    vteps: HashMap<&'d str, &'d VtepDocument>,
+}
+
+impl<'d> Surroundings<'d> {
+    pub fn of(document: &'d Document) -> Self {
+        let mut networks_of_vtep: HashMap<&str, Vec<&str>> = HashMap::new();
+        let mut remote_networks = HashSet::new();
+        let mut network_of_port = HashMap::new();
+        for network in &document.network {
+            if let Some(vtep) = &network.vtep {
+                networks_of_vtep.entry(vtep).or_default().push(&network.name);
+                remote_networks.insert(network.name.as_str());
+            }
+            for member in &network.port {
+                network_of_port.insert(member.port.as_str(), network.name.as_str());
+            }
+        }
+        let vteps = document.vtep.iter();
+        Self {
+            networks_of_vtep,
+            remote_networks,
+            vtep_of_port: vteps.clone().map(|vtep| (vtep.port.as_str(), vtep)).collect(),
+            network_of_port,
+            vteps: vteps.map(|vtep| (vtep.name.as_str(), vtep)).collect(),
+        }
+    }
+
+    /// The traffic that needs a VTEP.
+    fn traffic_of_vtep(&self, vtep: &VtepDocument) -> String {
+        let host = format!("the host's own traffic on interface {}", vtep.host_interface);
+        match self.networks_of_vtep.get(vtep.name.as_str()) {
+            Some(networks) => format!("remote traffic of {}, and {host}", named(networks)),
+            None => host,
+        }
+    }
+
+    /// The traffic that needs a port, if any does.
+    fn traffic_of_port(&self, port: &str) -> Option<String> {
+        let uplink = self.vtep_of_port.get(port).map(|vtep| self.traffic_of_vtep(vtep));
+        uplink.or_else(|| {
+            let network = self.network_of_port.get(port)?;
+            Some(format!("stations on port {port}, in network {network}"))
+        })
+    }
+}
+
+/// Impact of a step, and whom it concerns.
+pub(super) fn of(
+    action: Action,
+    kind: Kind,
+    name: &str,
+    changes: &[FieldChange],
+    network: Option<&str>,
+    old: &Surroundings<'_>,
+    new: &Surroundings<'_>,
+) -> (Impact, String) {
+    let network = network.unwrap_or_default();
+    match kind {
+        Kind::Setting => (needs_restart(name), "the whole switch".to_owned()),
+        Kind::Port => {
+            let what = old.traffic_of_port(name).filter(|_| action != Action::Add);
+            (interrupts(what), format!("port {name}"))
+        }
+        Kind::Vtep => {
+            let vtep = old.vteps.get(name).filter(|_| action != Action::Add);
+            (interrupts(vtep.map(|vtep| old.traffic_of_vtep(vtep))), format!("VTEP {name}"))
+        }
+        Kind::Network => {
+            let moves = |key: &str| {
+                changes.iter().any(|change| change.field == key && change.from.is_some())
+            };
+            let was_remote = old.remote_networks.contains(name);
+            let cut = action == Action::Change && was_remote && (moves("vni") || moves("vtep"));
+            let what = cut.then(|| format!("remote traffic of network {name}"));
+            let concerns = match action {
+                Action::Remove => format!("stations of network {name}, which lose it"),
+                _ => format!("network {name}"),
+            };
+            (interrupts(what), concerns)
+        }
+        Kind::Member => {
+            let left = old.network_of_port.get(name);
+            let joined = new.network_of_port.get(name);
+            let how = match (left, joined) {
+                (Some(left), Some(joined)) => format!("leave network {left} for {joined}"),
+                (Some(left), None) => format!("leave network {left}"),
+                (None, joined) => format!("join network {}", joined.copied().unwrap_or(network)),
+            };
+            (Impact::LossFree, format!("stations on port {name}, which {how}"))
+        }
+        Kind::Mac => (Impact::LossFree, format!("frames to {name} in network {network}")),
+        Kind::RemoteVtep => {
+            let verb = if action == Action::Remove { "no longer get" } else { "get" };
+            let concerns = format!(
+                "hosts behind {name}, which {verb} the flooded frames of network {network}"
+            );
+            (Impact::LossFree, concerns)
+        }
+    }
+}
+
+fn interrupts(what: Option<String>) -> Impact {
+    what.map_or(Impact::LossFree, |what| Impact::Interrupts { what })
+}
+
+fn needs_restart(setting: &str) -> Impact {
+    let why = match setting.split('.').next() {
+        Some("dpdk") => "DPDK takes cores and memory once, at its start",
+        Some("api") => "the API's socket and the address of the metrics are opened at the start",
+        _ => "the greatest size of the table is fixed at the start",
+    };
+    Impact::NeedsRestart { why: why.to_owned() }
+}
+
+/// "network blue", "networks blue, green and 3 more"
+fn named(networks: &[&str]) -> String {
+    let plural = if networks.len() == 1 { "" } else { "s" };
+    let shown = networks.iter().take(NAMES_SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match networks.len().saturating_sub(NAMES_SHOWN) {
+        0 => format!("network{plural} {shown}"),
+        more => format!("network{plural} {shown} and {more} more"),
+    }
+}
