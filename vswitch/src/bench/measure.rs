@@ -229,13 +229,13 @@ fn control(
         std::thread::sleep(Duration::from_millis(1));
         let now = clock.time().now;
         for queue in events {
-            learner.drain(queue, publisher.current(), now.secs());
+            learner.drain(queue, publisher.current(), now.secs(), |_| ());
         }
         learner.upkeep();
         publisher.reclaim();
         if now.millis >= next_ageing {
             next_ageing = now.millis + AGE_EVERY_MILLIS;
-            learner.age(now.secs());
+            learner.age(now.secs(), |_| ());
         }
         if learned_after.is_none() && are_all_learned(learner, shared.options) {
             learned_after = Some(ticks().saturating_sub(storm_begin(shared)));

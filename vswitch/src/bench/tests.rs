@@ -102,7 +102,7 @@ fn a_storm_is_heard() {
     assert_eq!(worker.turn(Now { millis: 1 }), BURST);
     assert_eq!(worker.turn(Now { millis: 1 }), BURST);
     assert_eq!((worker.io_mut().newcomers(), events.len()), (100, 100));
-    learner.drain(&events, publisher.current(), 0);
+    learner.drain(&events, publisher.current(), 0, |_| ());
     assert_eq!(learner.network(BridgeDomain(0)).entries, known + 100);
     worker.turn(Now { millis: 1 });
     assert_eq!(events.len(), 0, "the others are known");

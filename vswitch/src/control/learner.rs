@@ -43,6 +43,33 @@ pub struct LearningTotals {
     pub refused: u64,
 }
 
+/// What became of a MAC address: for whoever watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Network and MAC.
+    pub key: Key,
+    /// Where it is, or for [`Fate::Aged`] was.
+    pub place: Destination,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// See [`News`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// New, and known from now on.
+    Learned,
+    /// Known at another place before.
+    Moved {
+        /// That place.
+        from: Destination,
+    },
+    /// Not heard for so long that it was forgotten.
+    Aged,
+    /// New, and there is no room for it.
+    Refused,
+}
+
 /// Learn events of one worker that wait for [`Learner::drain`], which empties the queue every
 /// millisecond. A million new MACs a second fill it in a quarter of one: longer than the kernel has
 /// been seen to keep the control thread from its core, or to clear the memory of a larger table.
@@ -193,6 +220,7 @@ impl Learner {
         events: &ArrayQueue<LearnEvent>,
         generation: &Generation,
         now_secs: u32,
+        mut tell: impl FnMut(News),
     ) {
         let mut left = events.len().min(AT_ONCE);
         while left > 0 {
@@ -200,13 +228,19 @@ impl Learner {
                 std::iter::from_fn(|| events.pop()).take(left.min(TOGETHER)).collect();
             some.iter().for_each(|event| self.fdb.prefetch(event.key));
             left -= left.min(TOGETHER);
-            some.into_iter().for_each(|event| self.handle(event, generation, now_secs));
+            some.into_iter().for_each(|event| self.handle(event, generation, now_secs, &mut tell));
         }
     }
 
     /// Does what an event asks for, unless it is of a place where the network's stations cannot be any more. Static
     /// entries stay as they are.
-    pub fn handle(&mut self, event: LearnEvent, generation: &Generation, now_secs: u32) {
+    pub fn handle(
+        &mut self,
+        event: LearnEvent,
+        generation: &Generation,
+        now_secs: u32,
+        mut tell: impl FnMut(News),
+    ) {
         let LearnEvent { key, origin, kind } = event;
         if !generation.admits(key.domain(), origin) {
             return;
@@ -219,10 +253,12 @@ impl Learner {
             }
             // Late: the MAC has moved, or aged out, since.
             (_, LearnKind::Refresh) => {}
-            (Some(_), LearnKind::Heard) => {
+            (Some(before), LearnKind::Heard) => {
                 // An entry that is there is replaced in its place, which cannot fail.
                 if self.fdb.insert(key, fresh).is_ok() {
                     self.totals(key).moves += 1;
+                    let fate = Fate::Moved { from: before.destination };
+                    tell(News { key, place: origin, fate });
                 }
             }
             (None, LearnKind::Heard) => match self.fdb.insert(key, fresh) {
@@ -230,14 +266,18 @@ impl Learner {
                     let totals = self.totals(key);
                     totals.learned += 1;
                     totals.entries += 1;
+                    tell(News { key, place: origin, fate: Fate::Learned });
                 }
-                Err(TableFull { .. }) => self.totals(key).refused += 1,
+                Err(TableFull { .. }) => {
+                    self.totals(key).refused += 1;
+                    tell(News { key, place: origin, fate: Fate::Refused });
+                }
             },
         }
     }
 
     /// Removes what has aged out from the next part of the table; a whole round takes a second.
-    pub fn age(&mut self, now_secs: u32) {
+    pub fn age(&mut self, now_secs: u32, mut tell: impl FnMut(News)) {
         let buckets = self.fdb.buckets().div_ceil(SWEEP_CALLS);
         let networks = &mut self.networks;
         self.fdb.retain_some(buckets, |key, entry| {
@@ -248,6 +288,7 @@ impl Learner {
             }
             network.totals.entries -= 1;
             network.totals.aged += 1;
+            tell(News { key, place: entry.destination, fate: Fate::Aged });
             false
         });
     }
@@ -353,8 +394,8 @@ vni = 100
         let mut learner = learner();
         let before: Vec<_> = learner.entries().collect();
         for kind in [LearnKind::Heard, LearnKind::Refresh] {
-            learner.handle(event(5, 1, kind), &generation(), 10);
-            learner.handle(event(5, 0, kind), &generation(), 10);
+            learner.handle(event(5, 1, kind), &generation(), 10, |_| ());
+            learner.handle(event(5, 0, kind), &generation(), 10, |_| ());
         }
         assert_eq!(learner.entries().collect::<Vec<_>>(), before);
         assert_eq!(learner.network(BridgeDomain(0)).entries, 1);
@@ -364,10 +405,10 @@ vni = 100
     #[test]
     fn a_late_refresh_neither_moves_nor_learns() {
         let mut learner = learner();
-        learner.handle(event(1, 0, LearnKind::Heard), &generation(), 0);
-        learner.handle(event(1, 1, LearnKind::Heard), &generation(), 5);
-        learner.handle(event(1, 0, LearnKind::Refresh), &generation(), 6);
-        learner.handle(event(2, 0, LearnKind::Refresh), &generation(), 6);
+        learner.handle(event(1, 0, LearnKind::Heard), &generation(), 0, |_| ());
+        learner.handle(event(1, 1, LearnKind::Heard), &generation(), 5, |_| ());
+        learner.handle(event(1, 0, LearnKind::Refresh), &generation(), 6, |_| ());
+        learner.handle(event(2, 0, LearnKind::Refresh), &generation(), 6, |_| ());
         let entry = learner.entries().find(|(_, entry)| !entry.is_static).map(|(_, entry)| entry);
         let moved = Entry {
             destination: Destination::Port(PortId(1)),

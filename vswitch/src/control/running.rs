@@ -2,23 +2,80 @@
 //!
 //! Runs on the control thread, for one request at a time.
 
+use std::time::{Instant, SystemTime};
+
+use tracing::{error, info};
+
 use crate::api::dto::{DropRow, EntryKind, NetworkRow, PortRow, VtepRow, WorkerRow};
-use crate::api::events::Events;
+use crate::api::events::{Events, Happening, RollBackReason};
 use crate::api::fdb::{FdbFilter, FdbScan};
 use crate::api::running::{Applied, ApplyError, ApplyOptions, NothingToConfirm, Running};
 use crate::config::{Config, Document};
 use crate::metrics::exposition;
 use crate::table::{Destination, Entry, Key};
 
+use super::change::ChangeError;
+use super::generations::Topology;
 use super::plan::Plan;
 use super::switch::Switch;
 
 /// Buckets of the FDB that are looked at in one piece: some 100 microseconds.
 const PIECE: usize = 2048;
 
+/// Which configuration is running, and until when.
+#[derive(Debug)]
+pub(super) struct Configured {
+    /// Counts the changes.
+    pub generation: u64,
+    /// What waits to be confirmed.
+    pub pending: Option<Pending>,
+}
+
+/// The way back.
+#[derive(Debug)]
+pub(super) struct Pending {
+    former: Config,
+    expires: Instant,
+}
+
+impl Default for Configured {
+    fn default() -> Self {
+        Self { generation: 1, pending: None }
+    }
+}
+
+impl Switch {
+    /// Every millisecond: goes back if nobody has confirmed in time.
+    pub(super) fn roll_back_if_expired(&mut self) {
+        let expires = self.configured.pending.as_ref().map(|pending| pending.expires);
+        if expires.is_some_and(|expires| Instant::now() >= expires)
+            && let Err(error) = self.go_back(RollBackReason::Expired)
+        {
+            error!(%error, "the configuration that nobody confirmed could not be rolled back");
+        }
+    }
+
+    fn go_back(&mut self, reason: RollBackReason) -> Result<u64, ApplyError> {
+        let pending = self.configured.pending.take().ok_or(ApplyError::NothingPending)?;
+        self.change(pending.former).map_err(refusal)?;
+        self.configured.generation += 1;
+        let generation = self.configured.generation;
+        self.events.tell(Happening::ConfigurationRolledBack { generation, reason });
+        info!(generation, ?reason, "configuration rolled back");
+        Ok(generation)
+    }
+}
+
+/// A change that failed, in the words of the API.
+fn refusal(error: ChangeError) -> ApplyError {
+    let text = error.to_string();
+    let (message, help) = text.split_once("\n  help: ").unwrap_or((&text, ""));
+    ApplyError::Refused { pointer: None, message: message.to_owned(), help: help.to_owned() }
+}
+
 impl Running for Switch {
     fn generation(&self) -> u64 {
-        1
+        self.configured.generation
     }
 
     fn document(&self) -> Document {
@@ -29,24 +86,48 @@ impl Running for Switch {
         Plan::between(self.topology.config(), new)
     }
 
-    fn apply(&mut self, _: Config, _: ApplyOptions) -> Result<Applied, ApplyError> {
-        Err(ApplyError::Refused {
-            pointer: None,
-            message: "the running configuration cannot be changed yet".to_owned(),
-            help: "restart the switch with the new configuration".to_owned(),
-        })
+    fn apply(&mut self, new: Config, options: ApplyOptions) -> Result<Applied, ApplyError> {
+        if self.configured.pending.is_some() {
+            return Err(ApplyError::AwaitsConfirmation);
+        }
+        let plan = self.plan(&new);
+        let restarts: Vec<_> = plan.needing_restart().cloned().collect();
+        if !restarts.is_empty() {
+            return Err(ApplyError::NeedsRestart(restarts));
+        }
+        let within = options.confirm_within;
+        let former = self.topology.config().clone();
+        if !plan.is_empty() {
+            self.change(new).map_err(refusal)?;
+            self.configured.generation += 1;
+        }
+        let generation = self.configured.generation;
+        self.configured.pending =
+            within.map(|within| Pending { former, expires: Instant::now() + within });
+        if !plan.is_empty() {
+            let confirm_within_secs = within.map(|within| within.as_secs());
+            self.events.tell(Happening::ConfigurationApplied { generation, confirm_within_secs });
+            info!(generation, steps = plan.steps.len(), "configuration applied");
+        }
+        Ok(Applied { generation, plan, confirm_before: within.map(|w| SystemTime::now() + w) })
     }
 
     fn confirm(&mut self) -> Result<u64, NothingToConfirm> {
-        Err(NothingToConfirm)
+        self.configured.pending.take().ok_or(NothingToConfirm)?;
+        let generation = self.configured.generation;
+        self.events.tell(Happening::ConfigurationConfirmed { generation });
+        info!(generation, "configuration confirmed");
+        Ok(generation)
     }
 
     fn roll_back(&mut self) -> Result<u64, ApplyError> {
-        Err(ApplyError::NothingPending)
+        self.go_back(RollBackReason::Asked)
     }
 
-    fn flush(&mut self, _: &FdbFilter) -> u64 {
-        0
+    fn flush(&mut self, filter: &FdbFilter) -> u64 {
+        let selection = Selection::new(&self.topology, filter);
+        let Self { topology, learner, .. } = self;
+        learner.flush(|key, entry| selection.has(topology, key, entry)) as u64
     }
 
     fn port_rows(&self) -> Vec<PortRow> {
@@ -73,9 +154,9 @@ impl Running for Switch {
         let from = scan.position(self.learner.layout());
         let count = if scan.is_impatient() { usize::MAX } else { PIECE };
         let filter = scan.filter().clone();
-        let selection = Selection::new(self, &filter);
+        let selection = Selection::new(&self.topology, &filter);
         for (key, entry) in self.learner.entries_from(from, count) {
-            if selection.has(self, key, entry) {
+            if selection.has(&self.topology, key, entry) {
                 scan.offer(key.to_u64());
             }
         }
@@ -106,22 +187,22 @@ struct Selection<'f> {
 }
 
 impl<'f> Selection<'f> {
-    fn new(switch: &Switch, filter: &'f FdbFilter) -> Self {
+    fn new(topology: &Topology, filter: &'f FdbFilter) -> Self {
         let network = filter.network.as_ref().map(|name| {
-            let mut networks = switch.topology.networks();
+            let mut networks = topology.networks();
             networks.find(|(_, network)| network.name == *name).map(|(domain, _)| domain)
         });
         let port = filter.port.as_ref().map(|name| {
-            switch.topology.ports().find(|(_, port)| port.name == *name).map(|(id, _)| id)
+            topology.ports().find(|(_, port)| port.name == *name).map(|(id, _)| id)
         });
         Self { filter, network, port }
     }
 
-    fn has(&self, switch: &Switch, key: Key, entry: Entry) -> bool {
+    fn has(&self, topology: &Topology, key: Key, entry: Entry) -> bool {
         let (port, remote) = match entry.destination {
             Destination::Port(port) => (Some(port), None),
             Destination::Tunnel(tunnel) => {
-                (None, switch.topology.remote(tunnel).map(|remote| remote.address))
+                (None, topology.remote(tunnel).map(|remote| remote.address))
             }
         };
         let kind = if entry.is_static { EntryKind::Static } else { EntryKind::Learned };

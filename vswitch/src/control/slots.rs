@@ -37,6 +37,11 @@ impl<T> Slots<T> {
         self.places.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_ref()?)))
     }
 
+    /// Every index's place.
+    pub fn places_mut(&mut self) -> impl Iterator<Item = Option<&mut T>> {
+        self.places.iter_mut().map(Option::as_mut)
+    }
+
     /// Everything with its index, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
         self.places.iter_mut().enumerate().filter_map(|(index, item)| Some((index, item.as_mut()?)))

@@ -21,7 +21,8 @@ use super::devices::{eal_args, host_interface, make_pool, probe, start_port};
 use super::generations::{PortFacts, TooMany, Topology};
 use super::host::HostPath;
 use super::host_interface::HostInterfaceError;
-use super::learner::{AGE_EVERY_MILLIS, Learner};
+use super::learner::{AGE_EVERY_MILLIS, Fate, Learner, News};
+use super::running::Configured;
 use super::netdev;
 use super::preflight::{self, Findings};
 use super::quiet::QuietInterface;
@@ -31,7 +32,7 @@ use super::wiring::Wiring;
 use crate::api;
 use crate::api::connections::Limits;
 use crate::api::control::Query;
-use crate::api::events::Events;
+use crate::api::events::{Events, Happening, Whereabouts};
 use crate::api::server::{self, Listeners};
 use crate::api::socket::{Socket, SocketError};
 use crate::api::tls::{self, TlsError};
@@ -43,9 +44,9 @@ use crate::dpdk::eal::{self, Eal};
 use crate::dpdk::lcore::{self, LaunchError};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::{Link, Losses, Port};
-use crate::ids::MacAddr;
+use crate::ids::{MacAddr, PortId};
 use crate::metrics::counters::{self, Counters, CountersView};
-use crate::table::{self, Publisher, TableFull, fdb, snapshot};
+use crate::table::{self, Destination, Publisher, TableFull, fdb, snapshot};
 
 /// Why the switch did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +132,7 @@ async fn run_until_signal(topology: Topology) -> Result<(), StartError> {
             _ = interrupt.recv() => break Ok("SIGINT"),
             _ = terminate.recv() => break Ok("SIGTERM"),
             _ = switch.ticks.frames.tick() => switch.carry_frames(),
-            _ = switch.ticks.ageing.tick() => switch.learner.age(switch.clock.now().secs()),
+            _ = switch.ticks.ageing.tick() => switch.age(),
             _ = switch.ticks.watch.tick() => switch.watch(),
             changes = underlay.next_change() => match changes {
                 Ok(changes) => switch.resolve(changes),
@@ -279,6 +280,8 @@ pub struct Switch {
     pub wiring: Wiring,
     pub(super) host_counters: Counters,
     pub(super) publisher: Publisher<Generation>,
+    /// The configuration's generation, and what waits to be confirmed.
+    pub(super) configured: Configured,
     /// What is left to do of the last change.
     pub(super) unsettled: Option<Unsettled>,
     pub(super) underlay_change: Option<UnderlayChange>,
@@ -375,6 +378,7 @@ impl Switch {
             wiring,
             host_counters,
             publisher,
+            configured: Configured::default(),
             unsettled: None,
             underlay_change: None,
             ticks: Ticks::new(),
@@ -400,8 +404,11 @@ impl Switch {
     /// generations and tables that no worker reads any more.
     fn carry_frames(&mut self) {
         let now_secs = self.clock.now().secs();
+        let (topology, events) = (&self.topology, &self.events);
         for worker in &self.wiring.workers {
-            self.learner.drain(&worker.events, self.publisher.current(), now_secs);
+            let generation = self.publisher.current();
+            let tell = |news| tell(topology, events, news);
+            self.learner.drain(&worker.events, generation, now_secs, tell);
         }
         for (_, host) in self.hosts.iter_mut() {
             host.carry(&self.pool, &self.host_counters, &mut self.frame);
@@ -409,6 +416,12 @@ impl Switch {
         self.learner.upkeep();
         self.publisher.reclaim();
         self.settle_if_possible();
+        self.roll_back_if_expired();
+    }
+
+    fn age(&mut self) {
+        let (topology, events) = (&self.topology, &self.events);
+        self.learner.age(self.clock.now().secs(), |news| tell(topology, events, news));
     }
 
     /// Handles every event that is waiting.
@@ -418,15 +431,29 @@ impl Switch {
             let waiting = worker.events.len();
             for _ in 0..waiting {
                 let Some(event) = worker.events.pop() else { break };
-                self.learner.handle(event, self.publisher.current(), now_secs);
+                let tell = |news| tell(&self.topology, &self.events, news);
+                self.learner.handle(event, self.publisher.current(), now_secs, tell);
             }
         }
     }
 
     /// Every second: the links, what drivers lost, and whether the workers turn.
     fn watch(&mut self) {
-        for (_, seat) in self.ports.iter_mut() {
-            seat.link = seat.port.link();
+        for (id, seat) in (0..).zip(self.ports.places_mut()) {
+            let Some(seat) = seat else { continue };
+            let link = seat.port.link();
+            let is_up = |link: Option<Link>| link.is_some_and(|link| link.up);
+            if is_up(link) != is_up(seat.link)
+                && let Some(port) = self.topology.port(PortId(id)).map(|port| port.name.clone())
+            {
+                let up = is_up(link);
+                info!(port, up, "link");
+                self.events.tell(match up {
+                    true => Happening::PortUp { port },
+                    false => Happening::PortDown { port },
+                });
+            }
+            seat.link = link;
             seat.losses = seat.port.losses().unwrap_or(seat.losses);
         }
         let lagging: Vec<_> = self.publisher.lagging().collect();
@@ -492,6 +519,32 @@ pub(super) fn views<'a>(
     host_view: &'a CountersView,
 ) -> impl Iterator<Item = &'a CountersView> + Clone {
     workers.iter().map(|worker| &worker.view).chain([host_view])
+}
+
+/// Tells of a MAC address in words.
+fn tell(topology: &Topology, events: &Events, News { key, place, fate }: News) {
+    let at = |place| match place {
+        Destination::Port(port) => Whereabouts {
+            port: topology.port(port).map(|port| port.name.clone()),
+            remote_vtep: None,
+        },
+        Destination::Tunnel(tunnel) => Whereabouts {
+            port: None,
+            remote_vtep: topology.remote(tunnel).map(|remote| remote.address.to_string()),
+        },
+    };
+    events.tell_mac(|| {
+        let network = topology.network(key.domain()).map(|n| n.name.clone()).unwrap_or_default();
+        let (mac, at, from) = (key.mac().to_string(), at(place), at);
+        match fate {
+            Fate::Learned => Happening::MacLearned { network, mac, at },
+            Fate::Moved { from: before } => {
+                Happening::MacMoved { network, mac, at, from: from(before) }
+            }
+            Fate::Aged => Happening::MacAged { network, mac, at },
+            Fate::Refused => Happening::MacRefused { network, mac, at },
+        }
+    });
 }
 
 /// Keeps the kernel quiet on the interface that a packet socket reads.

@@ -183,7 +183,7 @@ impl Simulation {
 
     fn hear(&mut self) {
         for event in self.worker.io_mut().take_events() {
-            self.learner.handle(event, self.publisher.current(), self.now.secs());
+            self.learner.handle(event, self.publisher.current(), self.now.secs(), |_| ());
         }
     }
 
@@ -232,7 +232,7 @@ impl Simulation {
     pub fn advance_millis(&mut self, millis: u64) {
         for _ in 0..millis.div_ceil(AGE_EVERY_MILLIS) {
             self.now.millis += AGE_EVERY_MILLIS;
-            self.learner.age(self.now.secs());
+            self.learner.age(self.now.secs(), |_| ());
         }
     }
 
