@@ -13,6 +13,7 @@
 //! | `slots` | indices that stay while the configuration changes |
 //! | [`learner`] | the FDB's one writer: learning and ageing |
 //! | [`plan`] | the difference between two configurations, and what traffic feels of it |
+//! | [`state`] | the configuration in force, on disk: what a restart comes up with |
 //! | [`underlay`] | the kernel's routes and neighbours, mirrored by netlink |
 //! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
 //! | `quiet` | the kernel's stack, silenced on interfaces that the switch reads |
@@ -44,6 +45,7 @@ pub mod quiet;
 pub mod slots;
 #[cfg(feature = "dpdk")]
 mod running;
+pub mod state;
 #[cfg(feature = "dpdk")]
 pub mod status;
 #[cfg(feature = "dpdk")]
