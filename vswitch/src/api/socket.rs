@@ -1,15 +1,20 @@
 //! The API's socket in the file system, and who may open it.
 
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::sys::stat::{Mode, umask};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
 use nix::unistd::{Gid, Group, chown};
 use tokio::net::UnixListener;
 
 /// Root and the group, and nobody else.
 const MODE: u32 = 0o660;
+/// Connections that wait to be accepted; the kernel takes net.core.somaxconn if that is less.
+const BACKLOG: i32 = 4096;
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -79,10 +84,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Listens there. Only the owner and the group can open it, from its first moment on.
-    ///
-    /// To be called while no other thread makes files: the process's umask is changed for
-    /// a moment.
+    /// Listens there. Only the owner and the group can open it: before its file has their permissions, nobody
+    /// listens.
     ///
     /// # Errors
     /// The place is taken or forbidden, or there is no such group.
@@ -96,10 +99,7 @@ impl Socket {
             }
             _ => {}
         }
-        let before = umask(Mode::from_bits_truncate(0o177));
-        let listener = std::os::unix::net::UnixListener::bind(path);
-        umask(before);
-        let socket = Self { path: path.to_owned(), listener: listener.map_err(failed)? };
+        let socket = Self::bind(path).map_err(|error| failed(error.into()))?;
         if let (Some(gid), Some(name)) = (gid, group_name) {
             chown(path, None, Some(gid)).map_err(|error| SocketError::Chown {
                 path: path.to_owned(),
@@ -108,8 +108,16 @@ impl Socket {
             })?;
         }
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE)).map_err(failed)?;
-        socket.listener.set_nonblocking(true).map_err(failed)?;
+        let start = Backlog::new(BACKLOG).and_then(|len| listen(&socket.listener, len));
+        start.map_err(|error| failed(error.into()))?;
         Ok(socket)
+    }
+
+    fn bind(path: &Path) -> nix::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+        Ok(Self { path: path.to_owned(), listener: fd.into() })
     }
 
     /// For the server. Needs a tokio runtime.
