@@ -12,7 +12,7 @@ use super::dto::{
 };
 use super::events::{Events, Happening, RollBackReason, Whereabouts};
 use super::fdb::{FdbFilter, FdbScan};
-use super::running::{Applied, ApplyError, ApplyOptions, NothingToConfirm, Running};
+use super::running::{Applied, ApplyError, ApplyOptions, Running};
 use crate::config::Config;
 use crate::config::document::{Document, NetworkDocument};
 use crate::control::plan::Plan;
@@ -179,8 +179,8 @@ impl Running for Fake {
         Ok(Applied { generation, plan, confirm_before: within.map(|w| SystemTime::now() + w) })
     }
 
-    fn confirm(&mut self) -> Result<u64, NothingToConfirm> {
-        self.pending.take().ok_or(NothingToConfirm)?;
+    fn confirm(&mut self) -> Result<u64, ApplyError> {
+        self.pending.take().ok_or(ApplyError::NothingPending)?;
         let generation = self.generation;
         self.events.tell(Happening::ConfigurationConfirmed { generation });
         Ok(generation)

@@ -29,8 +29,8 @@ pub trait Running {
     /// Keeps the configuration that waits for confirmation; returns its generation.
     ///
     /// # Errors
-    /// None waits.
-    fn confirm(&mut self) -> Result<u64, NothingToConfirm>;
+    /// None waits ([`ApplyError::NothingPending`]), or it cannot be stored, and waits on.
+    fn confirm(&mut self) -> Result<u64, ApplyError>;
     /// Goes back to the configuration before the one that waits for confirmation; returns
     /// the generation that is then active.
     ///
@@ -64,6 +64,9 @@ pub trait Running {
 pub struct ApplyOptions {
     /// Goes back by itself unless confirmed in this time.
     pub confirm_within: Option<Duration>,
+    /// It is a whole configuration, as a file has it: a restart with that file is to come up with what was
+    /// changed since.
+    pub is_whole_file: bool,
 }
 
 /// What was applied.
@@ -108,8 +111,3 @@ pub enum ApplyError {
     #[error("no change waits to be confirmed")]
     NothingPending,
 }
-
-/// No change waits to be confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no change waits to be confirmed")]
-pub struct NothingToConfirm;

@@ -148,7 +148,12 @@ fn introduce(
         for (mac, origin) in [(pair.near(), Some(near)), (pair.far(), far)] {
             let Some(origin) = origin else { continue };
             let key = Key::new(pair.domain, mac);
-            learner.handle(LearnEvent { key, origin, kind: LearnKind::Heard }, generation, 0, |_| ());
+            learner.handle(
+                LearnEvent { key, origin, kind: LearnKind::Heard },
+                generation,
+                0,
+                |_| (),
+            );
         }
     }
 }

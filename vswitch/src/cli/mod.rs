@@ -57,11 +57,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start the switch, and run it until SIGINT or SIGTERM.
-    Run {
-        /// The configuration.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-    },
+    ///
+    /// What was applied to a running switch survives: it is kept in the state directory. A start with a FILE that
+    /// the switch was given before comes up with the state; a FILE that is new begins another.
+    Run(Run),
     /// Say what is wrong with a configuration, or what it would start; starts nothing.
     Check {
         /// The configuration.
@@ -72,6 +71,20 @@ pub enum Command {
     Show(Show),
     /// Measure the data path on devices in memory: no NIC, no root, no hugepages.
     Bench(bench::Bench),
+}
+
+/// Options of `vswitch run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where the state is kept; default: a directory below /var/lib/vswitch, named after FILE.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Start with FILE, whatever the state says. The state is kept aside.
+    #[arg(long)]
+    pub fresh: bool,
 }
 
 /// Options of `vswitch show`.
@@ -129,7 +142,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
 #[must_use]
 pub fn execute(cli: &Cli) -> Exit {
     match &cli.command {
-        Command::Run { config } => run::run(config, &cli.log),
+        Command::Run(options) => run::run(options, &cli.log),
         Command::Check { file } => check::check(file),
         Command::Show(options) => show::show(options),
         Command::Bench(options) => bench::bench(options),

@@ -1,15 +1,18 @@
 //! `vswitch run`: from a valid configuration to a running switch.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Exit, complain, note};
+use super::{Exit, Run, complain, note};
 use crate::config;
+use crate::control::state::{self, StateStore};
 
-/// Runs the switch until it is told to stop. Nothing is started if the configuration is wrong.
-pub(super) fn run(file: &Path, log: &str) -> Exit {
+/// Runs the switch until it is told to stop. Nothing is started if the configuration is wrong, even if the state would be
+/// used in its place: who edits a file wants to know.
+pub(super) fn run(options: &Run, log: &str) -> Exit {
+    let file = &options.config;
     let config = match config::load(file) {
         Ok(config) => config,
         Err(error) => {
@@ -25,16 +28,32 @@ pub(super) fn run(file: &Path, log: &str) -> Exit {
     for warning in &config.warnings {
         note(warning);
     }
-    match start(config) {
+    let directory = options.state.clone().unwrap_or_else(|| {
+        // It was read a moment ago. Without a path there is still a name.
+        state::default_directory(&file.canonicalize().unwrap_or_else(|_| PathBuf::from(file)))
+    });
+    let (store, loaded) = match StateStore::open(&directory) {
+        Ok(opened) => opened,
+        Err(error) => return complain(format_args!("vswitch: error: {error}")),
+    };
+    for report in &loaded.reports {
+        note(format_args!("vswitch: warning: {report}"));
+    }
+    let start = match state::choose(loaded, Some(config), options.fresh) {
+        Ok(start) => start,
+        Err(error) => return complain(format_args!("vswitch: error: {error}")),
+    };
+    note(format_args!("vswitch: {}", start.line(&directory, Some(file))));
+    match run_switch(start, store) {
         Ok(()) => Exit::Success,
         Err(error) => complain(format_args!("vswitch: error: {error}")),
     }
 }
 
 #[cfg(feature = "dpdk")]
-use crate::control::switch::run as start;
+use crate::control::switch::run as run_switch;
 
 #[cfg(not(feature = "dpdk"))]
-fn start(_: config::Config) -> Result<(), &'static str> {
+fn run_switch(_: state::Start, _: StateStore) -> Result<(), &'static str> {
     Err("this binary was built without DPDK: rebuild it with the default features")
 }

@@ -28,9 +28,9 @@ use std::path::{Path, PathBuf};
 
 use crate::ids::{MacAddr, PortId, Vni, VtepId};
 pub use diagnostic::{Diagnostic, Errors, LoadError, Severity};
+pub use document::{Document, FieldError};
 #[cfg(feature = "dpdk")]
 pub(crate) use meaning::device_identity;
-pub use document::{Document, FieldError};
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -42,9 +42,9 @@ pub mod plan;
 pub mod preflight;
 #[cfg(feature = "dpdk")]
 pub mod quiet;
-pub mod slots;
 #[cfg(feature = "dpdk")]
 mod running;
+pub mod slots;
 pub mod state;
 #[cfg(feature = "dpdk")]
 pub mod status;

@@ -2,14 +2,14 @@
 //!
 //! Runs on the control thread, for one request at a time.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{error, info};
 
 use crate::api::dto::{DropRow, EntryKind, NetworkRow, PortRow, VtepRow, WorkerRow};
 use crate::api::events::{Events, Happening, RollBackReason};
 use crate::api::fdb::{FdbFilter, FdbScan};
-use crate::api::running::{Applied, ApplyError, ApplyOptions, NothingToConfirm, Running};
+use crate::api::running::{Applied, ApplyError, ApplyOptions, Running};
 use crate::config::{Config, Document};
 use crate::metrics::exposition;
 use crate::table::{Destination, Entry, Key};
@@ -17,6 +17,7 @@ use crate::table::{Destination, Entry, Key};
 use super::change::ChangeError;
 use super::generations::Topology;
 use super::plan::Plan;
+use super::state::{StateError, StateStore};
 use super::switch::Switch;
 
 /// Buckets of the FDB that are looked at in one piece: some 100 microseconds.
@@ -24,23 +25,26 @@ const PIECE: usize = 2048;
 
 /// Which configuration is running, and until when.
 #[derive(Debug)]
-pub(super) struct Configured {
+pub struct Configured {
     /// Counts the changes.
-    pub generation: u64,
+    generation: u64,
     /// What waits to be confirmed.
-    pub pending: Option<Pending>,
+    pending: Option<Pending>,
+    /// Where it survives.
+    store: StateStore,
 }
 
 /// The way back.
 #[derive(Debug)]
-pub(super) struct Pending {
+struct Pending {
     former: Config,
     expires: Instant,
 }
 
-impl Default for Configured {
-    fn default() -> Self {
-        Self { generation: 1, pending: None }
+impl Configured {
+    /// As it was started, with the state that is kept of it.
+    pub(super) fn new(generation: u64, store: StateStore) -> Self {
+        Self { generation, pending: None, store }
     }
 }
 
@@ -55,15 +59,40 @@ impl Switch {
         }
     }
 
+    /// Saves what the switch was started with as the beginning of a state.
+    pub(super) fn begin_state(&mut self) -> Result<(), StateError> {
+        let document = self.document();
+        self.configured.store.begin(&document, self.configured.generation)
+    }
+
     fn go_back(&mut self, reason: RollBackReason) -> Result<u64, ApplyError> {
         let pending = self.configured.pending.take().ok_or(ApplyError::NothingPending)?;
-        self.change(pending.former).map_err(refusal)?;
+        if let Err(error) = self.change(pending.former.clone()) {
+            // It waits on, and is tried again.
+            let expires = Instant::now() + RETRY;
+            self.configured.pending = Some(Pending { expires, ..pending });
+            return Err(refusal(error));
+        }
         self.configured.generation += 1;
         let generation = self.configured.generation;
+        if let Err(error) = self.configured.store.roll_back(generation) {
+            // A restart comes up with the former state all the same.
+            error!(%error, "the roll-back could not be saved");
+        }
         self.events.tell(Happening::ConfigurationRolledBack { generation, reason });
         info!(generation, ?reason, "configuration rolled back");
         Ok(generation)
     }
+}
+
+/// After a roll-back that failed, the next attempt.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What could not be saved, in the words of the API.
+fn storage(error: &StateError) -> ApplyError {
+    let text = error.to_string();
+    let (message, help) = text.split_once("\n  help: ").unwrap_or((&text, ""));
+    ApplyError::Storage { message: message.to_owned(), help: help.to_owned() }
 }
 
 /// A change that failed, in the words of the API.
@@ -97,11 +126,30 @@ impl Running for Switch {
         }
         let within = options.confirm_within;
         let former = self.topology.config().clone();
+        let document = Document::from(&new);
+        if options.is_whole_file {
+            self.configured.store.note_file(&document);
+        }
         if !plan.is_empty() {
             self.change(new).map_err(refusal)?;
             self.configured.generation += 1;
         }
         let generation = self.configured.generation;
+        // Before it is acknowledged, and after all else that can fail.
+        let store = &mut self.configured.store;
+        let saved = match within {
+            Some(_) => store.save_pending(&document, generation),
+            None => store.save(&document, generation),
+        };
+        if let Err(error) = saved {
+            if !plan.is_empty() {
+                self.configured.generation += 1;
+                if let Err(second) = self.change(former) {
+                    error!(error = %second, "a change that could not be saved could not be undone");
+                }
+            }
+            return Err(storage(&error));
+        }
         self.configured.pending =
             within.map(|within| Pending { former, expires: Instant::now() + within });
         if !plan.is_empty() {
@@ -112,8 +160,12 @@ impl Running for Switch {
         Ok(Applied { generation, plan, confirm_before: within.map(|w| SystemTime::now() + w) })
     }
 
-    fn confirm(&mut self) -> Result<u64, NothingToConfirm> {
-        self.configured.pending.take().ok_or(NothingToConfirm)?;
+    fn confirm(&mut self) -> Result<u64, ApplyError> {
+        if self.configured.pending.is_none() {
+            return Err(ApplyError::NothingPending);
+        }
+        self.configured.store.confirm().map_err(|error| storage(&error))?;
+        self.configured.pending = None;
         let generation = self.configured.generation;
         self.events.tell(Happening::ConfigurationConfirmed { generation });
         info!(generation, "configuration confirmed");
@@ -192,9 +244,10 @@ impl<'f> Selection<'f> {
             let mut networks = topology.networks();
             networks.find(|(_, network)| network.name == *name).map(|(domain, _)| domain)
         });
-        let port = filter.port.as_ref().map(|name| {
-            topology.ports().find(|(_, port)| port.name == *name).map(|(id, _)| id)
-        });
+        let port = filter
+            .port
+            .as_ref()
+            .map(|name| topology.ports().find(|(_, port)| port.name == *name).map(|(id, _)| id));
         Self { filter, network, port }
     }
 

@@ -22,11 +22,12 @@ use super::generations::{PortFacts, TooMany, Topology};
 use super::host::HostPath;
 use super::host_interface::HostInterfaceError;
 use super::learner::{AGE_EVERY_MILLIS, Fate, Learner, News};
-use super::running::Configured;
 use super::netdev;
 use super::preflight::{self, Findings};
 use super::quiet::QuietInterface;
+use super::running::Configured;
 use super::slots::Slots;
+use super::state::{Start, StateError, StateStore};
 use super::underlay::{NextHop, RemoteId, Underlay, UnderlayError};
 use super::wiring::Wiring;
 use crate::api;
@@ -36,7 +37,7 @@ use crate::api::events::{Events, Happening, Whereabouts};
 use crate::api::server::{self, Listeners};
 use crate::api::socket::{Socket, SocketError};
 use crate::api::tls::{self, TlsError};
-use crate::config::{self, Config};
+use crate::config;
 use crate::datapath::context::Now;
 use crate::datapath::generation::Generation;
 use crate::datapath::worker::{Time, Worker};
@@ -89,6 +90,8 @@ pub enum StartError {
     StaticMacs(#[from] TableFull),
     #[error("worker: {0}")]
     Launch(#[from] LaunchError),
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// Threads that check configurations and write long answers for the API.
@@ -98,18 +101,24 @@ const API_THREADS: usize = 2;
 ///
 /// # Errors
 /// What is wrong and the way out; nothing is left behind.
-pub fn run(config: Config) -> Result<(), StartError> {
-    preflight::check(&config)?;
-    let topology = Topology::new(config)?;
+pub fn run(start: Start, store: StateStore) -> Result<(), StartError> {
+    preflight::check(&start.config)?;
+    let begins = start.begins();
+    let topology = Topology::new(start.config)?;
+    let configured = Configured::new(start.generation, store);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(API_THREADS)
         .build()
         .map_err(StartError::Runtime)?;
-    runtime.block_on(run_until_signal(topology))
+    runtime.block_on(run_until_signal(topology, configured, begins))
 }
 
-async fn run_until_signal(topology: Topology) -> Result<(), StartError> {
+async fn run_until_signal(
+    topology: Topology,
+    configured: Configured,
+    begins: bool,
+) -> Result<(), StartError> {
     // First of all, so that a signal during start-up is not lost and nothing is left behind.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
@@ -122,7 +131,11 @@ async fn run_until_signal(topology: Topology) -> Result<(), StartError> {
     let socket = Socket::listen(&api.socket, api.group.as_deref())?;
 
     let (control, mut asked) = api::control::channel();
-    let (mut switch, mut underlay, workers) = Switch::start(topology)?;
+    let (mut switch, mut underlay, workers) = Switch::start(topology, configured)?;
+    if begins && let Err(error) = switch.begin_state() {
+        workers.stop();
+        return Err(error.into());
+    }
     let listeners = Listeners { socket: socket.listener()?, tcp, metrics };
     let api = tokio::spawn(server::serve(listeners, control, Limits::default()));
     switch.print_start();
@@ -310,7 +323,10 @@ impl Workers {
 }
 
 impl Switch {
-    fn start(topology: Topology) -> Result<(Self, Underlay, Workers), StartError> {
+    fn start(
+        topology: Topology,
+        configured: Configured,
+    ) -> Result<(Self, Underlay, Workers), StartError> {
         let config = topology.config();
         let eal = eal::init(&eal_args(config))?;
         let ports = probe(&eal, config)?;
@@ -378,7 +394,7 @@ impl Switch {
             wiring,
             host_counters,
             publisher,
-            configured: Configured::default(),
+            configured,
             unsettled: None,
             underlay_change: None,
             ticks: Ticks::new(),

@@ -154,7 +154,8 @@ pub(super) async fn apply(
         let what = "a query parameter is not understood";
         return Err(Problem::new(Kind::BadRequest, what).because(error));
     }
-    let options = ApplyOptions { confirm_within: secs.map(Duration::from_secs) };
+    let confirm_within = secs.map(Duration::from_secs);
+    let options = ApplyOptions { confirm_within, is_whole_file: true };
     let proposal = Proposal { config: read(body).await?, sent: Some(String::new()) };
     Ok(done(&apply_proposal(&app.control, precondition, options, proposal).await?))
 }
@@ -169,7 +170,7 @@ pub(super) async fn confirm(
 ) -> Answer {
     let confirmed = app.control.ask(move |switch| {
         precondition.map_or(Ok(()), |precondition| precondition.check(switch.generation()))?;
-        switch.confirm().map_err(|error| Problem::new(Kind::NothingPending, error.to_string()))
+        switch.confirm().map_err(|error| refused(error, None))
     });
     let generation = confirmed.await??;
     Ok(with_etag(one(&Active { generation }), generation))
