@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
+use super::arena;
 use super::device::{BUFFERS, Device};
 use super::scenario::{MAX_SIZE, Options, Scenario};
 use super::traffic::{self, Pair, UPLINK};
 use super::world::World;
-use super::arena;
 use crate::datapath::context::Now;
 use crate::datapath::vector::BURST;
 use crate::datapath::verdict::DropReason;
