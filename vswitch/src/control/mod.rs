@@ -10,6 +10,7 @@
 //! | [`generations`] | from configuration and next hops to what workers read |
 //! | [`learner`] | the FDB's one writer: learning and ageing |
 //! | [`plan`] | the difference between two configurations, and what traffic feels of it |
+//! | [`state`] | the configuration in force, on disk: what a restart comes up with |
 //! | [`underlay`] | the kernel's routes and neighbours, mirrored by netlink |
 //! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
 //! | `quiet` | the kernel's stack, silenced on interfaces that the switch reads |
@@ -35,6 +36,7 @@ pub mod plan;
 pub mod preflight;
 #[cfg(feature = "dpdk")]
 pub mod quiet;
+pub mod state;
 #[cfg(feature = "dpdk")]
 mod running;
 #[cfg(feature = "dpdk")]
