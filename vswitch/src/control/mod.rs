@@ -36,9 +36,9 @@ pub mod plan;
 pub mod preflight;
 #[cfg(feature = "dpdk")]
 pub mod quiet;
-pub mod state;
 #[cfg(feature = "dpdk")]
 mod running;
+pub mod state;
 #[cfg(feature = "dpdk")]
 pub mod status;
 #[cfg(feature = "dpdk")]
