@@ -71,7 +71,9 @@ pub enum AskError {
     )]
     Refused,
     /// The file's permissions forbid it.
-    #[error("permission denied\nhelp: ask as root, or as the user that runs the switch")]
+    #[error(
+        "permission denied\nhelp: ask as root, or as a member of the group that [api] group names"
+    )]
     Denied,
     /// Another failure to connect.
     #[error("cannot connect: {0}\nhelp: check the path of the socket")]

@@ -116,20 +116,14 @@ impl Switch {
             return Err(ChangeError::NeedsRestart(table));
         }
         let before = running.clone();
-        self.settle_if_possible();
-        if self.unsettled.is_some() {
-            return Err(ChangeError::Unsettled(self.lagging().next().unwrap_or(0)));
-        }
+        self.settle()?;
         let next = self.topology.next(config.clone())?;
         let Some(without) = without_conflicts(&self.topology, &next) else {
             return self.transition(next);
         };
         self.transition(self.topology.next(without)?)?;
-        let settled = |switch: &Self| match switch.unsettled {
-            Some(_) => Err(ChangeError::Unsettled(switch.lagging().next().unwrap_or(0))),
-            None => Ok(()),
-        };
-        let second = settled(self)
+        let second = self
+            .settle()
             .and_then(|()| Ok(self.topology.next(config)?))
             .and_then(|next| self.transition(next));
         second.or_else(|error| {
@@ -209,6 +203,14 @@ impl Switch {
         self.unsettled = Some(Unsettled { before, moved, ports, vteps });
         self.underlay_change = Some(self.mirrored());
 
+        if let Err(late) = self.settle() {
+            error!(error = %late, "the change is made, and what it removes is not released yet");
+        }
+        Ok(())
+    }
+
+    /// Waits a while until every worker works by the last change, and finishes it.
+    fn settle(&mut self) -> Result<(), ChangeError> {
         let began = Instant::now();
         self.settle_if_possible();
         while self.unsettled.is_some() && began.elapsed() < PATIENCE {
@@ -216,11 +218,10 @@ impl Switch {
             std::thread::sleep(Duration::from_micros(20));
             self.settle_if_possible();
         }
-        if self.unsettled.is_some() {
-            let lagging: Vec<_> = self.lagging().collect();
-            error!(?lagging, "workers have not taken up the new configuration within a second");
+        match self.unsettled {
+            Some(_) => Err(ChangeError::Unsettled(self.lagging().next().unwrap_or(0))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// What the underlay is to mirror.
