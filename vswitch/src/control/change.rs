@@ -126,11 +126,11 @@ impl Switch {
             .settle()
             .and_then(|()| Ok(self.topology.next(config)?))
             .and_then(|next| self.transition(next));
-        second.or_else(|error| {
+        second.map_err(|error| {
             let back = self.topology.next(before).map_err(ChangeError::from);
             match back.and_then(|next| self.transition(next)) {
-                Ok(()) => Err(error),
-                Err(second) => Err(ChangeError::NoWayBack(Box::new(error), Box::new(second))),
+                Ok(()) => error,
+                Err(second) => ChangeError::NoWayBack(Box::new(error), Box::new(second)),
             }
         })
     }
