@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import random
+import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from lib.api import Api
 from lib.config import Config, Network, Port, Vtep
-from lib.lab import Lab
+from lib.lab import Lab, af_packet
 from lib.switch import Switch
 from lib.wait import until
 from scapy.layers.inet import IP, UDP
@@ -391,3 +393,65 @@ def test_what_nobody_confirms_goes_back(lab: Lab, tmp_path: Path) -> None:
     time.sleep(3)
     assert canonical(api.get("/v1/config")) == canonical(after)
     assert watch.lost() == {}
+
+
+def test_a_thousand_connections_disturb_nobody(lab: Lab, tmp_path: Path) -> None:
+    """Half of them say nothing, half of them stop in the middle of a request; a client that works is answered."""
+    switch = full_rate(lab, tmp_path)
+    watch = Watch(switch)
+    connections = []
+    try:
+        for number in range(1000):
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            connections.append(connection)
+            try:
+                connection.connect(str(switch.socket))
+                if number % 2:
+                    connection.send(b"POST /v1/apply HTTP/1.1\r\nHost: vswitch\r\nContent-Length: 100000\r\n\r\n[")
+            except BlockingIOError:
+                continue  # the kernel's queue is full: what a client sees as waiting
+        api = lab.keep(Api(switch.socket, timeout=60))
+        began = time.monotonic()
+        assert len(api.get("/v1/ports")) == 5
+        assert time.monotonic() - began < 35, "a connection that is idle or half-open makes room within 30 s"
+        # Metrics have listeners of their own.
+        assert switch.metric("vswitch_unaccounted_packets") == 0
+        assert watch.lost() == {}
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_comes_moves_and_goes(lab: Lab, workers: int) -> None:
+    """Kernel tenants on veths. With two workers, the port that comes has one queue: one of them hands frames over."""
+    a = lab.local_tenant("ta", "a", "203.0.113.10", "02:00:00:00:00:0a")
+    b = lab.local_tenant("tb", "b", "203.0.113.11", "02:00:00:00:00:0b")
+    c = lab.local_tenant("tc", "c", "203.0.113.12", "02:00:00:00:00:0c")
+    lab.namespace("sw").ip("link set lo up")
+    switch = lab.switch(Config(
+        worker_cores=[0, 1][-workers:],
+        ports=[Port("tenant-a", af_packet(1, "ta")), Port("tenant-c", af_packet(3, "tc"))],
+        networks=[Network("blue", 100, ["tenant-a"], vtep=None), Network("red", 200, ["tenant-c"], vtep=None)],
+        memory_mib=512,
+    )).start()
+    api = lab.keep(Api(switch.socket))
+    interfaces = set(lab.namespace("sw").interfaces())
+    for _ in range(3):
+        api.change("POST", "/v1/ports", {"name": "tenant-b", "device": af_packet(2, "tb")})
+        api.change("POST", "/v1/networks/blue/members", {"port": "tenant-b"})
+        a.reaches(b)
+        assert a.ping(b.address, count=20) == 20
+        api.change("POST", "/v1/migrate", {"port": {"name": "tenant-b", "from": "blue", "to": "red"}})
+        c.reaches(b)
+        assert a.ping(b.address, count=2) == 0, "it has left"
+        assert {row["mac"] for row in switch.show("fdb") if row["network"] == "blue"} <= {a.mac}
+        # In the middle of a conversation, and with frames between the workers.
+        talk = c.namespace.popen("ping", "-q", "-i", "0.002", "-w", "2", b.address, stdout=subprocess.DEVNULL)
+        time.sleep(0.5)
+        api.change("DELETE", "/v1/networks/red/members/tenant-b")
+        api.change("DELETE", "/v1/ports/tenant-b")
+        talk.wait(timeout=10)
+        assert switch.metric("vswitch_unaccounted_packets") == 0
+        assert switch.metrics().value("vswitch_port_receive_packets_total", port="tenant-b") == 0, "it is gone"
+    assert set(lab.namespace("sw").interfaces()) == interfaces
