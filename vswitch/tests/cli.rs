@@ -7,6 +7,8 @@ mod conflicts;
 mod files;
 #[path = "cli/shown.rs"]
 mod shown;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/typed.rs"]
 mod typed;
 #[path = "cli/verbs.rs"]

@@ -51,7 +51,7 @@ fn as_text(event: &str, data: &str, look: Look) -> String {
     };
     let when = SystemTime::UNIX_EPOCH + Duration::from_millis(unix_millis);
     let when = humantime::format_rfc3339_millis(when);
-    let name = look.paint(style(&what), &format!("{:24}", what.name()));
+    let name = look.paint(style(&what), &format!("{:25}", what.name()));
     format!("{when}  {name}  {}\n", plain(&words(&what)))
 }
 
@@ -112,7 +112,7 @@ mod tests {
             "mac":"02:00:00:00:00:0a","port":"b","from":{"remote_vtep":"198.51.100.2"}}"#;
         assert_eq!(
             as_text("mac-moved", data, Look::default()),
-            "1970-01-01T00:00:00.000Z  mac-moved                 \
+            "1970-01-01T00:00:00.000Z  mac-moved                  \
              02:00:00:00:00:0a in network blue from vtep 198.51.100.2 to port b\n"
         );
         assert_eq!(as_json("missed", "{\"count\":3}"), "{\"kind\":\"missed\",\"count\":3}\n");

@@ -60,7 +60,10 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// In every help and manual page.
+/// Names the socket where `--socket` does not.
+const SOCKET_VARIABLE: &str = "VSWITCH_SOCKET";
+
+/// In the help and the manual page of the whole.
 const EXIT_STATUS: &str = "Exit status: 0 success; 1 failure: the switch cannot be asked, or refuses; \
                            2 wrong configuration or usage: nothing was started or changed; \
                            3 `plan` found a difference.";
@@ -167,7 +170,7 @@ pub struct At {
         long,
         global = true,
         value_name = "PATH",
-        env = "VSWITCH_SOCKET",
+        env = SOCKET_VARIABLE,
         default_value = crate::config::SOCKET
     )]
     pub socket: PathBuf,
@@ -179,9 +182,13 @@ pub struct At {
 impl At {
     /// The option to name the same switch again, if it needs one.
     fn repeated(&self) -> String {
-        let is_usual = self.socket.as_os_str() == crate::config::SOCKET;
-        let named = format!(" --socket {}", self.socket.display());
-        if is_usual || std::env::var_os("VSWITCH_SOCKET").is_some() { String::new() } else { named }
+        let usual =
+            std::env::var_os(SOCKET_VARIABLE).unwrap_or_else(|| crate::config::SOCKET.into());
+        if self.socket == usual {
+            String::new()
+        } else {
+            format!(" --socket {}", self.socket.display())
+        }
     }
 }
 

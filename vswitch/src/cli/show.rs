@@ -2,6 +2,7 @@
 //!
 //! `--json` passes the answer on as it is; otherwise `table` lays it out.
 
+use super::check::count;
 use super::client::{Client, ClientError};
 use super::terminal::{Look, Progress};
 use super::{At, Exit, Show, What, print, print_json, table};
@@ -20,7 +21,7 @@ pub(super) fn list(what: What, all: bool, client: &Client, at: &At) -> Result<Ex
     let mut pages = 0;
     let answer = client.list(what.path(), || {
         pages += 1;
-        progress.say(format!("asking the switch, page {}", pages + 1));
+        progress.say(format!("asking the switch, {} so far", count(pages, "page")));
     })?;
     drop(progress);
     if at.json {

@@ -1,12 +1,16 @@
 //! What a terminal gets that a pipe or a file does not: colour, its own width, questions, progress.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// What takes less is not worth a line that comes and goes.
+const DELAY: Duration = Duration::from_millis(400);
+/// How often the line changes.
 const TICK: Duration = Duration::from_millis(200);
 
 /// How something is laid out.
@@ -78,34 +82,50 @@ fn is_yes(line: &str) -> bool {
     matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// Says on the standard error, if that is a terminal, that something goes on. Ends when dropped.
-pub struct Progress(ProgressBar);
+/// Says on the standard error, if that is a terminal, that something takes long. Ends when dropped.
+pub struct Progress {
+    bar: ProgressBar,
+    /// Ends the wait for the time to say something.
+    waiting: Option<(Sender<()>, JoinHandle<()>)>,
+}
 
 impl Progress {
     /// Begins.
     #[must_use]
     pub fn begin(what: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         if !io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
+            return Self { bar, waiting: None };
         }
-        let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             bar.set_style(style);
         }
         bar.set_message(what.to_owned());
-        bar.enable_steady_tick(TICK);
-        Self(bar)
+        let (end, ends) = mpsc::channel();
+        let shown = bar.clone();
+        let waiting = std::thread::spawn(move || {
+            if ends.recv_timeout(DELAY) == Err(RecvTimeoutError::Timeout) {
+                shown.set_draw_target(ProgressDrawTarget::stderr());
+                shown.enable_steady_tick(TICK);
+            }
+        });
+        Self { bar, waiting: Some((end, waiting)) }
     }
 
     /// Says how far it is.
     pub fn say(&self, what: String) {
-        self.0.set_message(what);
+        self.bar.set_message(what);
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        if let Some((end, waiting)) = self.waiting.take() {
+            drop(end);
+            // It cannot panic, and if it did there would be nothing to see.
+            let _ = waiting.join();
+        }
+        self.bar.finish_and_clear();
     }
 }
 

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::check::count;
 use super::client::{Client, ClientError, path, query};
 use super::configuration::report;
+use super::failure::plain;
 use super::terminal::{Look, Progress};
-use super::{At, Exit, What, print, print_json, table};
+use super::{At, Exit, What, note, print, print_json, table};
 use crate::api::change::Change;
 use crate::api::edit::{MacMigration, Migration, PortMigration};
 use crate::config::document::{
@@ -298,6 +299,10 @@ impl Request {
             return Ok(print_json(&answer.body));
         }
         let change: Change = answer.read()?;
+        for warning in &change.warnings {
+            let text = plain(&format!("{}\nhelp: {}", warning.message, warning.help));
+            note(format_args!("vswitch: warning: {text}"));
+        }
         let steps: String = change.plan.steps.iter().map(|step| format!("{step}\n")).collect();
         Ok(report(&change, &steps, at))
     }

@@ -33,8 +33,9 @@ fn a_plan_changes_nothing_and_an_apply_does_what_was_planned() {
     assert_eq!(served.get("/v1/config").ok().etag(), "\"1\"");
 
     // Not a terminal: it interrupts traffic, and nobody is asked.
-    let applied = served.typed(["apply", text(&path)], "").ok();
-    assert_eq!(applied, format!("{}applied: generation 2\n", planned.out));
+    let applied = served.typed(["apply", text(&path)], "");
+    assert_eq!(applied.err.matches("warning: ").count(), 1, "{applied:?}");
+    assert_eq!(applied.ok(), format!("{}applied: generation 2\n", planned.out));
     assert_eq!(served.typed(["plan", text(&path)], "").ok(), "no difference\n");
     let again = served.typed(["apply", text(&path), "--json"], "").json();
     assert!(again["plan"]["steps"].as_array().unwrap().is_empty(), "{again}");

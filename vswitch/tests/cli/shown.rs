@@ -42,9 +42,9 @@ fn events_are_followed_until_the_switch_ends() {
     served.types("network delete red").ok();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = lines.next().unwrap().unwrap();
-    assert!(line.ends_with("Z  port-down                 port a"), "{line}");
+    assert!(line.ends_with("Z  port-down                  port a"), "{line}");
     let line = lines.next().unwrap().unwrap();
-    assert!(line.ends_with("Z  configuration-applied     generation 2"), "{line}");
+    assert!(line.ends_with("Z  configuration-applied      generation 2"), "{line}");
     let mut lines = BufReader::new(json.stdout.take().unwrap()).lines();
     let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
     assert_eq!((&event["kind"], &event["port"]), (&"port-down".into(), &"a".into()));
