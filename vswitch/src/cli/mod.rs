@@ -324,4 +324,51 @@ mod tests {
         assert!(Cli::try_parse_from(["vswitch", "check", "f", "--log", "debug"]).is_ok());
         assert!(Cli::try_parse_from(["vswitch", "check", "f", "--log", "a=b=c"]).is_err());
     }
+
+    fn read(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        for line in [
+            "vswitch plan f --json",
+            "vswitch apply - --confirm-within 60s --yes --generation 7 --socket s",
+            "vswitch confirm",
+            "vswitch roll-back --json",
+            "vswitch events --json --socket s",
+            "vswitch show config",
+            "vswitch network show",
+            "vswitch mac flush --network n --port p --remote-vtep a --mac m",
+            "vswitch completions zsh",
+            "vswitch man",
+            "vswitch man d",
+        ] {
+            read(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn a_wrong_line_is_answered_with_what_would_be_right() {
+        for (line, words) in [
+            ("vswitch plan", "<FILE>"),
+            ("vswitch plan f --yes", "unexpected argument '--yes'"),
+            ("vswitch apply f --generation x", "invalid value 'x'"),
+            ("vswitch rollback", "'roll-back'"),
+            ("vswitch completions csh", "[possible values: bash, zsh, fish]"),
+            ("vswitch show configs", "'config'"),
+            ("vswitch check f --socket s", "unexpected argument '--socket'"),
+        ] {
+            let error = read(line).unwrap_err().to_string();
+            assert!(error.contains(words), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_usual_socket_is_not_named_again() {
+        // Nothing sets the variable for the unit tests.
+        let at = |path: &str| At { socket: path.into(), json: false };
+        assert_eq!(at(crate::config::SOCKET).repeated(), "");
+        assert_eq!(at("/tmp/s").repeated(), " --socket /tmp/s");
+    }
 }
