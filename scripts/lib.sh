@@ -13,7 +13,7 @@ export PATH
 build_packages=(build-essential ca-certificates clang curl libclang-dev libdpdk-dev pkg-config)
 run_packages=(ethtool iproute2 iputils-ping procps util-linux)
 # dpdk-dev has testpmd.
-test_packages=(dpdk-dev iperf3 python3 python3-pytest python3-scapy shellcheck tshark valgrind)
+test_packages=(dpdk-dev iperf3 openssl python3 python3-pytest python3-scapy python3-venv shellcheck tshark valgrind)
 # The peers of benches/side-by-side, and what draws its plot.
 benchmark_packages=(dpdk-dev openvswitch-switch-dpdk python3-matplotlib)
 
@@ -93,6 +93,22 @@ need_promtool() {
     fi
     rm -f "$log"
     ok "promtool: taken from Debian's package, no server installed"
+}
+
+# The fuzzer of the API's tests. Debian has none, so it comes from PyPI, for this tree only.
+schemathesis_version=4.32.5
+need_schemathesis() {
+    local log home=$tools_dir/schemathesis
+    [[ $("$home/bin/schemathesis" --version 2>/dev/null) == *" $schemathesis_version" ]] && return
+    log=$(mktemp)
+    if ! { /usr/bin/python3 -m venv "$home" &&
+        "$home/bin/pip" install --quiet "schemathesis==$schemathesis_version"; } </dev/null >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "schemathesis cannot be had from PyPI"
+    fi
+    rm -f "$log"
+    ok "schemathesis $schemathesis_version: installed in $home"
 }
 
 # Debian 12's own Rust is older than this project's `rust-version`, so it comes from rustup.

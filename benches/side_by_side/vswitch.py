@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 from . import frames
 from .frames import Case
-from .machine import TARGET, Namespace, Trouble, run
+from .machine import ROOT, TARGET, Namespace, Trouble, run
 from .subject import Counters, Subject, Surroundings, packet_buffers
 
 METRICS = ("127.0.0.1", 9144)
@@ -45,7 +46,7 @@ class Vswitch(Subject):
         config = around.folder / f"{self.name}.toml"
         config.write_text(self._config(around, around.folder / f"{self.name}.sock"))
         self.process = around.process(
-            self.name, self.namespace.command(str(self.binary), "run", "--config", str(config))
+            self.name, self.namespace.command(str(self.binary), "run", "--config", str(config), "--state", str(around.folder / f"{self.name}.state"))
         )
         self.process.until("its metrics answer", lambda: self._scrape() is not None, 60)
         if case.scenario != "l2":
@@ -132,3 +133,21 @@ class Vswitch(Subject):
         super().end()
         if hasattr(self, "namespace"):
             self.namespace.delete()
+
+
+class PolledVswitch(Vswitch):
+    """The same, while a client of its API asks everything ten times a second."""
+
+    def __init__(self) -> None:
+        super().__init__("polled-vswitch")
+
+    def start(self, around: Surroundings) -> None:
+        super().start(around)
+        socket_path = around.folder / f"{self.name}.sock"
+        command = ["taskset", "-c", str(around.main_core), sys.executable, "-m", "side_by_side.poller", str(socket_path)]
+        self.poller = around.process(f"{self.name}-poller", command, {"PYTHONPATH": str(ROOT / "benches")})
+
+    def end(self) -> None:
+        if hasattr(self, "poller"):
+            self.poller.end()
+        super().end()

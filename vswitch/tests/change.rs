@@ -181,9 +181,12 @@ fn random_config(random: &impl Fn(u64) -> u64) -> Config {
         .into_iter()
         .map(|n: u32| {
             let ports: Vec<_> = (0..random(4))
-                .filter_map(|_| {
-                    (!free.is_empty())
-                        .then(|| free.remove(usize::try_from(random(free.len() as u64)).unwrap()))
+                .take_while(|_| !free.is_empty())
+                .collect::<Vec<_>>()
+                .into_iter()
+                .map_while(|_| {
+                    let one = usize::try_from(random(free.len() as u64)).unwrap();
+                    (one < free.len()).then(|| free.remove(one))
                 })
                 .collect();
             let vteps = config.vteps.len() as u64;
@@ -239,7 +242,8 @@ fn every_way_leads_to_the_same_switch() {
         let frames: Vec<_> = (0..20)
             .map(|_| (random(11), random(30), random(30)))
             .map(|(port, to, from)| {
-                (port, tenant(station(to as u8 + 0x30), station(from as u8 + 0x50)))
+                let [to, from] = [to + 0x30, from + 0x50].map(|n| u8::try_from(n).unwrap());
+                (port, tenant(station(to), station(from)))
             })
             .collect();
         let send = |sim: &mut Simulation| {

@@ -30,6 +30,8 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 use tracing::debug;
 
+use super::drain;
+
 /// How many connections, and how long they may take.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -127,7 +129,9 @@ async fn connection<Io>(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (app, busy) = (app.clone(), Busy::new(seat));
         async move {
-            let response = app.oneshot(request.map(Body::new)).await?;
+            let (request, rest) = drain::keep(request);
+            let response = app.oneshot(request).await?;
+            rest.forget().await;
             // The seat is in use until the response is sent.
             Ok::<_, Infallible>(response.map(|body| Kept { body, _busy: busy }))
         }

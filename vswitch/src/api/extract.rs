@@ -271,20 +271,17 @@ async fn read(
     let said = request.headers().get(header::CONTENT_LENGTH);
     let said: usize = said.and_then(|n| n.to_str().ok()?.parse().ok()).unwrap_or(0);
     let mut body = request.into_body();
-    let (mut all, mut has_room, mut len) = (Vec::new(), None, 0_usize);
-    while let Some(frame) = body.frame().await {
+    let (mut all, mut has_room) = (Vec::new(), None);
+    while said <= limit
+        && let Some(frame) = body.frame().await
+    {
         let failed = |error| {
             Problem::new(Kind::BadRequest, format!("the body did not arrive whole: {error}"))
         };
         let Ok(data) = frame.map_err(failed)?.into_data() else { continue };
-        len += data.len();
-        // Read on for a while, and forget: a client that still writes would not see the answer.
-        if len > limit || said > limit {
-            if len.max(said) > 4 * limit {
-                break;
-            }
-            all = Vec::new();
-            continue;
+        let len = all.len() + data.len();
+        if len > limit {
+            return Err(too_large());
         }
         if len > MAX_BODY && has_room.is_none() {
             // Never closed.
@@ -292,7 +289,7 @@ async fn read(
         }
         all.extend_from_slice(&data);
     }
-    if len > limit || said > limit { Err(too_large()) } else { Ok((all.into(), has_room)) }
+    if said > limit { Err(too_large()) } else { Ok((all.into(), has_room)) }
 }
 
 /// Reads JSON.
@@ -339,7 +336,8 @@ fn segments(path: &serde_path_to_error::Path) -> Vec<String> {
         .filter_map(|segment| match segment {
             Segment::Seq { index } => Some(index.to_string()),
             Segment::Map { key } => Some(key.clone()),
-            Segment::Enum { .. } | Segment::Unknown => None,
+            Segment::Enum { variant } => Some(variant.clone()),
+            Segment::Unknown => None,
         })
         .collect()
 }

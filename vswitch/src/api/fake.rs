@@ -29,7 +29,6 @@ pub struct Fake {
     config: Config,
     generation: u64,
     learned: Vec<Learned>,
-    layout: u64,
     events: Events,
     pending: Option<Pending>,
     /// What the next call of `apply` says instead of applying.
@@ -50,7 +49,6 @@ impl Fake {
             config,
             generation: 1,
             learned: Vec::new(),
-            layout: 0,
             events: Events::new(),
             pending: None,
             refusal: None,
@@ -63,14 +61,6 @@ impl Fake {
         let mac = mac.to_string();
         self.events.tell_mac(|| Happening::MacLearned { network, mac, at });
         self.learned.push(learned);
-    }
-
-    /// Has all entries change their places in the table.
-    pub fn shuffle(&mut self) {
-        self.layout += 1;
-        if !self.learned.is_empty() {
-            self.learned.rotate_left(1);
-        }
     }
 
     /// Answers until nobody can ask any more.
@@ -319,7 +309,7 @@ impl Running for Fake {
     }
 
     fn scan_fdb(&self, scan: &mut FdbScan) {
-        let from = scan.position(self.layout);
+        let from = scan.position(0);
         let piece = if scan.is_impatient() { usize::MAX } else { PIECE };
         let entries: Vec<_> = self.entries().collect();
         for (key, row) in entries.iter().skip(from).take(piece) {

@@ -31,8 +31,8 @@ pub struct FdbFilter {
 ///
 /// Whoever has the table looks at it piece by piece, [offers](Self::offer) the key of each entry
 /// that the [filter](Self::filter) selects, says with [`go_on_at`](Self::go_on_at) how far it
-/// came, and at the end [completes](Self::complete) the rows of [`keys`](Self::keys). If entries
-/// may have changed their places between two pieces, it [begins again](Self::begin_again).
+/// came, and at the end [completes](Self::complete) the page. If entries may have changed
+/// their places between two pieces, it begins again.
 #[derive(Clone, Debug)]
 pub struct FdbScan {
     filter: FdbFilter,

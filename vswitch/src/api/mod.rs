@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `server` | which routes are served where |
 //! | [`connections`] | how many at a time, and how long each may take |
+//! | [`drain`] | what is left of a body that nobody wanted |
 //! | [`socket`], [`tls`] | who may ask |
 //! | `routes` | one handler for each route |
 //! | [`extract`] | what a request says, read strictly |
@@ -24,6 +25,7 @@
 pub mod change;
 pub mod connections;
 pub mod control;
+pub mod drain;
 pub mod dto;
 pub mod edit;
 pub mod events;

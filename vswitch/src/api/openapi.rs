@@ -82,7 +82,12 @@ fn if_match(operation: &mut Operation, is_needed: bool) {
         .parameter_in(ParameterIn::Header)
         .required(if is_needed { Required::True } else { Required::False })
         .description(Some("The ETag of the configuration that the change was made for, or `*`"))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).examples(["\"7\""])))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some(r#"^(\*|"[0-9]{1,18}"(, ?"[0-9]{1,18}")*)$"#))
+                .examples(["*"]),
+        ))
         .build();
     operation.parameters.get_or_insert_default().push(RefOr::T(parameter));
 }

@@ -48,8 +48,7 @@ pub enum ClientError {
     Refused,
     /// The file's permissions forbid it.
     #[error(
-        "permission denied\nhelp: ask as root, or as a member of [api] group in the switch's \
-         configuration"
+        "permission denied\nhelp: ask as root, or as a member of the group that [api] group names"
     )]
     Denied,
     /// Another failure to connect.

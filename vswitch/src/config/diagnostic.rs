@@ -168,6 +168,8 @@ pub(super) struct Problems<'a> {
     pub text: &'a str,
     found: Vec<(usize, Diagnostic)>,
     naming: Naming,
+    /// Filled at the first problem.
+    lines: OnceCell<Lines>,
 }
 
 /// How the places of problems are called.
@@ -180,12 +182,12 @@ enum Naming {
 
 impl<'a> Problems<'a> {
     pub fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, found: Vec::new(), naming: Naming::Lines }
+        Self { file, text, found: Vec::new(), naming: Naming::Lines, lines: OnceCell::new() }
     }
 
     /// For the TOML of a document: whoever sees the problems has never seen that text.
     pub fn of_document(text: &'a str) -> Self {
-        Self { file: "", text, found: Vec::new(), naming: Naming::Pointers(OnceCell::new()) }
+        Self { naming: Naming::Pointers(OnceCell::new()), ..Self::new("", text) }
     }
 
     pub fn error(&mut self, at: Span, message: impl Into<String>, help: impl Into<String>) {
@@ -204,8 +206,12 @@ impl<'a> Problems<'a> {
     pub fn place(&self, at: &Span) -> String {
         match self.pointer(at) {
             Some(pointer) => format!("at {pointer}"),
-            None => format!("on line {}", locate(self.text, at.start).0),
+            None => format!("on line {}", self.locate(at).0),
         }
+    }
+
+    fn locate(&self, at: &Span) -> (usize, usize, &'a str) {
+        self.lines.get_or_init(|| Lines::of(self.text)).locate(self.text, at.start)
     }
 
     fn pointer(&self, at: &Span) -> Option<String> {
@@ -230,7 +236,7 @@ impl<'a> Problems<'a> {
     }
 
     fn add(&mut self, severity: Severity, at: &Span, message: String, help: String) {
-        let (line, column, whole) = locate(self.text, at.start);
+        let (line, column, whole) = self.locate(at);
         let left = whole.chars().count().saturating_sub(column - 1);
         let meant = self.text.get(at.clone()).map_or(1, |text| text.chars().count());
         let width = meant.min(left).max(1);
@@ -252,18 +258,27 @@ impl<'a> Problems<'a> {
     }
 }
 
-/// Line and column (from 1, the column in characters) of a byte, and the line without its end.
-fn locate(text: &str, offset: usize) -> (usize, usize, &str) {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
+/// Where the lines of a text begin, so that a thousand problems do not read it a thousand times.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        let after_newlines = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        Self(std::iter::once(0).chain(after_newlines).collect())
     }
-    let before = &text[..offset];
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.matches('\n').count() + 1;
-    let column = text[start..offset].chars().count() + 1;
-    let whole = text[start..].split('\n').next().unwrap_or_default();
-    (line, column, whole.strip_suffix('\r').unwrap_or(whole))
+
+    /// Line and column (from 1, the column in characters) of a byte, and the line without its end.
+    fn locate<'t>(&self, text: &'t str, offset: usize) -> (usize, usize, &'t str) {
+        let mut offset = offset.min(text.len());
+        while !text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let line = self.0.partition_point(|start| *start <= offset);
+        let start = self.0[line - 1];
+        let column = text[start..offset].chars().count() + 1;
+        let whole = text[start..].split('\n').next().unwrap_or_default();
+        (line, column, whole.strip_suffix('\r').unwrap_or(whole))
+    }
 }
 
 /// A text from the file, marked as such and with nothing in it that a terminal would obey.
@@ -354,6 +369,7 @@ mod tests {
     #[test]
     fn places_count_characters_and_bear_any_offset() {
         let text = "a = 1\r\n\"é\" = x";
+        let locate = |text, offset| Lines::of(text).locate(text, offset);
         assert_eq!(locate(text, 0), (1, 1, "a = 1"));
         assert_eq!(locate(text, text.find('x').unwrap()), (2, 7, "\"é\" = x"));
         assert_eq!(locate(text, 10_000).0, 2);

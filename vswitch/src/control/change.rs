@@ -27,15 +27,17 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
-use super::devices::{host_interface, make_port_pool, start_port};
+use super::devices::{host_interface, pool_for, start_port};
 use super::generations::{PortFacts, TooMany, Topology};
 use super::host::HostPath;
+use super::pools::Pools;
+use super::slots::Slots;
 use super::switch::{PortSeat, StartError, Switch};
 use super::underlay::{LocalVtep, RemoteId};
 use crate::config::{Config, device_identity};
 use crate::datapath::generation::Generation;
 use crate::datapath::verdict::DropReason;
-use crate::dpdk::pool::Pool;
+use crate::dpdk::eal::Eal;
 use crate::dpdk::port::{Port, Queues};
 use crate::ids::{PortId, VtepId};
 use crate::metrics::counters::Site;
@@ -114,27 +116,21 @@ impl Switch {
             return Err(ChangeError::NeedsRestart(table));
         }
         let before = running.clone();
-        self.settle_if_possible();
-        if self.unsettled.is_some() {
-            return Err(ChangeError::Unsettled(self.lagging().next().unwrap_or(0)));
-        }
+        self.settle()?;
         let next = self.topology.next(config.clone())?;
         let Some(without) = without_conflicts(&self.topology, &next) else {
             return self.transition(next);
         };
         self.transition(self.topology.next(without)?)?;
-        let settled = |switch: &Self| match switch.unsettled {
-            Some(_) => Err(ChangeError::Unsettled(switch.lagging().next().unwrap_or(0))),
-            None => Ok(()),
-        };
-        let second = settled(self)
+        let second = self
+            .settle()
             .and_then(|()| Ok(self.topology.next(config)?))
             .and_then(|next| self.transition(next));
-        second.or_else(|error| {
+        second.map_err(|error| {
             let back = self.topology.next(before).map_err(ChangeError::from);
             match back.and_then(|next| self.transition(next)) {
-                Ok(()) => Err(error),
-                Err(second) => Err(ChangeError::NoWayBack(Box::new(error), Box::new(second))),
+                Ok(()) => error,
+                Err(second) => ChangeError::NoWayBack(Box::new(error), Box::new(second)),
             }
         })
     }
@@ -154,7 +150,8 @@ impl Switch {
 
         let mut new_ports = Vec::new();
         for (id, _) in next.ports().filter(|(id, _)| is_new(*id)) {
-            new_ports.push(self.open_port(&next, id)?);
+            let port = open_port(&self.eal, &mut self.pools, &self.ports, &next, id, &new_ports)?;
+            new_ports.push(port);
         }
         let mut facts = self.facts.clone();
         facts.resize(next.port_slots().max(facts.len()), PortFacts::NONE);
@@ -206,6 +203,14 @@ impl Switch {
         self.unsettled = Some(Unsettled { before, moved, ports, vteps });
         self.underlay_change = Some(self.mirrored());
 
+        if let Err(late) = self.settle() {
+            error!(error = %late, "the change is made, and what it removes is not released yet");
+        }
+        Ok(())
+    }
+
+    /// Waits a while until every worker works by the last change, and finishes it.
+    fn settle(&mut self) -> Result<(), ChangeError> {
         let began = Instant::now();
         self.settle_if_possible();
         while self.unsettled.is_some() && began.elapsed() < PATIENCE {
@@ -213,11 +218,10 @@ impl Switch {
             std::thread::sleep(Duration::from_micros(20));
             self.settle_if_possible();
         }
-        if self.unsettled.is_some() {
-            let lagging: Vec<_> = self.lagging().collect();
-            error!(?lagging, "workers have not taken up the new configuration within a second");
+        match self.unsettled {
+            Some(_) => Err(ChangeError::Unsettled(self.lagging().next().unwrap_or(0))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// What the underlay is to mirror.
@@ -236,29 +240,6 @@ impl Switch {
     pub(super) fn generation(&self) -> Generation {
         let macs: Vec<_> = self.next_hops.iter().map(super::switch::mac_of).collect();
         self.topology.generation(&self.facts, &macs, self.wiring.number())
-    }
-
-    fn open_port(&self, next: &Topology, id: PortId) -> Result<NewPort, ChangeError> {
-        let Some(wanted) = next.port(id) else { return Err(ChangeError::NoRoom) };
-        let config = next.config();
-        let failed = |source| StartError::Port { name: wanted.name.clone(), source };
-        let mut port = Port::probe(&self.eal, &wanted.device).map_err(failed)?;
-        let pool = self.pool_for(config, wanted, &port)?;
-        let queues = start_port(config.dpdk.worker_cores.len(), wanted, &mut port, &pool)?;
-        let seat = PortSeat::new(port, pool);
-        info!(port = wanted.name, device = wanted.device, "port added");
-        Ok(NewPort { id, seat, queues })
-    }
-
-    /// The pool for a port that comes while the switch runs.
-    fn pool_for(
-        &self,
-        config: &Config,
-        wanted: &crate::config::Port,
-        port: &Port,
-    ) -> Result<Pool, StartError> {
-        let number = self.wiring.number() + 1;
-        make_port_pool(&self.eal, config, wanted, port, number)
     }
 
     /// The workers that have not taken up the newest generation.
@@ -309,6 +290,29 @@ fn narrow(index: usize) -> u16 {
 
 fn slots(count: usize) -> std::ops::Range<u16> {
     0..narrow(count)
+}
+
+/// Opens a port, after others of the same change.
+fn open_port(
+    eal: &Eal,
+    pools: &mut Pools,
+    ports: &Slots<PortSeat>,
+    next: &Topology,
+    id: PortId,
+    opened: &[NewPort],
+) -> Result<NewPort, ChangeError> {
+    let Some(wanted) = next.port(id) else { return Err(ChangeError::NoRoom) };
+    let config = next.config();
+    let failed = |source| StartError::Port { name: wanted.name.clone(), source };
+    let mut port = Port::probe(eal, &wanted.device).map_err(failed)?;
+    let first = pools.first.clone();
+    let share = ports.iter().map(|(_, seat)| seat).chain(opened.iter().map(|new| &new.seat));
+    let share = share.filter(|seat| seat.pool.is(&first)).map(|seat| &seat.port);
+    let pool = pool_for(eal, pools, config, wanted, &port, share)?;
+    let queues = start_port(config.dpdk.worker_cores.len(), wanted, &mut port, &pool)?;
+    let seat = PortSeat::new(port, pool);
+    info!(port = wanted.name, device = wanted.device, "port added");
+    Ok(NewPort { id, seat, queues })
 }
 
 /// The configuration before without the ports and VTEPs that stand in the way of the next one's; `None` if nothing does.

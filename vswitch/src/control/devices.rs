@@ -3,6 +3,7 @@
 
 use super::generations::{PortFacts, Topology};
 use super::host_interface::{HostInterface, HostInterfaceConfig, HostInterfaceError};
+use super::pools::{POOL_CACHE, Pools};
 use super::switch::StartError;
 use super::wiring::FRAME_QUEUE_LEN;
 use crate::config::Config;
@@ -42,32 +43,41 @@ fn queue_counts(workers: usize, config: &crate::config::Port, port: &Port) -> (u
 }
 
 const DESCRIPTORS: u16 = 1024;
-/// Buffers that each lcore keeps aside for itself.
-const POOL_CACHE: u32 = 256;
 /// What a buffer costs beside its data: mbuf, mempool header, headroom.
 const BUFFER_OVERHEAD: u64 = 320;
 /// What EAL and the drivers need of memory-mib beside the buffers.
 const OTHER_MIB: u64 = 24;
 
+/// Buffers for copies of flooded frames.
+const FOR_FLOODING: usize = 4096;
+
+/// How many buffers can be held at the same time: by the rings of ports with so many receive and transmit queues, by the
+/// workers and the control thread, in queues between them, and by flooding.
+fn holders(workers: usize, ports: impl Iterator<Item = (u16, u16)>, vteps: usize) -> usize {
+    let (mut count, mut in_devices) = (0, 0);
+    for (rx, tx) in ports {
+        count += 1;
+        in_devices += usize::from(rx + tx) * usize::from(DESCRIPTORS);
+    }
+    let in_worker = POOL_CACHE as usize * 3 / 2 + BURST * (count + 2);
+    let in_queues = FRAME_QUEUE_LEN * (2 * vteps + count * (workers - 1));
+    // One lcore cache more: the control thread's.
+    in_devices + in_worker * (workers + 1) + in_queues + FOR_FLOODING
+}
+
+/// A mempool is smallest with a power of two minus one (DPDK Programmer's Guide).
+fn pool_size(least: usize) -> u32 {
+    u32::try_from((least + 1).next_power_of_two() - 1).unwrap_or(u32::MAX)
+}
+
 /// The pool: computed from what can hold a buffer at the same time, not guessed.
 pub(super) fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Pool, StartError> {
     let workers = config.dpdk.worker_cores.len();
-    let in_devices: usize = ports
-        .iter()
-        .enumerate()
-        .map(|(index, port)| {
-            let (rx, tx) = queue_counts(workers, &config.ports[index], port);
-            usize::from(rx + tx) * usize::from(DESCRIPTORS)
-        })
-        .sum();
-    let in_worker = POOL_CACHE as usize * 3 / 2 + BURST * (ports.len() + 2);
-    let in_queues = FRAME_QUEUE_LEN * (2 * config.vteps.len() + ports.len() * (workers - 1));
-    // One lcore cache more: the control thread's. And room for flooding.
-    let holders = in_devices + in_worker * (workers + 1) + in_queues + 4096;
+    let queues = |(index, port): (usize, &Port)| queue_counts(workers, &config.ports[index], port);
+    let holders = holders(workers, ports.iter().enumerate().map(queues), config.vteps.len());
     let wanted = config.dpdk.packet_buffers.and_then(|buffers| usize::try_from(buffers).ok());
     let least = holders.max(wanted.unwrap_or(0));
-    // A mempool is smallest with a power of two minus one (DPDK Programmer's Guide).
-    let buffers = u32::try_from((least + 1).next_power_of_two() - 1).unwrap_or(u32::MAX);
+    let buffers = pool_size(least);
     let room = |(index, port): (usize, &Port)| port.buffer_room(config.ports[index].mtu);
     let room = ports.iter().enumerate().map(room).max().unwrap_or(0).max(2048);
     let need =
@@ -84,22 +94,28 @@ pub(super) fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Po
     Ok(Pool::new(eal, "frames", buffers, POOL_CACHE, room, -1)?)
 }
 
-/// A pool for one more port, where that of the start has too few buffers or too small ones to spare: as many as its
-/// rings can hold, and what workers keep aside.
-pub(super) fn make_port_pool(
+/// The pool for a port that comes while the switch runs: that of the start if it has room for the port's rings beside
+/// those of the ports that `share` it, else another.
+pub(super) fn pool_for<'a>(
     eal: &Eal,
+    pools: &mut Pools,
     config: &Config,
     wanted: &crate::config::Port,
     port: &Port,
-    number: u64,
+    share: impl Iterator<Item = &'a Port>,
 ) -> Result<Pool, StartError> {
     let workers = config.dpdk.worker_cores.len();
-    let (rx, tx) = queue_counts(workers, wanted, port);
-    let in_device = usize::from(rx + tx) * usize::from(DESCRIPTORS);
-    let buffers = in_device + POOL_CACHE as usize * 3 / 2 * (workers + 1) + 1024;
-    let buffers = u32::try_from((buffers + 1).next_power_of_two() - 1).unwrap_or(u32::MAX);
+    let own = queue_counts(workers, wanted, port);
     let room = port.buffer_room(wanted.mtu).max(2048);
-    Ok(Pool::new(eal, &format!("frames-{number}"), buffers, POOL_CACHE, room, -1)?)
+    let of_others = share.map(|port| (port.info().rx_queues, port.info().tx_queues));
+    let held = holders(workers, of_others.chain([own]), config.vteps.len());
+    let kept = config.dpdk.packet_buffers.map_or(0, |buffers| buffers as usize);
+    if held.max(kept) <= pools.first.capacity() && room <= pools.first.data_room() {
+        return Ok(pools.first.clone());
+    }
+    // Copies of flooded frames come from the first pool.
+    let own = holders(workers, [own].into_iter(), 0) - FOR_FLOODING;
+    Ok(pools.another(eal, pool_size(own), room)?)
 }
 
 /// Configures and starts a port.

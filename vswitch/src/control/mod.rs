@@ -9,6 +9,7 @@
 //! | `worker_io` | a worker's surroundings, from DPDK |
 //! | [`generations`] | from configuration and next hops to what workers read |
 //! | `change` | from one configuration to the next while workers run |
+//! | `pools` | packet buffers |
 //! | `baselines` | what the counters of an index showed before it was given away |
 //! | `slots` | indices that stay while the configuration changes |
 //! | [`learner`] | the FDB's one writer: learning and ageing |
@@ -38,6 +39,8 @@ pub mod learner;
 pub mod netdev;
 mod netlink;
 pub mod plan;
+#[cfg(feature = "dpdk")]
+pub mod pools;
 #[cfg(feature = "dpdk")]
 pub mod preflight;
 #[cfg(feature = "dpdk")]

@@ -88,18 +88,23 @@ impl Switch {
 /// After a roll-back that failed, the next attempt.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// What the text of an error says is wrong, and, in the lines after that, what would be right.
+fn message_and_help(text: &str) -> (String, String) {
+    let (message, help) = text.split_once('\n').unwrap_or((text, ""));
+    let help = help.trim_start();
+    (message.to_owned(), help.strip_prefix("help: ").unwrap_or(help).to_owned())
+}
+
 /// What could not be saved, in the words of the API.
 fn storage(error: &StateError) -> ApplyError {
-    let text = error.to_string();
-    let (message, help) = text.split_once("\n  help: ").unwrap_or((&text, ""));
-    ApplyError::Storage { message: message.to_owned(), help: help.to_owned() }
+    let (message, help) = message_and_help(&error.to_string());
+    ApplyError::Storage { message, help }
 }
 
 /// A change that failed, in the words of the API.
 fn refusal(error: ChangeError) -> ApplyError {
-    let text = error.to_string();
-    let (message, help) = text.split_once("\n  help: ").unwrap_or((&text, ""));
-    ApplyError::Refused { pointer: None, message: message.to_owned(), help: help.to_owned() }
+    let (message, help) = message_and_help(&error.to_string());
+    ApplyError::Refused { pointer: None, message, help }
 }
 
 impl Running for Switch {

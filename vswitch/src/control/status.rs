@@ -291,7 +291,7 @@ impl Switch {
             "  cores     workers on {}, control on {}; {} packet buffers",
             workers.join(", "),
             config.dpdk.main_core,
-            self.pool.capacity()
+            self.pools.capacity()
         );
         for port in self.port_rows() {
             let node = port.numa_node.map_or_else(|| "any".to_owned(), |node| node.to_string());

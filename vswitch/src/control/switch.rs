@@ -23,6 +23,7 @@ use super::host::HostPath;
 use super::host_interface::HostInterfaceError;
 use super::learner::{AGE_EVERY_MILLIS, Fate, Learner, News};
 use super::netdev;
+use super::pools::Pools;
 use super::preflight::{self, Findings};
 use super::quiet::QuietInterface;
 use super::running::Configured;
@@ -303,7 +304,7 @@ pub struct Switch {
     /// Ports by id.
     pub ports: Slots<PortSeat>,
     /// The packet buffers.
-    pub pool: Pool,
+    pub pools: Pools,
     pub(super) eal: Eal,
 }
 
@@ -400,7 +401,7 @@ impl Switch {
             ticks: Ticks::new(),
             frame: vec![0; usize::from(u16::MAX)].into(),
             ports: seats,
-            pool,
+            pools: Pools::new(pool),
             topology,
             eal,
         };
@@ -427,7 +428,7 @@ impl Switch {
             self.learner.drain(&worker.events, generation, now_secs, tell);
         }
         for (_, host) in self.hosts.iter_mut() {
-            host.carry(&self.pool, &self.host_counters, &mut self.frame);
+            host.carry(&self.pools.first, &self.host_counters, &mut self.frame);
         }
         self.learner.upkeep();
         self.publisher.reclaim();
@@ -455,6 +456,7 @@ impl Switch {
 
     /// Every second: the links, what drivers lost, and whether the workers turn.
     fn watch(&mut self) {
+        self.pools.tidy();
         for (id, seat) in (0..).zip(self.ports.places_mut()) {
             let Some(seat) = seat else { continue };
             let link = seat.port.link();

@@ -134,6 +134,18 @@ impl Pool {
         unsafe { dpdk_sys::rte_mempool_in_use_count(self.as_ptr()) as usize }
     }
 
+    /// How many handles there are to this pool, this one included.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
+    /// Whether it is the same pool.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// How many buffers there are.
     #[must_use]
     pub fn capacity(&self) -> usize {

@@ -51,12 +51,11 @@ impl Site {
     #[inline(always)]
     #[must_use]
     pub fn network(domain: BridgeDomain) -> Self {
-        Self(INDICES as u32 + u32::from(domain.0))
+        Self((1 << u16::BITS) + u32::from(domain.0))
     }
 }
 
 /// Every index has its counters from the start, so that what comes while the switch runs finds them there.
-#[allow(clippy::cast_possible_truncation, reason = "2^16")]
 const INDICES: usize = 1 << u16::BITS;
 
 #[derive(Debug)]
@@ -197,26 +196,33 @@ pub struct Counters {
 #[derive(Clone, Debug)]
 pub struct CountersView(Arc<Shared>);
 
-/// Counters, all zero, in memory that takes no room before it is written to.
+/// A counter, or counters beside each other and nothing else.
 ///
 /// # Safety
-/// All bytes zero are a `T`.
-unsafe fn zeros<T>(count: usize) -> Box<[T]> {
-    // SAFETY: the caller's.
+/// All bytes zero are a value of the type.
+unsafe trait Zeroed: Sized {}
+
+// SAFETY: a counter is an atomic number, and zero is one.
+unsafe impl Zeroed for PortCounters {}
+// SAFETY: as above.
+unsafe impl Zeroed for SiteDrops {}
+// SAFETY: as above.
+unsafe impl Zeroed for Line {}
+
+/// Counters, all zero, in memory that takes no room before it is written to.
+fn zeros<T: Zeroed>(count: usize) -> Box<[T]> {
+    // SAFETY: by the trait.
     unsafe { Box::new_zeroed_slice(count).assume_init() }
 }
 
 /// Counters for one writer, all zero: 45 MB of addresses, of which those pages take memory that are used.
 #[must_use]
 pub fn new() -> (Counters, CountersView) {
-    // SAFETY: these are arrays of atomic numbers, and zero is one.
-    let (ports, sites, replicated, punted) =
-        unsafe { (zeros(INDICES), zeros(2 * INDICES), zeros(INDICES), zeros(INDICES)) };
     let shared = Arc::new(Shared {
-        ports,
-        sites,
-        replicated,
-        punted,
+        ports: zeros(INDICES),
+        sites: zeros(2 * INDICES),
+        replicated: zeros(INDICES),
+        punted: zeros(INDICES),
         turns: LoopCounters::default(),
         ledger: PublishedLedger::default(),
     });

@@ -222,9 +222,9 @@ fn process(switch: &Switch, families: &mut Vec<MetricFamily>) {
         "vswitch_mbufs_in_use",
         "Packet buffers out of the pool: in devices' rings, in queues, in flight.",
     );
-    in_use.add(&[], switch.pool.in_use() as u64);
+    in_use.add(&[], switch.pools.in_use() as u64);
     let mut buffers = Family::gauge("vswitch_mbufs_capacity", "Packet buffers there are.");
-    buffers.add(&[], switch.pool.capacity() as u64);
+    buffers.add(&[], switch.pools.capacity() as u64);
     let mut unaccounted = Family::gauge(
         "vswitch_unaccounted_packets",
         "Frames received or made that were neither transmitted, nor dropped for a reason, nor punted: 0.",

@@ -336,3 +336,34 @@ fn readers_see_every_key_that_stays() {
     });
     assert!(moves > 0 && (refused > 0 || cfg!(miri)), "{moves} moves, {refused} refused");
 }
+
+/// What pages of the API rely on: as long as `layout` says so, nothing changes its place.
+#[test]
+fn a_look_in_pieces_sees_once_what_stays_unless_the_layout_changed() {
+    const PIECE: usize = 16;
+    let (mut writer, _reader) = new(10_000, 7);
+    let (rounds, mut inserted, mut exact) = (if cfg!(miri) { 3 } else { 80 }, 0, 0);
+    for _ in 0..rounds {
+        let before: Vec<Key> = writer.iter().map(|(key, _)| key).collect();
+        let layout = writer.layout();
+        let mut seen: HashMap<Key, u32> = HashMap::new();
+        let mut bucket = 0;
+        while bucket < writer.buckets() {
+            for (key, _) in writer.iter_from(bucket, PIECE) {
+                *seen.entry(key).or_default() += 1;
+            }
+            bucket += PIECE;
+            for _ in 0..3 {
+                // At the end there is no room.
+                let _ = writer.insert(key(inserted), entry(1, 0));
+                inserted += 1;
+            }
+            writer.upkeep();
+        }
+        if writer.layout() == layout {
+            exact += 1;
+            assert!(before.iter().all(|key| seen.get(key) == Some(&1)));
+        }
+    }
+    assert!(cfg!(miri) || (exact > 0 && exact < rounds), "{exact} of {rounds}");
+}

@@ -163,7 +163,7 @@ fn a_file_that_is_wrong_in_the_middle_changes_nothing() {
     for path in ["/v1/plan", "/v1/apply"] {
         let problem = served.ask("POST", path, &[TOML, ANY], &wrong).problem(422, "invalid");
         let error = &problem["errors"][0];
-        assert_eq!((&error["line"], &error["column"]), (&json!(32), &json!(7)), "{problem}");
+        assert_eq!((&error["line"], &error["column"]), (&json!(31), &json!(7)), "{problem}");
         assert!(error["help"].as_str().unwrap().contains("from 1 to"), "{problem}");
     }
     let mut document = before.json();

@@ -50,6 +50,7 @@ def full_rate(lab: Lab, directory: Path, networks: list[Network] | None = None) 
             *(networks or []),
         ],
     )
+    config.memory_mib = 512
     lab.namespace("sw").ip("link set lo up")
     switch = lab.switch(config)
     switch.spawn()
@@ -181,7 +182,7 @@ class Model:
         to = self.random.choice([other for other in self.others() if other is not network])
         network["port"].remove({"port": port})
         to["port"].append({"port": port})
-        return "POST", "/v1/migrate", {"port": port, "from": network["name"], "to": to["name"]}
+        return "POST", "/v1/migrate", {"port": {"name": port, "from": network["name"], "to": to["name"]}}
 
     def add_mac(self):
         if not self.others():
@@ -206,7 +207,7 @@ class Model:
         return "DELETE", f"/v1/networks/{network['name']}/macs/{entry['address']}", None
 
     def add_remote(self):
-        some = [network for network in self.others() if network["vtep"]]
+        some = [network for network in self.others() if network.get("vtep")]
         if not some:
             return None
         network = self.random.choice(some)
@@ -243,7 +244,7 @@ class Model:
         return "POST", "/v1/vteps", vtep
 
     def remove_vtep(self):
-        used = {network["vtep"] for network in self.document["network"]}
+        used = {network.get("vtep") for network in self.document["network"]}
         free = [name for name in self.named("vtep") if name not in used and name != "fabric"]
         if not free:
             return None

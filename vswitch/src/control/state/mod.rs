@@ -338,6 +338,7 @@ impl StateStore {
 }
 
 /// What a file of the directory turned out to be.
+#[allow(clippy::large_enum_variant, reason = "one at a time, and at the start alone")]
 enum Found {
     Absent,
     Good(State),

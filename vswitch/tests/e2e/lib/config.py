@@ -55,6 +55,8 @@ class Config:
     eal_args: list[str] = field(default_factory=list)
     fdb_capacity: int | None = None
     metrics: str = "127.0.0.1:9144"
+    api: dict[str, str] = field(default_factory=dict)
+    """Further keys of [api], as the file has them."""
 
     def render(self, socket: Path) -> str:
         lines = ["[dpdk]"]
@@ -62,7 +64,7 @@ class Config:
             worker_cores=self.worker_cores, main_core=self.main_core, memory_mib=self.memory_mib,
             hugepages=self.hugepages, eal_args=self.eal_args,
         )
-        lines += ["", "[api]"] + _keys(socket=str(socket), metrics=self.metrics)
+        lines += ["", "[api]"] + _keys(socket=str(socket), metrics=self.metrics, **self.api)
         if self.fdb_capacity is not None:
             lines += ["", "[fdb]"] + _keys(capacity=self.fdb_capacity)
         for port in self.ports:

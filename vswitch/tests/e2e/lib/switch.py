@@ -96,6 +96,7 @@ class Switch:
         self.directory = directory
         self.socket = directory / "vswitch.sock"
         self.config_file = directory / "vswitch.toml"
+        self.state = directory / "state"
         self.log_file = directory / "vswitch.log"
         self.idle_mbufs = 0.0
         self.process: subprocess.Popen | None = None
@@ -116,7 +117,7 @@ class Switch:
         self.over = False
         with open(self.log_file, "ab") as log:
             self.process = self.namespace.popen(
-                str(BINARY), "run", "--config", str(self.config_file), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                str(BINARY), "run", "--config", str(self.config_file), "--state", str(self.state), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         return self.process
 
@@ -184,7 +185,8 @@ class Switch:
         self.write_config()
         self._before = Remains.of(self.namespace)
         done = self.namespace.run(
-            *prefix, str(binary), "run", "--config", str(self.config_file), check=False, timeout=20
+            *prefix, str(binary), "run", "--config", str(self.config_file), "--state", str(self.state),
+            check=False, timeout=20
         )
         said = done.stdout + done.stderr
         self.log_file.write_text(said)

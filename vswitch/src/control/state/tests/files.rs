@@ -76,8 +76,10 @@ fn two_states() -> (World, Vec<u8>) {
 #[test]
 fn a_damaged_state_is_told_kept_aside_and_replaced_by_the_one_before() {
     let (world, whole) = two_states();
-    let mut damaged: Vec<Vec<u8>> = (0..whole.len()).map(|l| whole[..l].to_vec()).collect();
-    damaged.extend((0..whole.len()).map(|at| {
+    // That none goes unnoticed is tested above, for every byte and without a disk.
+    let some = || (0..whole.len()).step_by(11);
+    let mut damaged: Vec<Vec<u8>> = some().map(|length| whole[..length].to_vec()).collect();
+    damaged.extend(some().map(|at| {
         let mut flipped = whole.clone();
         flipped[at] ^= 0x81;
         flipped
@@ -95,7 +97,7 @@ fn a_damaged_state_is_told_kept_aside_and_replaced_by_the_one_before() {
         assert!(told.contains("is damaged") && told.contains(aside.to_str().unwrap()), "{told}");
         assert!(told.contains("the state before it is used, generation 1"), "{told}");
         drop(store);
-        if i % 50 == 0 {
+        if i % 20 == 0 {
             let (_, again) = world.open();
             assert_eq!((number_of(&again), again.reports.len()), (Some(0), 0));
             assert_eq!(again.generation, loaded.generation);

@@ -1,0 +1,66 @@
+//! The pools of packet buffers: one that is made at the start for all ports there are then, and more for ports that
+//! come later and find no room in it.
+//!
+//! A buffer of a port that is gone may still lie in another device's transmit ring. So a pool that no port uses
+//! any more is kept until all its buffers are back, and serves the next port that it fits.
+
+use crate::dpdk::Error;
+use crate::dpdk::eal::Eal;
+use crate::dpdk::pool::Pool;
+
+/// Buffers that each lcore keeps aside for itself.
+pub(super) const POOL_CACHE: u32 = 256;
+
+/// All pools.
+pub struct Pools {
+    /// That of the start.
+    pub first: Pool,
+    more: Vec<Pool>,
+    made: u64,
+}
+
+impl Pools {
+    /// With that of the start.
+    #[must_use]
+    pub fn new(first: Pool) -> Self {
+        Self { first, more: Vec::new(), made: 0 }
+    }
+
+    /// A pool beside the first one, with so many buffers for frames of so many bytes.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn another(&mut self, eal: &Eal, buffers: u32, room: u16) -> Result<Pool, Error> {
+        let fits = |pool: &&Pool| {
+            pool.users() == 1 && pool.capacity() >= buffers as usize && pool.data_room() >= room
+        };
+        if let Some(pool) = self.more.iter().find(fits) {
+            return Ok(pool.clone());
+        }
+        self.made += 1;
+        let pool = Pool::new(eal, &format!("frames-{}", self.made), buffers, POOL_CACHE, room, -1)?;
+        self.more.push(pool.clone());
+        Ok(pool)
+    }
+
+    /// Every second: frees the pools that nobody uses and that have all their buffers.
+    pub fn tidy(&mut self) {
+        self.more.retain(|pool| pool.users() > 1 || pool.in_use() > 0);
+    }
+
+    /// How many buffers there are.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.all().map(Pool::capacity).sum()
+    }
+
+    /// How many buffers are out of their pools.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        self.all().map(Pool::in_use).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Pool> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+}

@@ -1,0 +1,148 @@
+"""What was acknowledged survives: SIGKILL at any moment, damage, roll-backs, edited files."""
+
+from __future__ import annotations
+
+import copy
+import http.client
+import random
+import threading
+import time
+from pathlib import Path
+
+from lib.api import Api
+from lib.config import Config, Network, Port, Vtep
+from lib.lab import Lab
+from lib.switch import Switch
+from lib.wait import until
+
+ROUNDS = 100
+
+
+def small(lab: Lab) -> Switch:
+    """A switch that starts fast."""
+    lab.namespace("sw").ip("link set lo up")
+    config = Config(
+        ports=[Port("uplink", "net_ring0"), Port("t0", "net_ring1")],
+        vteps=[Vtep("198.51.100.1/24", mac="02:00:00:00:00:01")],
+        networks=[Network("blue", 100, ["t0"], ["198.51.100.2"])],
+        memory_mib=128,
+    )
+    return lab.switch(config)
+
+
+def start(switch: Switch) -> None:
+    switch.spawn()
+    until("the API answers", lambda: answers(switch), seconds=15, every=0.02)
+
+
+def answers(switch: Switch) -> bool:
+    assert switch.running, switch.log()
+    try:
+        api = Api(switch.socket)
+        api.get("/v1/config")
+        api.close()
+    except OSError:
+        return False
+    return True
+
+
+def another(document: dict, number: int) -> dict:
+    """A configuration that differs from every other one in many places, so that a mixture would show."""
+    changed = copy.deepcopy(document)
+    changed["network"] = [
+        {"name": f"n{number}-{n}", "vni": 1 + n, "vtep": "fabric", "remote-vteps": [f"198.51.100.{number % 200 + 2}"],
+         "mac-ageing-secs": 10 + number, "port": [], "mac": []}
+        for n in range(1 + number % 40)
+    ]
+    return changed
+
+
+def test_a_hundred_kills_during_changes(lab: Lab) -> None:
+    switch = small(lab)
+    start(switch)
+    document = Api(switch.socket).get("/v1/config")
+    acknowledged = document
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    in_flight_seen = 0
+    for number in range(ROUNDS):
+        wanted = another(document, number)
+        api = Api(switch.socket)
+        api.get("/v1/config")
+        kill = threading.Timer(chance.uniform(0.0, 0.02), switch.kill)
+        kill.start()
+        try:
+            was_acknowledged = api.change("POST", "/v1/apply", wanted) is not None
+        except (OSError, http.client.HTTPException):
+            was_acknowledged = False
+        kill.join()
+        start(switch)
+        found = Api(switch.socket).get("/v1/config")
+        possible = [wanted] if was_acknowledged else [acknowledged, wanted]
+        assert found in possible, f"round {number}, seed {seed}, acknowledged {was_acknowledged}"
+        in_flight_seen += not was_acknowledged and found == wanted
+        acknowledged = found
+    print(f"{in_flight_seen} of {ROUNDS} came up with the change that was in flight")
+    switch.idle_mbufs = float("inf")
+
+
+def test_a_damaged_state_is_reported_and_the_one_before_it_used(lab: Lab) -> None:
+    switch = small(lab)
+    start(switch)
+    api = Api(switch.socket)
+    first = api.get("/v1/config")
+    second = another(first, 1)
+    api.change("POST", "/v1/apply", second)
+    api.change("POST", "/v1/apply", another(first, 2))
+    switch.stop(within=3)
+    state = switch.state / "state.toml"
+    damaged = state.read_bytes()[:-20]
+    state.write_bytes(damaged)
+    start(switch)
+    assert Api(switch.socket).get("/v1/config") == second
+    said = switch.log()
+    assert "state.toml" in said and "kept" in said, said
+    assert any(file.read_bytes() == damaged for file in switch.state.glob("state.toml.damaged-*"))
+    switch.idle_mbufs = float("inf")
+
+
+def test_what_was_not_confirmed_is_undone_by_a_kill(lab: Lab) -> None:
+    switch = small(lab)
+    start(switch)
+    api = Api(switch.socket)
+    before = api.get("/v1/config")
+    api.change("POST", "/v1/apply?confirm-within-secs=60", another(before, 3))
+    switch.kill()
+    start(switch)
+    assert Api(switch.socket).get("/v1/config") == before
+    assert "not confirmed" in switch.log()
+    switch.idle_mbufs = float("inf")
+
+
+def test_an_edited_file_wins_and_an_old_one_does_not(lab: Lab) -> None:
+    switch = small(lab)
+    start(switch)
+    api = Api(switch.socket)
+    api.change("POST", "/v1/networks", {"name": "red", "vni": 7})
+    switch.stop(within=3)
+    start(switch)
+    assert {row["name"] for row in Api(switch.socket).get("/v1/networks")} == {"blue", "red"}
+    assert "--fresh" in switch.log(), "it says that the file differs"
+    switch.stop(within=3)
+    switch.config.networks.append(Network("green", 8, []))
+    start(switch)
+    assert {row["name"] for row in Api(switch.socket).get("/v1/networks")} == {"blue", "green"}
+    switch.idle_mbufs = float("inf")
+
+
+def test_two_switches_do_not_share_a_state(lab: Lab, tmp_path: Path) -> None:
+    switch = small(lab)
+    start(switch)
+    second = small(lab)
+    second.state = switch.state
+    second.config.metrics = "127.0.0.1:9145"
+    status, said = second.refuses()
+    assert status == 1 and "another switch uses the state directory" in said, said
+    assert Api(switch.socket).get("/v1/networks")
+    time.sleep(0.1)
+    switch.idle_mbufs = float("inf")
