@@ -40,3 +40,5 @@ pub mod running;
 pub mod server;
 pub mod socket;
 pub mod tls;
+
+pub(crate) use routes::percent_encoded;

@@ -1,20 +1,39 @@
 //! The command line: what the user typed, and one function for each command.
 //!
-//! [`Cli`] is the one definition of commands and options; `--help` comes from it. [`execute`] carries
-//! a command out on the calling thread and returns an [`Exit`]; nothing here ends the process.
-//! Results go to the standard output, everything else to the standard error.
+//! [`Cli`] is the one definition of commands and options: `--help`, manual pages and completions come
+//! from it. [`execute`] carries a command out on the calling thread and returns an [`Exit`]; nothing
+//! here ends the process. Results go to the standard output, everything else to the standard error.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | [`client`] | requests to a running switch |
+//! | `failure` | what it says when it does not do something |
+//! | [`configuration`] | `plan`, `apply`, `confirm`, `roll-back` |
+//! | [`verbs`] | `network`, `port`, `vtep`, `mac` |
+//! | `show`, `table` | what there is, and how it is laid out |
+//! | `events` | what happens |
+//! | [`terminal`] | colour, width, questions, progress |
+//! | [`pages`] | completions and manual pages |
 
 pub mod bench;
 mod check;
+pub mod client;
+pub mod configuration;
+mod events;
+mod failure;
+pub mod pages;
 mod run;
-pub mod show;
+mod show;
 mod table;
+pub mod terminal;
+pub mod verbs;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use client::{Client, ClientError};
 use tracing_subscriber::EnvFilter;
 
 /// How a command ended; the process's exit status.
@@ -22,10 +41,12 @@ use tracing_subscriber::EnvFilter;
 pub enum Exit {
     /// 0.
     Success,
-    /// 1: starting or running failed, or the switch could not be asked.
+    /// 1: starting or running failed, or the switch could not be asked, or refused.
     Failure,
-    /// 2: the configuration or the command line is wrong, and nothing was started.
+    /// 2: the configuration or the command line is wrong, and nothing was started or changed.
     Usage,
+    /// 3: `plan` found a difference.
+    Difference,
 }
 
 impl From<Exit> for ExitCode {
@@ -34,15 +55,24 @@ impl From<Exit> for ExitCode {
             Exit::Success => Self::SUCCESS,
             Exit::Failure => Self::from(1),
             Exit::Usage => Self::from(2),
+            Exit::Difference => Self::from(3),
         }
     }
 }
+
+/// Names the socket where `--socket` does not.
+const SOCKET_VARIABLE: &str = "VSWITCH_SOCKET";
+
+/// In the help and the manual page of the whole.
+const EXIT_STATUS: &str = "Exit status: 0 success; 1 failure: the switch cannot be asked, or refuses; \
+                           2 wrong configuration or usage: nothing was started or changed; \
+                           3 `plan` found a difference.";
 
 /// A virtual switch on DPDK: tenants' private Ethernets over VXLAN.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit status: 0 success, 1 failure, 2 wrong configuration or usage."
+    after_help = EXIT_STATUS
 )]
 pub struct Cli {
     /// What to log: error, warn, info, debug or trace, also per module (info,vswitch::control=debug).
@@ -69,8 +99,39 @@ pub enum Command {
     },
     /// Ask a running switch.
     Show(Show),
+    /// Show how the running switch differs from a configuration, and what each step would do to traffic.
+    ///
+    /// Changes nothing. Exit status 0: no difference; 3: a difference.
+    Plan(configuration::PlanOptions),
+    /// Change the running switch to a configuration: whole or not at all.
+    ///
+    /// On a terminal it shows the plan, and asks before anything that interrupts traffic or removes something.
+    /// Elsewhere it does not ask.
+    Apply(configuration::ApplyOptions),
+    /// Keep what was applied with --confirm-within.
+    Confirm(At),
+    /// Go back at once to the configuration before `apply --confirm-within`.
+    RollBack(At),
+    /// Make, remove and show networks, and change what is in them.
+    Network(verbs::Network),
+    /// Add and remove ports.
+    Port(verbs::Port),
+    /// Add and remove VTEPs of this host.
+    Vtep(verbs::Vtep),
+    /// Add and remove static MACs, and forget learned ones.
+    Mac(verbs::Mac),
+    /// Follow what happens: MACs, ports, configurations. Ends with Ctrl-C.
+    Events(At),
     /// Measure the data path on devices in memory: no NIC, no root, no hugepages.
     Bench(bench::Bench),
+    /// Print a script that completes commands and options in a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: pages::KnownShell,
+    },
+    /// Write the manual pages.
+    Man(pages::Man),
 }
 
 /// Options of `vswitch run`.
@@ -93,15 +154,42 @@ pub struct Show {
     /// What to show.
     #[arg(value_enum)]
     pub what: What,
-    /// Print the API's JSON as it is, instead of a table.
-    #[arg(long)]
-    pub json: bool,
     /// Drops: print the reasons that never happened, too (JSON always has them).
     #[arg(long)]
     pub all: bool,
+    /// Which switch.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// Which running switch, and how to answer.
+#[derive(Clone, Debug, Args)]
+pub struct At {
     /// The socket of the switch, `socket` in its configuration.
-    #[arg(long, value_name = "PATH", default_value = "/run/vswitch/vswitch.sock")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = SOCKET_VARIABLE,
+        default_value = crate::config::SOCKET
+    )]
     pub socket: PathBuf,
+    /// Print the API's JSON as it is, instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl At {
+    /// The option to name the same switch again, if it needs one.
+    fn repeated(&self) -> String {
+        let usual =
+            std::env::var_os(SOCKET_VARIABLE).unwrap_or_else(|| crate::config::SOCKET.into());
+        if self.socket == usual {
+            String::new()
+        } else {
+            format!(" --socket {}", self.socket.display())
+        }
+    }
 }
 
 /// What a running switch can show.
@@ -119,6 +207,8 @@ pub enum What {
     Workers,
     /// Dropped frames by reason, port and network.
     Drops,
+    /// The running configuration, as a file.
+    Config,
 }
 
 fn filter(text: &str) -> Result<String, String> {
@@ -144,19 +234,56 @@ pub fn execute(cli: &Cli) -> Exit {
     match &cli.command {
         Command::Run(options) => run::run(options, &cli.log),
         Command::Check { file } => check::check(file),
-        Command::Show(options) => show::show(options),
+        Command::Show(typed) => asked(&typed.at, |client| show::show(typed, client)),
+        Command::Plan(typed) => asked(&typed.at, |client| configuration::plan(typed, client)),
+        Command::Apply(typed) => asked(&typed.at, |client| configuration::apply(typed, client)),
+        Command::Confirm(at) => asked(at, |client| configuration::confirm(at, client)),
+        Command::RollBack(at) => asked(at, |client| configuration::roll_back(at, client)),
+        Command::Network(typed) => asked(&typed.at, |client| verbs::network(typed, client)),
+        Command::Port(typed) => asked(&typed.at, |client| verbs::port(typed, client)),
+        Command::Vtep(typed) => asked(&typed.at, |client| verbs::vtep(typed, client)),
+        Command::Mac(typed) => asked(&typed.at, |client| verbs::mac(typed, client)),
+        Command::Events(at) => asked(at, |client| events::events(at, client)),
         Command::Bench(options) => bench::bench(options),
+        Command::Completions { shell } => pages::completions(*shell),
+        Command::Man(typed) => pages::man(typed),
+    }
+}
+
+/// Asks a running switch, and says why it could not be asked or did not do it.
+fn asked(at: &At, ask: impl FnOnce(&Client) -> Result<Exit, ClientError>) -> Exit {
+    match Client::new(&at.socket).and_then(|client| ask(&client)) {
+        Ok(exit) => exit,
+        Err(error) => {
+            let who = match error {
+                ClientError::Problem { .. } => "vswitch".into(),
+                _ => at.socket.to_string_lossy(),
+            };
+            note(format_args!("{who}: error: {error}"));
+            error.exit()
+        }
     }
 }
 
 /// Prints a result; a closed pipe (`| head`) is a reader that has seen enough.
 fn print(text: &str) -> Exit {
+    emit(text).unwrap_or(Exit::Success)
+}
+
+/// Prints what an API said.
+fn print_json(json: &str) -> Exit {
+    let end = if json.ends_with('\n') { "" } else { "\n" };
+    print(&format!("{json}{end}"))
+}
+
+/// Prints a part of a result; `Some`: there is nobody to print more for.
+fn emit(text: &str) -> Option<Exit> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Exit::Success,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+        Ok(()) => None,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(Exit::Success),
         Err(error) => {
-            complain(format_args!("vswitch: cannot write to the standard output: {error}"))
+            Some(complain(format_args!("vswitch: cannot write to the standard output: {error}")))
         }
     }
 }
@@ -188,7 +315,7 @@ mod tests {
         for line in ["vswitch show --json drops", "vswitch show drops --json"] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             let Command::Show(show) = cli.command else { panic!("{cli:?}") };
-            assert!(show.json && show.what == What::Drops, "{line}");
+            assert!(show.at.json && show.what == What::Drops, "{line}");
         }
     }
 
@@ -196,5 +323,52 @@ mod tests {
     fn a_log_level_is_checked() {
         assert!(Cli::try_parse_from(["vswitch", "check", "f", "--log", "debug"]).is_ok());
         assert!(Cli::try_parse_from(["vswitch", "check", "f", "--log", "a=b=c"]).is_err());
+    }
+
+    fn read(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        for line in [
+            "vswitch plan f --json",
+            "vswitch apply - --confirm-within 60s --yes --generation 7 --socket s",
+            "vswitch confirm",
+            "vswitch roll-back --json",
+            "vswitch events --json --socket s",
+            "vswitch show config",
+            "vswitch network show",
+            "vswitch mac flush --network n --port p --remote-vtep a --mac m",
+            "vswitch completions zsh",
+            "vswitch man",
+            "vswitch man d",
+        ] {
+            read(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn a_wrong_line_is_answered_with_what_would_be_right() {
+        for (line, words) in [
+            ("vswitch plan", "<FILE>"),
+            ("vswitch plan f --yes", "unexpected argument '--yes'"),
+            ("vswitch apply f --generation x", "invalid value 'x'"),
+            ("vswitch rollback", "'roll-back'"),
+            ("vswitch completions csh", "[possible values: bash, zsh, fish]"),
+            ("vswitch show configs", "'config'"),
+            ("vswitch check f --socket s", "unexpected argument '--socket'"),
+        ] {
+            let error = read(line).unwrap_err().to_string();
+            assert!(error.contains(words), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_usual_socket_is_not_named_again() {
+        // Nothing sets the variable for the unit tests.
+        let at = |path: &str| At { socket: path.into(), json: false };
+        assert_eq!(at(crate::config::SOCKET).repeated(), "");
+        assert_eq!(at("/tmp/s").repeated(), " --socket /tmp/s");
     }
 }

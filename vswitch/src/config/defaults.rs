@@ -9,7 +9,7 @@ pub(super) const WORKER_CORES: [u32; 1] = [1];
 pub(super) const MAIN_CORE: u32 = 0;
 pub(super) const MEMORY_MIB: u32 = 512;
 pub(super) const HUGEPAGES: bool = true;
-pub(super) const SOCKET: &str = "/run/vswitch/vswitch.sock";
+pub(crate) const SOCKET: &str = "/run/vswitch/vswitch.sock";
 pub(super) const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9144);
 pub(super) const FDB_CAPACITY: usize = 1_048_576;
 /// IANA's port for VXLAN (RFC 7348 §5).

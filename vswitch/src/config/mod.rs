@@ -27,6 +27,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::ids::{MacAddr, PortId, Vni, VtepId};
+pub(crate) use defaults::SOCKET;
 pub use diagnostic::{Diagnostic, Errors, LoadError, Severity};
 pub use document::{Document, FieldError};
 #[cfg(feature = "dpdk")]

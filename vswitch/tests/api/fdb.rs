@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use vswitch::api::dto::FdbRow;
 use vswitch::api::events::Whereabouts;
-use vswitch::cli::show;
+use vswitch::cli::client::Client;
 use vswitch::ids::MacAddr;
 
 use crate::served::{Said, Served, fake};
@@ -79,10 +79,11 @@ fn conditions_hold_on_every_page() {
 #[test]
 fn the_command_line_follows_the_pages() {
     let served = served();
-    let pages = show::ask(&served.path, "/v1/fdb?limit=99").unwrap();
+    let client = Client::new(&served.path).unwrap();
+    let pages = client.list("/v1/fdb?limit=99", || {}).unwrap();
     let (rows, _) = all(&served, "/v1/fdb");
     assert_eq!(serde_json::from_str::<Vec<FdbRow>>(&pages).unwrap(), rows);
-    let ports = show::ask(&served.path, "/v1/ports").unwrap();
+    let ports = client.list("/v1/ports", || {}).unwrap();
     assert_eq!(ports, served.get("/v1/ports").body);
 }
 

@@ -184,7 +184,7 @@ fn created(change: &Change, path: &[&str]) -> Response {
 }
 
 /// A part of a path, with everything but RFC 3986's unreserved characters and `:` encoded.
-fn percent_encoded(part: &str) -> String {
+pub(crate) fn percent_encoded(part: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
     let encode = |byte: u8| {
         if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }

@@ -261,6 +261,22 @@ impl From<&Diagnostic> for FieldError {
     }
 }
 
+impl NetworkDocument {
+    /// A network with nothing in it.
+    #[must_use]
+    pub fn new(name: &str, vni: Integer) -> Self {
+        Self {
+            name: name.to_owned(),
+            vni,
+            vtep: None,
+            remote_vteps: Vec::new(),
+            mac_ageing_secs: mac_ageing_secs(),
+            port: Vec::new(),
+            mac: Vec::new(),
+        }
+    }
+}
+
 impl Document {
     /// What the document means.
     ///

@@ -1,0 +1,252 @@
+//! The configuration as a whole: `vswitch plan`, `apply`, `confirm`, `roll-back`.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::check::count;
+use super::client::{Client, ClientError, query};
+use super::terminal::{Look, Progress, agrees, somebody_is_there};
+use super::{At, Exit, note, print, print_json};
+use crate::api::change::Change;
+use crate::config::{self, Config, Document};
+use crate::control::plan::{Action, Impact, Plan};
+
+/// Nothing to send.
+const NOTHING: Option<&Value> = None;
+/// The longest time to confirm.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Options of `vswitch plan`.
+#[derive(Debug, Args)]
+pub struct PlanOptions {
+    /// The configuration; `-`: from the standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which switch.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// Options of `vswitch apply`.
+#[derive(Debug, Args)]
+pub struct ApplyOptions {
+    /// The configuration; `-`: from the standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Go back to the former configuration after this time (60s, 5m, 1h), unless `vswitch confirm` is called.
+    #[arg(long, value_name = "TIME", value_parser = time_to_confirm)]
+    pub confirm_within: Option<Duration>,
+    /// Do not ask, even if traffic is interrupted or something is removed.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Change this generation only; default: the one that is running when the command begins.
+    #[arg(long, value_name = "N")]
+    pub generation: Option<u64>,
+    /// Which switch.
+    #[command(flatten)]
+    pub at: At,
+}
+
+fn time_to_confirm(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time < Duration::from_secs(1) || time > A_DAY || time.subsec_nanos() != 0 {
+        return Err("whole seconds are needed, from 1s to 24h".to_owned());
+    }
+    Ok(time)
+}
+
+/// Reads and checks a file, as `vswitch check` does; what is wrong is said.
+fn load(file: &Path) -> Option<Config> {
+    let loaded = if file == Path::new("-") {
+        let mut text = String::new();
+        if let Err(error) = std::io::stdin().lock().read_to_string(&mut text) {
+            note(format_args!("vswitch: error: cannot read the standard input: {error}"));
+            return None;
+        }
+        config::parse("<stdin>", &text).map_err(config::LoadError::from)
+    } else {
+        config::load(file)
+    };
+    match loaded {
+        Ok(config) => {
+            config.warnings.iter().for_each(note);
+            Some(config)
+        }
+        Err(error) => {
+            note(&error);
+            if let config::LoadError::Invalid(errors) = &error {
+                note(format_args!("\n{}: {}", file.display(), count(errors.len(), "error")));
+            }
+            None
+        }
+    }
+}
+
+/// `vswitch plan`.
+pub(super) fn plan(typed: &PlanOptions, client: &Client) -> Result<Exit, ClientError> {
+    let Some(config) = load(&typed.file) else { return Ok(Exit::Usage) };
+    let progress = Progress::begin("comparing");
+    let answer = client.post("/v1/plan", Some(&Document::from(&config)))?;
+    drop(progress);
+    let plan: Plan = answer.read()?;
+    let printed = if typed.at.json {
+        print_json(&answer.body)
+    } else {
+        let look = Look::of_output();
+        print(&format!("{}\n", look.paint_plan(&plan.to_string())))
+    };
+    Ok(if printed == Exit::Success && !plan.is_empty() { Exit::Difference } else { printed })
+}
+
+/// `vswitch apply`.
+pub(super) fn apply(typed: &ApplyOptions, client: &Client) -> Result<Exit, ClientError> {
+    let Some(config) = load(&typed.file) else { return Ok(Exit::Usage) };
+    let document = Document::from(&config);
+    let mut base = typed.generation;
+    let is_shown = somebody_is_there();
+    if is_shown {
+        let answer = client.post("/v1/plan", Some(&document))?;
+        base = base.or(answer.generation);
+        let plan: Plan = answer.read()?;
+        if typed.at.json {
+            note(&plan);
+        } else {
+            print(&format!("{}\n", Look::of_output().paint_plan(&plan.to_string())));
+        }
+        if let Some(question) = question(&plan).filter(|_| !typed.yes)
+            && !agrees(&question)
+        {
+            note("vswitch: nothing was changed");
+            return Ok(Exit::Failure);
+        }
+    }
+    let secs = typed.confirm_within.map(|time| time.as_secs().to_string());
+    let path = query("/v1/apply", &[("confirm-within-secs", secs)]);
+    let progress = Progress::begin("applying");
+    let answer = client.change(Method::POST, &path, Some(&document), base)?;
+    drop(progress);
+    if typed.at.json {
+        return Ok(print_json(&answer.body));
+    }
+    let change: Change = answer.read()?;
+    let text = if is_shown { String::new() } else { format!("{}\n", change.plan) };
+    Ok(report(&change, &text, &typed.at))
+}
+
+/// What somebody should agree to, if there is such a thing. What needs a restart is refused anyway.
+fn question(plan: &Plan) -> Option<String> {
+    if plan.needing_restart().next().is_some() {
+        return None;
+    }
+    let interrupting = plan.steps.iter().filter(|s| matches!(s.impact, Impact::Interrupts { .. }));
+    let removing = plan.steps.iter().filter(|step| step.action == Action::Remove);
+    let of = |number, does: &str| (number > 0).then(|| format!("{} {does}", count(number, "step")));
+    let (interrupting, removing) = (interrupting.count(), removing.count());
+    let verb = |number, one, many| if number == 1 { one } else { many };
+    let reasons = [
+        of(interrupting, verb(interrupting, "interrupts traffic", "interrupt traffic")),
+        of(removing, verb(removing, "removes something", "remove something")),
+    ];
+    let reasons: Vec<_> = reasons.into_iter().flatten().collect();
+    (!reasons.is_empty()).then(|| format!("{}. Apply?", reasons.join(", ")))
+}
+
+/// Says what was done.
+pub(super) fn report(change: &Change, steps: &str, at: &At) -> Exit {
+    let mut text = Look::of_output().paint_plan(steps);
+    text.push_str(&format!("applied: generation {}\n", change.generation));
+    if let Some(millis) = change.confirm_before_unix_millis {
+        text.push_str(&until(SystemTime::UNIX_EPOCH + Duration::from_millis(millis), at));
+    }
+    print(&text)
+}
+
+fn until(when: SystemTime, at: &At) -> String {
+    let left = when.duration_since(SystemTime::now()).unwrap_or_default();
+    // The answer took some milliseconds of it.
+    let secs = left.as_secs() + u64::from(left.subsec_millis() >= 500);
+    let left = humantime::format_duration(Duration::from_secs(secs));
+    format!(
+        "goes back to the former configuration at {}, in {left}, unless confirmed: vswitch \
+         confirm{}\n",
+        humantime::format_rfc3339_seconds(when),
+        at.repeated(),
+    )
+}
+
+/// `vswitch confirm`.
+pub(super) fn confirm(at: &At, client: &Client) -> Result<Exit, ClientError> {
+    end_waiting("/v1/confirm", "confirmed", at, client)
+}
+
+/// `vswitch roll-back`.
+pub(super) fn roll_back(at: &At, client: &Client) -> Result<Exit, ClientError> {
+    end_waiting("/v1/roll-back", "rolled back", at, client)
+}
+
+fn end_waiting(path: &str, done: &str, at: &At, client: &Client) -> Result<Exit, ClientError> {
+    #[derive(Deserialize)]
+    struct Active {
+        generation: u64,
+    }
+    let progress = Progress::begin("waiting for the switch");
+    let answer = client.change(Method::POST, path, NOTHING, None)?;
+    drop(progress);
+    if at.json {
+        return Ok(print_json(&answer.body));
+    }
+    let Active { generation } = answer.read()?;
+    Ok(print(&format!("{done}: generation {generation}\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_confirm_is_whole_seconds_up_to_a_day() {
+        for (text, secs) in [("60s", 60), ("5m", 300), ("1h 30m", 5400), ("24h", 86400)] {
+            assert_eq!(time_to_confirm(text), Ok(Duration::from_secs(secs)), "{text}");
+        }
+        for (text, words) in [
+            ("60", "time unit needed"),
+            ("soon", "expected number"),
+            ("0s", "1s to 24h"),
+            ("25h", "1s to 24h"),
+            ("1500ms", "whole seconds"),
+        ] {
+            let error = time_to_confirm(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    fn planned(old: &str, new: &str) -> Plan {
+        let read = |text| config::parse("t", text).unwrap();
+        Plan::between(&read(old), &read(new))
+    }
+
+    #[test]
+    fn what_interrupts_or_removes_is_asked_about() {
+        let small = "[[port]]\nname = \"a\"\ndevice = \"net_null0\"\n";
+        let network = |vni: u32| {
+            format!(
+                "{small}[[network]]\nname = \"n\"\nvni = {vni}\n[[network.port]]\nport = \"a\"\n"
+            )
+        };
+        let mtu = network(5).replace("null0\"", "null0\"\nmtu = 1400");
+        assert_eq!(question(&planned(small, small)), None);
+        assert_eq!(question(&planned(small, &network(5))), None);
+        let removed = question(&planned(&network(5), small)).unwrap();
+        assert_eq!(removed, "2 steps remove something. Apply?");
+        let interrupts = question(&planned(&network(5), &mtu)).unwrap();
+        assert_eq!(interrupts, "1 step interrupts traffic. Apply?");
+        let restart = format!("[dpdk]\nmain-core = 3\n{small}");
+        assert_eq!(question(&planned(&network(5), &restart)), None);
+    }
+}

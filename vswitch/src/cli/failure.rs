@@ -1,0 +1,177 @@
+//! What the switch says when it does not do something, for people.
+//!
+//! The API speaks to programs; here its problems name the commands of this binary.
+
+use std::fmt;
+
+use super::Exit;
+use super::client::ClientError;
+use crate::api::problem::{Kind, Place, Problem, ValueProblem};
+
+/// A problem, and the generation that the change was made for.
+pub(super) struct Explained<'p> {
+    pub problem: &'p Problem,
+    pub base: Option<u64>,
+}
+
+impl ClientError {
+    /// How a command that failed so ends.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Problem { problem, .. }
+                if problem.is(Kind::Invalid) || problem.is(Kind::BadRequest) =>
+            {
+                Exit::Usage
+            }
+            _ => Exit::Failure,
+        }
+    }
+}
+
+impl fmt::Display for Explained<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let problem = self.problem;
+        if problem.is(Kind::PreconditionFailed) {
+            return self.overtaken(f);
+        }
+        match &problem.errors[..] {
+            [one] if !problem.is(Kind::NotFound) => write!(f, "{}", Value(one))?,
+            [] | [_] => f.write_str(&plain(short(&problem.detail)))?,
+            several => {
+                write!(f, "{}", problem.title.trim_end_matches('.'))?;
+                for error in several {
+                    write!(f, "\n{}", Value(error))?;
+                }
+            }
+        }
+        for step in &problem.steps {
+            write!(f, "\n{step}")?;
+        }
+        if let Some(help) = help(problem) {
+            write!(f, "\nhelp: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Explained<'_> {
+    fn overtaken(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("somebody else changed the configuration meanwhile")?;
+        if let (Some(running), Some(base)) = (self.problem.generation, self.base) {
+            write!(f, ": generation {running} is running, and this was for generation {base}")?;
+        }
+        f.write_str(
+            "; nothing was changed\nhelp: see what is running now (`vswitch show config`, or \
+             `vswitch plan FILE` for the difference), and if it is still right do it again",
+        )
+    }
+}
+
+/// What the API says, without its advice to programs.
+fn short(detail: &str) -> &str {
+    detail.split_once(": POST /v1/").map_or(detail, |(what, _)| what)
+}
+
+fn help(problem: &Problem) -> Option<&'static str> {
+    if problem.is(Kind::AwaitsConfirmation) {
+        Some("`vswitch confirm` keeps it, `vswitch roll-back` undoes it")
+    } else if problem.is(Kind::NothingPending) {
+        Some(
+            "only what was applied with --confirm-within waits, and only for that time; `vswitch \
+             show config` prints what is running",
+        )
+    } else if problem.is(Kind::NeedsRestart) {
+        Some("nothing was changed; `vswitch run` with this file begins with it")
+    } else if problem.is(Kind::NotFound) {
+        Some(
+            "names are case-sensitive; `vswitch show networks`, `show ports`, `show vteps` and \
+             `show config` list what there is",
+        )
+    } else if problem.is(Kind::Unavailable) || problem.is(Kind::Timeout) {
+        Some("try again; see the log of the switch")
+    } else {
+        None
+    }
+}
+
+/// One value with what is wrong with it.
+struct Value<'p>(&'p ValueProblem);
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error) = self;
+        if let (Some(line), Some(column)) = (error.line, error.column) {
+            write!(f, "line {line}:{column}: ")?;
+        } else {
+            let pointer = error.pointer.trim_start_matches('/');
+            let pointer = pointer.replace("~1", "/").replace("~0", "~");
+            match error.place {
+                _ if pointer.is_empty() => {}
+                Place::Configuration => write!(f, "in the configuration, {}: ", plain(&pointer))?,
+                _ => write!(f, "{}: ", plain(&pointer))?,
+            }
+        }
+        f.write_str(&plain(&error.detail))?;
+        if !error.help.is_empty() {
+            write!(f, "\nhelp: {}", plain(&error.help))?;
+        }
+        Ok(())
+    }
+}
+
+/// A text from the socket with nothing in it that a terminal would obey.
+pub(super) fn plain(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(problem: Problem) -> String {
+        ClientError::Problem { problem, base: Some(7) }.to_string()
+    }
+
+    #[test]
+    fn every_value_is_named_with_its_help() {
+        let value = |pointer: &str, place| ValueProblem::new(place, pointer, "is odd", "even it");
+        let problem = Problem::new(Kind::Invalid, "is odd; and 1 more").because_of(vec![
+            value("/vni", Place::Body),
+            value("/network/0/mac/1/port", Place::Configuration),
+        ]);
+        assert_eq!(
+            said(problem),
+            "The configuration would not be valid\nvni: is odd\nhelp: even it\n\
+             in the configuration, network/0/mac/1/port: is odd\nhelp: even it"
+        );
+        let one = Problem::new(Kind::Invalid, "odd").because(value("/vni", Place::Body));
+        assert_eq!(said(one), "vni: is odd\nhelp: even it");
+    }
+
+    #[test]
+    fn a_conflict_says_who_was_first_and_what_to_do() {
+        let mut problem = Problem::new(Kind::PreconditionFailed, "changed");
+        problem.generation = Some(9);
+        let text = said(problem);
+        for words in ["somebody else", "generation 9", "generation 7", "nothing was changed"] {
+            assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_does_not_obey_what_a_switch_says() {
+        let text = said(Problem::new(Kind::Conflict, "\u{1b}[2J gone"));
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+
+    #[test]
+    fn what_was_typed_wrong_ends_differently_from_what_cannot_be_done() {
+        let exit =
+            |kind| ClientError::Problem { problem: Problem::new(kind, ""), base: None }.exit();
+        assert_eq!(exit(Kind::Invalid), Exit::Usage);
+        assert_eq!(exit(Kind::BadRequest), Exit::Usage);
+        assert_eq!(exit(Kind::PreconditionFailed), Exit::Failure);
+        assert_eq!(ClientError::Absent.exit(), Exit::Failure);
+    }
+}
