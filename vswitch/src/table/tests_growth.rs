@@ -39,8 +39,8 @@ fn grows_as_it_fills_and_keeps_its_size() {
 
 #[test]
 fn a_growth_is_over_without_further_insertions() {
-    let (mut writer, mut readers) = fdb::with_buckets(10_000, 1000, 7000, 1, 1);
-    for number in 0..2402 {
+    let (mut writer, mut readers) = fdb::with_buckets(1000, 100, 700, 1, 1);
+    for number in 0..242 {
         writer.insert(key(number), entry(1, 1)).unwrap();
     }
     assert!(writer.growth_mut().is_some());
@@ -48,8 +48,8 @@ fn a_growth_is_over_without_further_insertions() {
         writer.upkeep();
     }
     assert!(writer.growth_mut().is_none());
-    assert_eq!((writer.buckets(), writer.len()), (2000, 2402));
-    assert!((0..2402).all(|number| readers[0].current().lookup(key(number)).is_some()));
+    assert_eq!((writer.buckets(), writer.len()), (200, 242));
+    assert!((0..242).all(|number| readers[0].current().lookup(key(number)).is_some()));
 }
 
 #[test]
