@@ -132,9 +132,6 @@ impl Running for Switch {
         let within = options.confirm_within;
         let former = self.topology.config().clone();
         let document = Document::from(&new);
-        if options.is_whole_file {
-            self.configured.store.note_file(&document);
-        }
         if !plan.is_empty() {
             self.change(new).map_err(refusal)?;
             self.configured.generation += 1;
@@ -142,6 +139,9 @@ impl Running for Switch {
         let generation = self.configured.generation;
         // Before it is acknowledged, and after all else that can fail.
         let store = &mut self.configured.store;
+        if options.is_whole_file {
+            store.note_file(&document);
+        }
         let saved = match within {
             Some(_) => store.save_pending(&document, generation),
             None => store.save(&document, generation),
