@@ -143,7 +143,7 @@ def test_another_switch_on_the_same_socket(machine: Switch, lab: Lab) -> None:
     second.socket = machine.socket
     second.over = True
     second.write_config()
-    done = second.namespace.run(str(BINARY), "run", "--config", str(second.config_file), check=False, timeout=20)
+    done = second.namespace.run(str(BINARY), "run", "--config", str(second.config_file), "--state", str(second.state), check=False, timeout=20)
     assert done.returncode == RUNTIME_FAILURE
     says(done.stdout + done.stderr, str(machine.socket), "running|in use|answers")
     assert machine.show("ports")

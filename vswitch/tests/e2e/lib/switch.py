@@ -117,7 +117,8 @@ class Switch:
         self.over = False
         with open(self.log_file, "ab") as log:
             self.process = self.namespace.popen(
-                str(BINARY), "run", "--config", str(self.config_file), "--state", str(self.state), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                str(BINARY), "run", "--config", str(self.config_file), "--state", str(self.state),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )
         return self.process
 
