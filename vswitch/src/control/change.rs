@@ -28,11 +28,11 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::devices::{host_interface, pool_for, start_port};
-use super::generations::{PortFacts, TooMany, Topology};
+use super::generations::{PortFacts, TooMany, Topology, narrow};
 use super::host::HostPath;
 use super::pools::Pools;
 use super::slots::Slots;
-use super::switch::{PortSeat, StartError, Switch};
+use super::switch::{PortSeat, StartError, Switch, views};
 use super::underlay::{LocalVtep, RemoteId};
 use crate::config::{Config, device_identity};
 use crate::datapath::generation::Generation;
@@ -50,10 +50,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each variant's text is its documentation")]
 pub enum ChangeError {
-    #[error(
-        "{0} cannot change while the switch runs\n  help: restart the switch with the new configuration"
-    )]
-    NeedsRestart(&'static str),
     #[error(
         "worker {0} has not taken up the change before this one\n  help: see `vswitch show workers`; \
          its core may be taken by something else"
@@ -101,21 +97,13 @@ pub struct UnderlayChange {
 }
 
 impl Switch {
-    /// Takes another configuration up: on return, every worker works by it.
+    /// Takes another configuration up: on return, every worker works by it. Its settings are those that the switch was
+    /// started with: whoever calls has [asked the plan](super::plan::Plan::needing_restart).
     ///
     /// # Errors
     /// See [`ChangeError`].
     pub fn change(&mut self, config: Config) -> Result<(), ChangeError> {
-        let running = self.topology.config();
-        let fixed = [
-            ("[dpdk]", running.dpdk == config.dpdk),
-            ("[api]", running.api == config.api),
-            ("[fdb]", running.fdb_capacity == config.fdb_capacity),
-        ];
-        if let Some((table, _)) = fixed.iter().find(|(_, is_same)| !is_same) {
-            return Err(ChangeError::NeedsRestart(table));
-        }
-        let before = running.clone();
+        let before = self.topology.config().clone();
         self.settle()?;
         let next = self.topology.next(config.clone())?;
         let Some(without) = without_conflicts(&self.topology, &next) else {
@@ -140,16 +128,11 @@ impl Switch {
             return Err(ChangeError::NoRoom);
         }
         let old = &self.topology;
-        let is_new = |id| old.port(id).is_none() && next.port(id).is_some();
-        let gone_ports = slots(old.port_slots()).map(PortId);
-        let ports: Vec<_> =
-            gone_ports.filter(|id| old.port(*id).is_some() && next.port(*id).is_none()).collect();
-        let gone_vteps = slots(old.vtep_slots()).map(VtepId);
-        let vteps: Vec<_> =
-            gone_vteps.filter(|id| old.vtep(*id).is_some() && next.vtep(*id).is_none()).collect();
+        let ports: Vec<_> = old.ports_not_in(&next).map(|(id, _)| id).collect();
+        let vteps: Vec<_> = old.vteps_not_in(&next).map(|(id, _)| id).collect();
 
         let mut new_ports = Vec::new();
-        for (id, _) in next.ports().filter(|(id, _)| is_new(*id)) {
+        for (id, _) in next.ports_not_in(old) {
             let port = open_port(&self.eal, &mut self.pools, &self.ports, &next, id, &new_ports)?;
             new_ports.push(port);
         }
@@ -159,20 +142,20 @@ impl Switch {
             facts[id.index()] = PortFacts::of(&seat.port);
         }
         let mut new_hosts = Vec::new();
-        for (id, vtep) in next.vteps().filter(|(id, _)| old.vtep(*id).is_none()) {
+        for (id, vtep) in next.vteps_not_in(old) {
             let interface = host_interface(&next, vtep, &facts).map_err(StartError::from)?;
             new_hosts.push((id, interface));
         }
 
         // Nothing fails from here on.
-        for (id, _) in next.ports().filter(|(id, _)| is_new(*id)) {
-            self.baselines.begin_port(id, views(&self.workers, &self.host_view));
+        for NewPort { id, .. } in &new_ports {
+            self.baselines.begin_port(*id, views(&self.workers, &self.host_view));
         }
         for (id, _) in next.networks().filter(|(id, _)| old.network(*id).is_none()) {
             self.baselines.begin_network(id, views(&self.workers, &self.host_view));
         }
-        for (id, _) in next.vteps().filter(|(id, _)| old.vtep(*id).is_none()) {
-            self.baselines.begin_vtep(id, views(&self.workers, &self.host_view));
+        for (id, _) in &new_hosts {
+            self.baselines.begin_vtep(*id, views(&self.workers, &self.host_view));
         }
         let mut queues = Vec::new();
         for NewPort { id, seat, queues: of_port } in new_ports {
@@ -282,16 +265,6 @@ impl Switch {
     }
 }
 
-use super::switch::views;
-
-fn narrow(index: usize) -> u16 {
-    u16::try_from(index).unwrap_or(u16::MAX)
-}
-
-fn slots(count: usize) -> std::ops::Range<u16> {
-    0..narrow(count)
-}
-
 /// Opens a port, after others of the same change.
 fn open_port(
     eal: &Eal,
@@ -317,23 +290,22 @@ fn open_port(
 
 /// The configuration before without the ports and VTEPs that stand in the way of the next one's; `None` if nothing does.
 fn without_conflicts(old: &Topology, next: &Topology) -> Option<Config> {
-    let new_ports = || next.ports().filter(|(id, _)| old.port(*id).is_none()).map(|(_, port)| port);
-    let new_vteps = || next.vteps().filter(|(id, _)| old.vtep(*id).is_none()).map(|(_, vtep)| vtep);
-    let gone_ports = old.ports().filter(|(id, _)| next.port(*id).is_none()).map(|(_, port)| port);
-    let ports: Vec<_> = gone_ports
-        .filter(|gone| {
+    let ports: Vec<_> = old
+        .ports_not_in(next)
+        .filter(|(_, gone)| {
             let identity = device_identity(&gone.device);
-            new_ports().any(|new| device_identity(&new.device) == identity)
+            next.ports_not_in(old).any(|(_, new)| device_identity(&new.device) == identity)
         })
-        .map(|port| port.name.as_str())
+        .map(|(_, port)| port.name.as_str())
         .collect();
-    let gone_vteps = old.vteps().filter(|(id, _)| next.vtep(*id).is_none()).map(|(_, vtep)| vtep);
-    let vteps: Vec<_> = gone_vteps
-        .filter(|gone| {
-            new_vteps()
-                .any(|new| new.host_interface == gone.host_interface || new.address == gone.address)
+    let vteps: Vec<_> = old
+        .vteps_not_in(next)
+        .filter(|(_, gone)| {
+            next.vteps_not_in(old).any(|(_, new)| {
+                new.host_interface == gone.host_interface || new.address == gone.address
+            })
         })
-        .map(|vtep| vtep.name.as_str())
+        .map(|(_, vtep)| vtep.name.as_str())
         .collect();
     let nothing = ports.is_empty() && vteps.is_empty();
     (!nothing).then(|| old.config().without(&ports, &vteps))

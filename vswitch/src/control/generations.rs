@@ -326,6 +326,22 @@ impl Topology {
         self.vtep_ids.iter().filter_map(|id| Some((*id, self.vtep(*id)?)))
     }
 
+    /// The ports that another topology does not have.
+    pub fn ports_not_in<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (PortId, &'a config::Port)> {
+        self.ports().filter(|(id, _)| other.port(*id).is_none())
+    }
+
+    /// The local VTEPs that another topology does not have.
+    pub fn vteps_not_in<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (VtepId, &'a config::Vtep)> {
+        self.vteps().filter(|(id, _)| other.vtep(*id).is_none())
+    }
+
     fn find_roles(&self) -> Vec<Role> {
         let mut roles = vec![Role::Unused; self.port_slots()];
         for (domain, network) in self.networks() {
@@ -481,7 +497,7 @@ impl Topology {
 }
 
 /// An index, of which [`place`] has seen to it that it fits.
-fn narrow(index: usize) -> u16 {
+pub(super) fn narrow(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX)
 }
 

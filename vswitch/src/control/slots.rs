@@ -37,11 +37,6 @@ impl<T> Slots<T> {
         self.places.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_ref()?)))
     }
 
-    /// Every index's place.
-    pub fn places_mut(&mut self) -> impl Iterator<Item = Option<&mut T>> {
-        self.places.iter_mut().map(Option::as_mut)
-    }
-
     /// Everything with its index, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
         self.places.iter_mut().enumerate().filter_map(|(index, item)| Some((index, item.as_mut()?)))
@@ -58,11 +53,6 @@ impl<T> Slots<T> {
     /// Takes out what is at an index.
     pub fn take(&mut self, index: usize) -> Option<T> {
         self.places.get_mut(index)?.take()
-    }
-
-    /// What is at an index, to be changed.
-    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        self.places.get_mut(index)?.as_mut()
     }
 
     /// The lowest index, not below `from`, that is free here and in `other`.

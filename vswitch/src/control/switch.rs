@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use super::baselines::Baselines;
 use super::change::{UnderlayChange, Unsettled};
 use super::devices::{eal_args, host_interface, make_pool, probe, start_port};
-use super::generations::{PortFacts, TooMany, Topology};
+use super::generations::{PortFacts, TooMany, Topology, narrow};
 use super::host::HostPath;
 use super::host_interface::HostInterfaceError;
 use super::learner::{AGE_EVERY_MILLIS, Fate, Learner, News};
@@ -457,12 +457,12 @@ impl Switch {
     /// Every second: the links, what drivers lost, and whether the workers turn.
     fn watch(&mut self) {
         self.pools.tidy();
-        for (id, seat) in (0..).zip(self.ports.places_mut()) {
-            let Some(seat) = seat else { continue };
+        for (id, seat) in self.ports.iter_mut() {
             let link = seat.port.link();
             let is_up = |link: Option<Link>| link.is_some_and(|link| link.up);
             if is_up(link) != is_up(seat.link)
-                && let Some(port) = self.topology.port(PortId(id)).map(|port| port.name.clone())
+                && let Some(port) =
+                    self.topology.port(PortId(narrow(id))).map(|port| port.name.clone())
             {
                 let up = is_up(link);
                 info!(port, up, "link");
