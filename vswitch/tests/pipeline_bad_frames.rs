@@ -166,6 +166,7 @@ fn every_reason_is_reached_and_counted_once_where_it_belongs() {
         let expected = usize::from(reason == DropReason::NoBuffers);
         assert_eq!(out.len(), expected, "{reason:?} let frames through: {out:?}");
         assert_eq!(switch.drops(), [(at.to_owned(), reason, 1)]);
+        assert!(!switch.told()[0].bytes.is_empty(), "{reason:?} is told of with the frame");
         switch.check();
     }
 }

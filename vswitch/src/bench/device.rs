@@ -14,7 +14,7 @@ use crossbeam::queue::ArrayQueue;
 
 use super::arena::{Frame, Slot};
 use super::traffic::{self, Stream};
-use crate::datapath::io::{Io, LearnEvent, Relayed, Sent};
+use crate::datapath::io::{Dropped, Io, LearnEvent, Relayed, Sent};
 use crate::datapath::vector::{BURST, Burst};
 use crate::ids::{PortId, VtepId};
 
@@ -243,4 +243,7 @@ impl<'a> Io for Device<'a> {
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event).is_ok()
     }
+
+    #[inline]
+    fn dropped(&mut self, _dropped: Dropped<'_>) {}
 }

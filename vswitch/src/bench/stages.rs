@@ -5,6 +5,8 @@
 //! taken off; the sum of the stages is then within a few ticks of the total.
 
 use super::clock::ticks;
+use crate::datapath::packet::Packet;
+use crate::datapath::vector::Vector;
 use crate::datapath::worker::{Observer, Stage};
 
 /// Every stage in its order, and what it is called.
@@ -42,6 +44,15 @@ impl StageClock {
         self.last = ticks();
     }
 
+    /// The stage has ended now.
+    #[inline(always)]
+    fn read(&mut self, stage: Stage) {
+        let now = ticks();
+        self.ticks[stage as usize] += now.wrapping_sub(self.last);
+        self.readings[stage as usize] += 1;
+        self.last = now;
+    }
+
     /// Ticks in a stage, less those of so many per reading.
     #[must_use]
     pub fn in_stage(&self, stage: Stage, per_reading: f64) -> f64 {
@@ -57,7 +68,7 @@ impl StageClock {
             let mut clock = Self::new();
             clock.start();
             for _ in 0..READINGS {
-                clock.ended(std::hint::black_box(Stage::Rx), 1);
+                clock.read(std::hint::black_box(Stage::Rx));
             }
             clock.ticks[Stage::Rx as usize] as f64 / f64::from(READINGS)
         };
@@ -73,10 +84,7 @@ impl Default for StageClock {
 
 impl Observer for StageClock {
     #[inline(always)]
-    fn ended(&mut self, stage: Stage, _frames: usize) {
-        let now = ticks();
-        self.ticks[stage as usize] += now.wrapping_sub(self.last);
-        self.readings[stage as usize] += 1;
-        self.last = now;
+    fn ended<P: Packet>(&mut self, stage: Stage, _frames: usize, _vector: &Vector<P>) {
+        self.read(stage);
     }
 }

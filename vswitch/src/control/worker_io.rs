@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
-use crate::datapath::io::{Io, LearnEvent, Relayed, RelayedFrom, Sent};
+use crate::datapath::io::{Dropped, Io, LearnEvent, Relayed, RelayedFrom, Sent};
 use crate::datapath::packet::Packet as _;
 use crate::datapath::vector::Burst;
 use crate::dpdk::Mbuf;
@@ -174,6 +174,9 @@ impl Io for WorkerIo {
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event).is_ok()
     }
+
+    #[inline]
+    fn dropped(&mut self, _dropped: Dropped<'_>) {}
 }
 
 impl WorkerIo {

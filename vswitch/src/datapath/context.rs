@@ -1,12 +1,15 @@
 //! What every stage is given: the generation, the FDB, the time, and the worker's own things.
 
-use crate::metrics::counters::Counters;
+use crate::metrics::counters::{Counters, Site};
 use crate::table::fdb;
 
 use super::generation::Generation;
-use super::io::Io;
+use super::io::{Dropped, Io};
 use super::learn::RecentlyTold;
+use super::packet::Packet;
 use super::tx::Outputs;
+use super::vector::Burst;
+use super::verdict::DropReason;
 
 /// The time of a turn of the loop. A parameter, never read from a clock by the pipeline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,4 +45,34 @@ pub struct Context<'a, I: Io> {
     pub outputs: &'a mut Outputs<I::Packet>,
     /// What the control thread has just been told.
     pub recently_told: &'a mut RecentlyTold,
+}
+
+impl<I: Io> Context<'_, I> {
+    /// Counts a frame as dropped, and tells of it. Its buffer stays the caller's to give back.
+    #[inline]
+    pub fn dropped(&mut self, site: Site, reason: DropReason, packet: &I::Packet) {
+        dropped(self.io, self.counters, site, reason, packet);
+    }
+
+    /// Counts a frame as dropped, tells of it, and gives its buffer back.
+    #[cold]
+    pub fn discard(&mut self, site: Site, reason: DropReason, packet: I::Packet) {
+        self.dropped(site, reason, &packet);
+        let mut packets = Burst::new();
+        packets.push(packet);
+        self.io.discard(&mut packets);
+    }
+}
+
+/// As [`Context::dropped`], where the rest of the context is borrowed.
+#[inline]
+pub(super) fn dropped<I: Io>(
+    io: &mut I,
+    counters: &Counters,
+    site: Site,
+    reason: DropReason,
+    packet: &I::Packet,
+) {
+    counters.dropped(site, reason);
+    io.dropped(Dropped { site, reason, bytes: packet.bytes(), len: packet.len() });
 }

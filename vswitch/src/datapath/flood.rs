@@ -73,12 +73,12 @@ fn send_replica<I: Io>(
     i: usize,
     port: PortId,
 ) {
-    let sent = match context.io.replicate(&vector.packets[i], port, 0) {
-        None => Err(DropReason::NoBuffers),
-        Some(replica) => tx::send(context, port, replica, vector.lens[i]),
+    let site = vector.site(context.generation, i);
+    let Some(replica) = context.io.replicate(&vector.packets[i], port, 0) else {
+        return context.dropped(site, DropReason::NoBuffers, &vector.packets[i]);
     };
-    if let Err(reason) = sent {
-        context.counters.dropped(vector.site(context.generation, i), reason);
+    if let Err(replica) = tx::send(context, port, replica, vector.lens[i]) {
+        context.discard(site, DropReason::ExceedsPortMtu, replica);
     }
 }
 
@@ -92,13 +92,18 @@ fn send_encapsulated<I: Io>(
     let generation = context.generation;
     let (tunnel, len) = (&generation.tunnels[tunnel.index()], vector.lens[i]);
     let vni = generation.domains[vector.domains[i].index()].vni;
-    let sent = tunnel.admits(len).and_then(|()| {
+    let site = vector.site(generation, i);
+    let replica = tunnel.admits(len).and_then(|()| {
         let replica = context.io.replicate(&vector.packets[i], tunnel.port(), OUTER_LEN);
         let mut replica = replica.ok_or(DropReason::NoBuffers)?;
         encap::put_headers(&mut replica, &tunnel.template, len, vni, entropy)?;
-        tx::send(context, tunnel.port(), replica, len + encap::ADDED_LEN)
+        Ok(replica)
     });
-    if let Err(reason) = sent {
-        context.counters.dropped(vector.site(generation, i), reason);
+    let replica = match replica {
+        Ok(replica) => replica,
+        Err(reason) => return context.dropped(site, reason, &vector.packets[i]),
+    };
+    if let Err(replica) = tx::send(context, tunnel.port(), replica, len + encap::ADDED_LEN) {
+        context.discard(site, DropReason::ExceedsPortMtu, replica);
     }
 }

@@ -2,10 +2,12 @@
 //! thread. A worker has it from DPDK (`control::worker_io`), the simulation from memory.
 
 use crate::ids::{PortId, VtepId};
+use crate::metrics::counters::Site;
 use crate::table::{Destination, Key};
 
 use super::packet::Packet;
 use super::vector::Burst;
+use super::verdict::DropReason;
 
 /// What a worker tells the control thread about a source MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,20 @@ pub enum RelayedFrom {
     Worker,
 }
 
+/// A frame that was dropped and counted, while its bytes are still there.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropped<'a> {
+    /// Where it was counted.
+    pub site: Site,
+    /// Why it was dropped.
+    pub reason: DropReason,
+    /// The frame as it was then, or what is in its first buffer. A copy that could not be made is
+    /// the frame that it was to be a copy of.
+    pub bytes: &'a [u8],
+    /// Length of the whole frame in bytes.
+    pub len: usize,
+}
+
 /// Queues, buffers, and the way to the control thread. No method waits, allocates from the heap or
 /// makes a system call of its own.
 pub trait Io {
@@ -98,4 +114,7 @@ pub trait Io {
 
     /// Tells the control thread; false where the queue is full.
     fn learn(&mut self, event: LearnEvent) -> bool;
+
+    /// Is told of every frame that is dropped.
+    fn dropped(&mut self, dropped: Dropped<'_>);
 }

@@ -6,6 +6,7 @@ use super::io::{Io, RelayedFrom};
 use super::packet::Packet;
 use super::tx;
 use super::vector::BURST;
+use super::verdict::DropReason;
 use crate::metrics::counters::Site;
 
 /// Puts at most a burst of them into the lines of their ports. Returns how many there were.
@@ -20,8 +21,8 @@ pub fn run<I: Io>(context: &mut Context<'_, I>) -> usize {
         let (port, len) = (relayed.port, relayed.packet.len());
         #[allow(clippy::cast_possible_truncation, reason = "a frame is far below 4 GiB")]
         let len = len as u32;
-        if let Err(reason) = tx::send(context, port, relayed.packet, len) {
-            context.counters.dropped(Site::port(port), reason);
+        if let Err(packet) = tx::send(context, port, relayed.packet, len) {
+            context.discard(Site::port(port), DropReason::ExceedsPortMtu, packet);
         }
     }
     BURST

@@ -3,7 +3,7 @@
 //!
 //! A burst that leaves whole by one port, as most do, is handed over as it is.
 
-use super::context::Context;
+use super::context::{self, Context};
 use super::generation::Generation;
 use super::io::{Io, Sent};
 use super::packet::Packet;
@@ -82,27 +82,23 @@ fn sort<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
     let mut packets = std::mem::take(&mut vector.packets);
     for (i, packet) in packets.drain(..).enumerate() {
         let ended = match vector.verdicts[i].unpack() {
-            Verdict::Forward(port) => send(context, port, packet, vector.lens[i]),
+            Verdict::Forward(port) => send(context, port, packet, vector.lens[i])
+                .map_err(|packet| (packet, DropReason::ExceedsPortMtu)),
             Verdict::Punt(vtep) => match context.io.punt(vtep, packet) {
                 Ok(()) => {
                     context.counters.punted(vtep);
                     Ok(())
                 }
-                Err(packet) => {
-                    context.outputs.dropped.push(packet);
-                    Err(DropReason::PuntQueueFull)
-                }
+                Err(packet) => Err((packet, DropReason::PuntQueueFull)),
             },
-            Verdict::Drop(reason) => {
-                context.outputs.dropped.push(packet);
-                Err(reason)
-            }
+            Verdict::Drop(reason) => Err((packet, reason)),
             Verdict::Pending | Verdict::Flood | Verdict::Encapsulate(_) => {
                 unreachable!("a stage left a frame undecided: {:?}", vector.verdicts[i])
             }
         };
-        if let Err(reason) = ended {
-            context.counters.dropped(vector.site(context.generation, i), reason);
+        if let Err((packet, reason)) = ended {
+            context.dropped(vector.site(context.generation, i), reason, &packet);
+            context.outputs.dropped.push(packet);
         }
     }
     context.io.discard(&mut context.outputs.dropped);
@@ -111,20 +107,17 @@ fn sort<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
 /// Puts a frame of `len` bytes into the line of a port.
 ///
 /// # Errors
-/// Why it was discarded.
+/// The frame: it exceeds the port's MTU ([`DropReason::ExceedsPortMtu`]).
 #[inline(always)]
 pub(super) fn send<I: Io>(
     context: &mut Context<'_, I>,
     port: PortId,
     packet: I::Packet,
     len: u32,
-) -> Result<(), DropReason> {
+) -> Result<(), I::Packet> {
     debug_assert_eq!(len as usize, packet.len());
     if len > context.generation.ports[port.index()].max_frame_len {
-        let mut packets = Burst::new();
-        packets.push(packet);
-        context.io.discard(&mut packets);
-        return Err(DropReason::ExceedsPortMtu);
+        return Err(packet);
     }
     let output = &mut context.outputs.ports[port.index()];
     if !output.is_waiting {
@@ -174,8 +167,8 @@ fn transmit<I: Io>(
         }
     };
     if !packets.is_empty() {
-        for _ in &*packets {
-            counters.dropped(Site::port(port), reason);
+        for packet in &*packets {
+            context::dropped(io, counters, Site::port(port), reason, packet);
         }
         io.discard(packets);
     }

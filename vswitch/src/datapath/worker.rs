@@ -9,6 +9,7 @@ use super::context::{Context, Now};
 use super::generation::Generation;
 use super::io::Io;
 use super::learn::RecentlyTold;
+use super::packet::Packet;
 use super::tx::Outputs;
 use super::vector::Vector;
 use super::{decap, encap, flood, forward, learn, parse, relay, rx, tx};
@@ -44,15 +45,16 @@ pub enum Stage {
     Flush,
 }
 
-/// Who wants to know how long each stage takes. `()` does not, and costs nothing.
+/// Who wants to know what each stage does. `()` does not, and costs nothing.
 pub trait Observer {
-    /// A stage has ended, with so many frames in hand.
-    fn ended(&mut self, stage: Stage, frames: usize);
+    /// A stage has ended, with so many frames in hand. The vector is as the stage left it: empty before
+    /// [`Stage::Rx`], and without its frames from [`Stage::Tx`] on.
+    fn ended<P: Packet>(&mut self, stage: Stage, frames: usize, vector: &Vector<P>);
 }
 
 impl Observer for () {
     #[inline(always)]
-    fn ended(&mut self, _stage: Stage, _frames: usize) {}
+    fn ended<P: Packet>(&mut self, _stage: Stage, _frames: usize, _vector: &Vector<P>) {}
 }
 
 /// What a clock says.
@@ -118,36 +120,36 @@ impl<I: Io> Worker<I> {
         let context = &mut context;
 
         let mut frames = relay::run(context);
-        observer.ended(Stage::Relay, frames);
+        observer.ended(Stage::Relay, frames, vector);
         for queue in 0..context.io.queues() {
             rx::run(context, queue, vector);
             let len = vector.len();
-            observer.ended(Stage::Rx, len);
+            observer.ended(Stage::Rx, len, vector);
             if len == 0 {
                 continue;
             }
             frames += len;
             parse::run(context, vector);
-            observer.ended(Stage::Parse, len);
+            observer.ended(Stage::Parse, len, vector);
             decap::run(context, vector);
-            observer.ended(Stage::Decap, len);
+            observer.ended(Stage::Decap, len, vector);
             learn::run(context, vector);
-            observer.ended(Stage::Learn, len);
+            observer.ended(Stage::Learn, len, vector);
             let needs = forward::run(context, vector);
-            observer.ended(Stage::Forward, len);
+            observer.ended(Stage::Forward, len, vector);
             if needs.flood {
                 flood::run(context, vector);
             }
-            observer.ended(Stage::Flood, len);
+            observer.ended(Stage::Flood, len, vector);
             if needs.flood | needs.encap {
                 encap::run(context, vector);
             }
-            observer.ended(Stage::Encap, len);
+            observer.ended(Stage::Encap, len, vector);
             tx::run(context, vector);
-            observer.ended(Stage::Tx, len);
+            observer.ended(Stage::Tx, len, vector);
         }
         tx::flush(context);
-        observer.ended(Stage::Flush, frames);
+        observer.ended(Stage::Flush, frames, vector);
         frames
     }
 

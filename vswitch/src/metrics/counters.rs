@@ -53,6 +53,27 @@ impl Site {
     pub fn network(domain: BridgeDomain) -> Self {
         Self((1 << u16::BITS) + u32::from(domain.0))
     }
+
+    /// What it is the site of.
+    #[must_use]
+    pub fn place(self) -> Place {
+        #[allow(clippy::cast_possible_truncation, reason = "the index is in the low 16 bits")]
+        let index = self.0 as u16;
+        if self.0 >> u16::BITS == 0 {
+            Place::Port(PortId(index))
+        } else {
+            Place::Network(BridgeDomain(index))
+        }
+    }
+}
+
+/// See [`Site`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A port.
+    Port(PortId),
+    /// A network on its VTEP's uplink.
+    Network(BridgeDomain),
 }
 
 /// Every index has its counters from the start, so that what comes while the switch runs finds them there.

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use crate::datapath::io::{Io, LearnEvent, Relayed, Sent};
+use crate::datapath::io::{Dropped, Io, LearnEvent, Relayed, Sent};
 use crate::datapath::packet::Packet;
 use crate::datapath::vector::Burst;
 use crate::ids::{PortId, VtepId};
 
-use super::{Buffer, Buffers, Options};
+use super::{Buffer, Buffers, DroppedFrame, Options};
 
 /// One receive queue and one transmit queue per port.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub struct MemoryIo {
     transmitted: Vec<Vec<Buffer>>,
     punted: Vec<Vec<Buffer>>,
     events: Vec<LearnEvent>,
+    dropped: Vec<DroppedFrame>,
     buffers: Buffers,
     options: Options,
 }
@@ -29,6 +30,7 @@ impl MemoryIo {
             transmitted: std::iter::repeat_with(Vec::new).take(ports).collect(),
             punted: std::iter::repeat_with(Vec::new).take(vteps).collect(),
             events: Vec::new(),
+            dropped: Vec::new(),
             buffers: buffers.clone(),
             options,
         }
@@ -48,6 +50,10 @@ impl MemoryIo {
 
     pub(super) fn take_events(&mut self) -> Vec<LearnEvent> {
         std::mem::take(&mut self.events)
+    }
+
+    pub(super) fn take_dropped(&mut self) -> Vec<DroppedFrame> {
+        std::mem::take(&mut self.dropped)
     }
 
     pub(super) fn take_transmitted(&mut self, port: PortId) -> Vec<Vec<u8>> {
@@ -111,5 +117,10 @@ impl Io for MemoryIo {
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event);
         true
+    }
+
+    fn dropped(&mut self, dropped: Dropped<'_>) {
+        let Dropped { site, reason, bytes, .. } = dropped;
+        self.dropped.push(DroppedFrame { site, reason, bytes: bytes.to_vec() });
     }
 }

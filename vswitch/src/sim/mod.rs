@@ -14,9 +14,10 @@ use crate::control::generations::{PortFacts, Topology};
 use crate::control::learner::{AGE_EVERY_MILLIS, Learner};
 use crate::datapath::context::Now;
 use crate::datapath::io::{Relayed, RelayedFrom};
+use crate::datapath::verdict::DropReason;
 use crate::datapath::worker::Worker;
 use crate::ids::{MacAddr, PortId, VtepId};
-use crate::metrics::counters::{self, CountersView};
+use crate::metrics::counters::{self, CountersView, Site};
 use crate::table::{Publisher, fdb, snapshot};
 
 /// How a simulation differs from the defaults.
@@ -50,6 +51,17 @@ impl Default for Options {
             seed: 0x5eed,
         }
     }
+}
+
+/// A frame that was dropped: see [`Dropped`](crate::datapath::io::Dropped).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedFrame {
+    /// Where it was counted.
+    pub site: Site,
+    /// Why it was dropped.
+    pub reason: DropReason,
+    /// The frame, as it was then.
+    pub bytes: Vec<u8>,
 }
 
 /// A switch with one worker, whose ports are queues in memory.
@@ -255,6 +267,11 @@ impl Simulation {
     /// Takes what a VTEP's host interface was given.
     pub fn punted(&mut self, vtep: VtepId) -> Vec<Vec<u8>> {
         self.worker.io_mut().take_punted(vtep)
+    }
+
+    /// Takes what was dropped, in order.
+    pub fn dropped(&mut self) -> Vec<DroppedFrame> {
+        self.worker.io_mut().take_dropped()
     }
 
     /// The counters.

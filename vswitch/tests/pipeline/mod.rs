@@ -6,7 +6,8 @@
 use vswitch::config::{self, Config};
 use vswitch::datapath::verdict::DropReason;
 use vswitch::ids::{MacAddr, PortId, VtepId};
-use vswitch::sim::{Buffer, Options, Simulation};
+use vswitch::metrics::counters::Place;
+use vswitch::sim::{Buffer, DroppedFrame, Options, Simulation};
 
 /// The VTEP's address, and those of others, as numbers.
 pub const LOCAL: u32 = 0xc633_6401;
@@ -101,6 +102,7 @@ pub struct Switch {
     handed_in: u64,
     left: u64,
     punted: u64,
+    told: Vec<DroppedFrame>,
     handed_out: bool,
 }
 
@@ -126,6 +128,7 @@ impl Switch {
             handed_in: 0,
             left: 0,
             punted: 0,
+            told: Vec::new(),
             handed_out: options.hand_over,
         }
     }
@@ -210,6 +213,31 @@ impl Switch {
         drops
     }
 
+    /// Every drop so far as it was told of, with its bytes.
+    pub fn told(&mut self) -> &[DroppedFrame] {
+        self.told.extend(self.sim.dropped());
+        &self.told
+    }
+
+    /// The same as [`drops`](Self::drops), from what was told.
+    fn told_drops(&mut self) -> Drops {
+        let mut drops = Drops::new();
+        for DroppedFrame { site, reason, .. } in self.told().to_vec() {
+            let topology = self.sim.topology();
+            let at = match site.place() {
+                Place::Port(port) => format!("port {}", topology.port(port).unwrap().name),
+                Place::Network(domain) => {
+                    format!("network {}", topology.network(domain).unwrap().name)
+                }
+            };
+            match drops.iter_mut().find(|drop| (&drop.0, drop.1) == (&at, reason)) {
+                Some((.., count)) => *count += 1,
+                None => drops.push((at, reason, 1)),
+            }
+        }
+        drops
+    }
+
     /// Asserts that every frame is accounted for, and every buffer given back.
     #[track_caller]
     pub fn check(&mut self) {
@@ -225,6 +253,10 @@ impl Switch {
         assert_eq!((ledger.transmitted, ledger.handed_out), (transmitted, handed_out));
         let drops: u64 = self.drops().iter().map(|(_, _, count)| count).sum();
         assert_eq!(ledger.dropped, drops, "{:?}", self.drops());
+        let (mut counted, mut told) = (self.drops(), self.told_drops());
+        counted.sort();
+        told.sort();
+        assert_eq!(counted, told, "each drop is told of");
         let counters = self.sim.counters();
         let topology = self.sim.topology();
         let per_port: u64 = topology.ports().map(|(p, _)| counters.port(p).receive_packets).sum();
