@@ -10,8 +10,11 @@ use std::collections::BTreeMap;
 
 use pipeline::*;
 use vswitch::config::{self, Config, Home, Network, StaticMac, Vtep};
+use vswitch::control::learner::ARRIVAL_MILLIS;
+use vswitch::datapath::verdict::DropReason;
 use vswitch::ids::{MacAddr, PortId, Vni, VtepId};
 use vswitch::sim::{Options, Simulation};
+use vswitch::table::Key;
 
 fn parse(text: &str) -> Config {
     config::parse("test.toml", text).unwrap()
@@ -74,35 +77,93 @@ fn a_port_that_moves_takes_its_stations_along_and_leaves_nothing_behind() {
     assert_eq!(unaccounted(&sim), 0);
 }
 
+/// A configuration in which the home of station 9 is a remote VTEP.
+fn with_home(home: &str) -> Config {
+    let mac =
+        format!("[[network.mac]]\n  address = \"02:00:00:00:00:09\"\n  remote-vtep = \"{home}\"\n");
+    parse(&config_with(&mac))
+}
+
+/// The last bytes of the remote VTEPs that got frames.
+fn outer(sim: &mut Simulation) -> Vec<u8> {
+    let uplink = sim.port("uplink").unwrap();
+    sim.transmitted(uplink).iter().map(|frame| frame[33]).collect()
+}
+
+/// Sends station 9 a frame from port a; the last bytes of the remote VTEPs that got it.
+fn send_to_9(sim: &mut Simulation) -> Vec<u8> {
+    let a = sim.port("a").unwrap();
+    assert!(sim.receive(a, &tenant(station(9), station(1))));
+    sim.run();
+    outer(sim)
+}
+
 /// The home of a static MAC moves from one remote VTEP to another that nobody knew before.
 #[test]
 fn a_static_mac_moves_between_remote_vteps_without_a_flooded_frame() {
-    let with_home = |home: &str| {
-        let mac = format!(
-            "[[network.mac]]\n  address = \"02:00:00:00:00:09\"\n  remote-vtep = \"{home}\"\n"
-        );
-        config_with(&mac)
-    };
-    let mut sim = Simulation::new(parse(&with_home("198.51.100.7")), Options::default()).unwrap();
+    let mut sim = Simulation::new(with_home("198.51.100.7"), Options::default()).unwrap();
     let frame = tenant(station(9), station(1));
     let a = sim.port("a").unwrap();
-    let uplink = sim.port("uplink").unwrap();
-    let outer = |sim: &mut Simulation| {
-        let frames = sim.transmitted(uplink);
-        frames.iter().map(|frame| frame[33]).collect::<Vec<_>>()
-    };
-    assert!(sim.receive(a, &frame));
-    sim.run();
-    assert_eq!(outer(&mut sim), [7]);
-    sim.change(parse(&with_home("198.51.100.8")), |sim| {
+    assert_eq!(send_to_9(&mut sim), [7]);
+    sim.change(with_home("198.51.100.8"), |sim| {
         assert!(sim.receive(a, &frame));
     })
     .unwrap();
     // The worker had the new generation, and the FDB still the old home: its tunnel is there.
     assert_eq!(outer(&mut sim), [7]);
-    assert!(sim.receive(a, &frame));
-    sim.run();
-    assert_eq!(outer(&mut sim), [8]);
+    assert_eq!(send_to_9(&mut sim), [8]);
+    assert_eq!(unaccounted(&sim), 0);
+}
+
+/// A switch in which station 9 is moving from one remote VTEP to another to which no next hop is known.
+fn moving() -> Simulation {
+    let options = Options { next_hop: None, ..Options::default() };
+    let mut sim = Simulation::new(with_home("198.51.100.7"), options).unwrap();
+    sim.set_next_hop(Some(Simulation::next_hop()));
+    assert_eq!(send_to_9(&mut sim), [7]);
+    sim.change(with_home("198.51.100.8"), |_| ()).unwrap();
+    assert_eq!(send_to_9(&mut sim), [7], "the way to the new home is not known");
+    sim
+}
+
+fn drops(sim: &mut Simulation) -> Vec<DropReason> {
+    sim.dropped().iter().map(|dropped| dropped.reason).collect()
+}
+
+#[test]
+fn a_static_mac_stays_at_its_old_home_until_the_new_one_can_be_reached() {
+    let mut sim = moving();
+    sim.advance_millis(ARRIVAL_MILLIS - 100);
+    assert_eq!(send_to_9(&mut sim), [7]);
+    sim.set_next_hop(Some(Simulation::next_hop()));
+    // The worker that takes the next hop up still finds the old home.
+    assert_eq!(send_to_9(&mut sim), [7]);
+    assert_eq!(send_to_9(&mut sim), [8]);
+    assert!(drops(&mut sim).is_empty());
+    assert_eq!(unaccounted(&sim), 0);
+}
+
+#[test]
+fn a_static_mac_does_not_wait_for_ever_for_its_new_home() {
+    let mut sim = moving();
+    sim.advance_millis(ARRIVAL_MILLIS);
+    assert!(send_to_9(&mut sim).is_empty());
+    assert_eq!(drops(&mut sim), [DropReason::NextHopUnresolved]);
+    assert_eq!(unaccounted(&sim), 0);
+}
+
+/// Whether it has arrived or not, the next change begins with what the last one said.
+#[test]
+fn a_change_while_a_static_mac_is_moving() {
+    let mut sim = moving();
+    sim.change(with_home("198.51.100.9"), |_| ()).unwrap();
+    sim.set_next_hop(Some(Simulation::next_hop()));
+    assert_eq!(send_to_9(&mut sim), [8], "its tunnel is there until the next change");
+    assert_eq!(send_to_9(&mut sim), [9]);
+    sim.change(parse(&config_with("")), |_| ()).unwrap();
+    let key =
+        Key::new(sim.topology().networks().next().unwrap().0, MacAddr::from_bytes(station(9)));
+    assert_eq!(sim.learner().entry(key), None);
     assert_eq!(unaccounted(&sim), 0);
 }
 

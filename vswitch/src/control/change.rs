@@ -14,6 +14,8 @@
 //! 4. All workers have done so; usually after some microseconds.
 //! 5. The FDB gets the entries that only the new generation understands. An entry that moves from one remote VTEP
 //!    to another does so by a single store, and the tunnel it came from is there until then.
+//!    If the kernel does not know the way to the new one yet, the store waits for it, 1.5 seconds at most
+//!    ([`Learner::arrive`](super::learner::Learner::arrive)); the tunnel it comes from is there until the next change.
 //! 6. What was removed is closed. Frames that were on their way there from one thread to another are counted as
 //!    dropped, for the reason `port_removed`.
 //!
@@ -225,6 +227,13 @@ impl Switch {
         self.topology.generation(&self.facts, &macs, self.wiring.number())
     }
 
+    /// Moves MACs to homes that can be reached by now.
+    pub(super) fn arrive(&mut self) {
+        if self.unsettled.is_none() && self.lagging().next().is_none() {
+            self.learner.arrive(self.publisher.current(), self.clock.now());
+        }
+    }
+
     /// The workers that have not taken up the newest generation.
     pub(super) fn lagging(&self) -> impl Iterator<Item = usize> + '_ {
         self.publisher.lagging()
@@ -240,7 +249,8 @@ impl Switch {
         // All that was reported by the generation before, so that no index in it is taken for another's.
         self.drain_all();
         let generation = self.publisher.current();
-        if let Err(error) = self.learner.settle(&self.topology, generation, moved) {
+        if let Err(error) = self.learner.settle(&self.topology, generation, moved, self.clock.now())
+        {
             error!(%error, "a static MAC");
         }
         for id in vteps {

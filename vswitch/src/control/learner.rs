@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 use crossbeam::queue::ArrayQueue;
 use hashbrown::HashMap;
 
+use crate::datapath::context::Now;
 use crate::datapath::generation::{Generation, Role};
 use crate::datapath::io::{LearnEvent, LearnKind};
 use crate::ids::BridgeDomain;
@@ -18,6 +19,10 @@ pub struct Learner {
     fdb: FdbWriter,
     /// By index.
     networks: Vec<Network>,
+    /// Static entries that have not taken the place of what is there: see [`Learner::arrive`].
+    awaited: HashMap<Key, Entry>,
+    /// When they are put there at the latest, in milliseconds since start.
+    awaited_until_millis: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,6 +81,9 @@ pub enum Fate {
 pub const EVENT_QUEUE_LEN: usize = 256 * 1024;
 /// How often [`Learner::age`] is to be called.
 pub const AGE_EVERY_MILLIS: u64 = 100;
+/// How long a MAC stays where it was known while the next hop to its new home is not. The kernel asks a
+/// neighbour once a second.
+pub const ARRIVAL_MILLIS: u64 = 1500;
 /// The most events of a queue in one call: some milliseconds, after which the kernel's frames have their
 /// turn.
 const AT_ONCE: usize = 8 * 1024;
@@ -90,7 +98,8 @@ impl Learner {
     /// # Errors
     /// The FDB has no room for the static entries.
     pub fn new(fdb: FdbWriter, topology: &Topology) -> Result<Self, TableFull> {
-        let mut learner = Self { fdb, networks: Vec::new() };
+        let mut learner =
+            Self { fdb, networks: Vec::new(), awaited: HashMap::new(), awaited_until_millis: 0 };
         learner.name_networks(topology, |_| false);
         for (key, entry) in topology.static_entries() {
             learner.put(key, entry)?;
@@ -139,6 +148,7 @@ impl Learner {
         topology: &Topology,
         next: &Generation,
     ) -> Vec<(Key, Entry)> {
+        self.put_awaited(|_| true);
         let name = |topology: &Topology, domain| topology.network(domain).map(|n| n.name.clone());
         self.name_networks(topology, |domain| name(before, domain) == name(topology, domain));
         let mut moved = Vec::new();
@@ -163,7 +173,7 @@ impl Learner {
 
     /// After every worker has taken up the generation of a topology: static entries become as configured, in their
     /// places, what was `moved` is known in its new network, and what refers to something that is gone is
-    /// forgotten.
+    /// forgotten. A MAC whose new home cannot be reached yet stays where it is, until it [arrives](Self::arrive).
     ///
     /// # Errors
     /// The FDB has no room for a static entry; [`has_room_for`](Self::has_room_for) would have said so.
@@ -172,24 +182,62 @@ impl Learner {
         topology: &Topology,
         generation: &Generation,
         moved: Vec<(Key, Entry)>,
+        now: Now,
     ) -> Result<(), TableFull> {
         let statics: HashMap<Key, Entry> = topology.static_entries().collect();
         for (key, entry) in &statics {
-            if self.fdb.get(*key) != Some(*entry) {
-                self.put(*key, *entry)?;
+            match self.fdb.get(*key) {
+                Some(before) if before == *entry => {}
+                Some(_) if !generation.reaches(entry.destination) => {
+                    self.awaited.insert(*key, *entry);
+                }
+                _ => {
+                    self.put(*key, *entry)?;
+                }
             }
         }
+        self.awaited_until_millis = now.millis + ARRIVAL_MILLIS;
         for (key, entry) in moved {
             if self.fdb.get(key).is_none() {
                 // Nothing is lost if there is no room: it is heard again.
                 let _ = self.put(key, entry);
             }
         }
+        let awaited = std::mem::take(&mut self.awaited);
         self.retain(|key, entry| match entry.is_static {
             true => statics.contains_key(&key),
-            false => generation.admits(key.domain(), entry.destination),
+            false => {
+                generation.admits(key.domain(), entry.destination) || awaited.contains_key(&key)
+            }
         });
+        self.awaited = awaited;
         Ok(())
+    }
+
+    /// Moves static MACs to their new homes as soon as these can be reached, or [`ARRIVAL_MILLIS`] after the
+    /// change: to be called every millisecond while every worker works by `generation`.
+    ///
+    /// Until then they are where they were before the change, behind a remote VTEP that may be nobody's peer any more
+    /// and whose tunnel is there until the next change. So no frame is lost because the kernel did
+    /// not know the way to the new home yet.
+    pub fn arrive(&mut self, generation: &Generation, now: Now) {
+        if self.awaited.is_empty() {
+            return;
+        }
+        let is_over = now.millis >= self.awaited_until_millis;
+        self.put_awaited(|place| is_over || generation.reaches(place));
+    }
+
+    fn put_awaited(&mut self, is_ready: impl Fn(Destination) -> bool) {
+        let mut awaited = std::mem::take(&mut self.awaited);
+        for (key, entry) in awaited.extract_if(|_, entry| is_ready(entry.destination)) {
+            // It takes the place of what is there. If that was flushed meanwhile and others have filled the table, it
+            // is flooded to until there is room.
+            if self.put(key, entry).is_err() {
+                self.totals(key).refused += 1;
+            }
+        }
+        self.awaited = awaited;
     }
 
     /// Forgets learned entries that a condition holds for; returns how many.

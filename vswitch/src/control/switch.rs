@@ -433,6 +433,7 @@ impl Switch {
         self.learner.upkeep();
         self.publisher.reclaim();
         self.settle_if_possible();
+        self.arrive();
         self.roll_back_if_expired();
     }
 

@@ -168,6 +168,12 @@ impl Tunnel {
         }
     }
 
+    /// Whether the next hop is known, so that frames can go this way at all.
+    #[must_use]
+    pub fn is_resolved(&self) -> bool {
+        self.template != Template::NOBODY
+    }
+
     /// Whether a frame of `len` bytes can go this way.
     ///
     /// # Errors
@@ -176,10 +182,10 @@ impl Tunnel {
     pub fn admits(&self, len: u32) -> Result<(), DropReason> {
         if len <= u32::from(self.max_inner_len) {
             Ok(())
-        } else if self.template == Template::NOBODY {
-            Err(DropReason::NextHopUnresolved)
-        } else {
+        } else if self.is_resolved() {
             Err(DropReason::ExceedsUnderlayMtu)
+        } else {
+            Err(DropReason::NextHopUnresolved)
         }
     }
 }
@@ -306,6 +312,17 @@ pub struct PeerSets {
 }
 
 impl Generation {
+    /// Whether frames can go to a place now: to a port, or through a tunnel whose next hop is known.
+    #[must_use]
+    pub fn reaches(&self, place: Destination) -> bool {
+        match place {
+            Destination::Port(_) => true,
+            Destination::Tunnel(tunnel) => {
+                self.tunnels.get(tunnel.index()).is_some_and(Tunnel::is_resolved)
+            }
+        }
+    }
+
     /// Whether the stations of a network may be at a place: on a port of it, or behind one of its peers.
     #[must_use]
     pub fn admits(&self, domain: BridgeDomain, place: Destination) -> bool {

@@ -16,7 +16,7 @@ use crate::datapath::context::Now;
 use crate::datapath::io::{Relayed, RelayedFrom};
 use crate::datapath::verdict::DropReason;
 use crate::datapath::worker::Worker;
-use crate::ids::{MacAddr, PortId, VtepId};
+use crate::ids::{MacAddr, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{self, CountersView, Site};
 use crate::table::{Publisher, fdb, snapshot};
 
@@ -35,6 +35,8 @@ pub struct Options {
     pub headroom: usize,
     /// The ports' MTU where the configuration does not say.
     pub mtu: u16,
+    /// The MAC of the next hop to a remote VTEP, from the start or from the change on that brings it.
+    pub next_hop: Option<MacAddr>,
     /// The seed of the FDB's hash.
     pub seed: u64,
 }
@@ -48,6 +50,7 @@ impl Default for Options {
             punt_queue: 1 << 16,
             headroom: 128,
             mtu: 1500,
+            next_hop: Some(Simulation::next_hop()),
             seed: 0x5eed,
         }
     }
@@ -99,15 +102,14 @@ fn facts_of(topology: &Topology, options: Options) -> Vec<PortFacts> {
 }
 
 impl Simulation {
-    /// A switch as configured. Port `n` has the MAC 02:ff:00:00:00:n; every remote VTEP's next hop is
-    /// [`Simulation::next_hop`].
+    /// A switch as configured. Port `n` has the MAC 02:ff:00:00:00:n.
     ///
     /// # Errors
     /// See [`SimulationError`].
     pub fn new(config: Config, options: Options) -> Result<Self, SimulationError> {
         let topology = Topology::new(config)?;
         let facts = facts_of(&topology, options);
-        let next_hops = vec![Some(Self::next_hop()); topology.tunnel_slots()];
+        let next_hops = vec![options.next_hop; topology.tunnel_slots()];
         let (writer, mut fdb) = fdb::new(topology.config().fdb_capacity, options.seed, 1);
         let learner = Learner::new(writer, &topology)?;
         let generation = topology.generation(&facts, &next_hops, 0);
@@ -133,7 +135,8 @@ impl Simulation {
         })
     }
 
-    /// The MAC of the next hop to every remote VTEP, unless [`Simulation::set_next_hop`] says another.
+    /// The MAC of the next hop to every remote VTEP, unless [`Options::next_hop`] or
+    /// [`Simulation::set_next_hop`] says another.
     #[must_use]
     pub fn next_hop() -> MacAddr {
         MacAddr::from_u64(0x02ee_0000_0001)
@@ -179,7 +182,11 @@ impl Simulation {
             return Err(crate::table::TableFull.into());
         }
         self.facts = facts_of(&next, self.options);
-        self.next_hops = vec![Some(Self::next_hop()); next.tunnel_slots()];
+        self.next_hops.resize(next.tunnel_slots(), self.options.next_hop);
+        let is_new = |tunnel| next.remote(tunnel) != self.topology.remote(tunnel);
+        for tunnel in (0..).map(TunnelId).take(next.tunnel_slots()).filter(|id| is_new(*id)) {
+            self.next_hops[tunnel.index()] = self.options.next_hop;
+        }
         let generation = next.generation(&self.facts, &self.next_hops, 0);
         let moved = self.learner.prepare(&self.topology, &next, &generation);
         self.publisher.publish(Box::new(generation));
@@ -189,7 +196,7 @@ impl Simulation {
         self.worker.counters().publish();
         self.hear();
         let generation = self.publisher.current();
-        self.learner.settle(&self.topology, generation, moved)?;
+        self.learner.settle(&self.topology, generation, moved, self.now)?;
         Ok(())
     }
 
@@ -245,6 +252,13 @@ impl Simulation {
         for _ in 0..millis.div_ceil(AGE_EVERY_MILLIS) {
             self.now.millis += AGE_EVERY_MILLIS;
             self.learner.age(self.now.secs(), |_| ());
+            self.arrive();
+        }
+    }
+
+    fn arrive(&mut self) {
+        if self.publisher.lagging().next().is_none() {
+            self.learner.arrive(self.publisher.current(), self.now);
         }
     }
 
@@ -256,6 +270,7 @@ impl Simulation {
             self.publisher.reclaim();
             self.learner.upkeep();
             self.hear();
+            self.arrive();
         }
     }
 

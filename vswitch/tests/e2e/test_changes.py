@@ -14,6 +14,7 @@ import pytest
 from lib.api import Api
 from lib.config import Config, Network, Port, Vtep
 from lib.lab import Lab, af_packet
+from lib.overlay import REMOTE, experimental, is_vxlan, probe, resolve, uplink_to_probe
 from lib.switch import Switch
 from lib.wait import until
 from scapy.layers.inet import IP, UDP
@@ -455,3 +456,43 @@ def test_a_port_comes_moves_and_goes(lab: Lab, workers: int) -> None:
         assert switch.metric("vswitch_unaccounted_packets") == 0
         assert switch.metrics().value("vswitch_port_receive_packets_total", port="tenant-b") == 0, "it is gone"
     assert set(lab.namespace("sw").interfaces()) == interfaces
+
+
+def test_a_mac_migrates_to_a_remote_vtep_that_nobody_knew_before(lab: Lab) -> None:
+    """A frame every half a millisecond, while the kernel has yet to ask for the new home's next hop: each arrives, once,
+    first at the old home, then at the new one."""
+    moving, new_home = "02:00:00:00:00:77", "198.51.100.9"
+    uplink_to_probe(lab, remotes=(REMOTE, new_home))
+    a = lab.local_tenant("ta", "a", "203.0.113.10", "02:00:00:00:00:0a")
+    lab.namespace("sw").ip("link set lo up")
+    switch = lab.switch(Config(
+        ports=[Port("uplink", af_packet(0, "up0")), Port("tenant-a", af_packet(1, "ta"))],
+        vteps=[Vtep("198.51.100.1/24")],
+        networks=[Network("blue", 100, ["tenant-a"], [REMOTE], macs={moving: ("remote-vtep", REMOTE)})],
+        memory_mib=512,
+    )).start()
+    eye = probe(lab)
+    resolve(switch, a, eye)
+    drops = switch.drops()
+    api = lab.keep(Api(switch.socket))
+    frames = [experimental(moving, a.mac, number.to_bytes(4, "big")) for number in range(2000)]
+
+    def send() -> None:
+        with a.sender() as hand:
+            for frame in frames:
+                hand.send(frame)
+                time.sleep(0.0005)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    time.sleep(0.2)
+    mac_to_new_home = {"address": moving, "network": "blue", "remote-vtep": new_home}
+    api.change("POST", "/v1/migrate", {"mac": mac_to_new_home})
+    sending.join()
+    until("the last frame arrives", lambda: any(frames[-1] in f.data for f in eye.sniffer.frames(is_vxlan)))
+    arrived = [(f.data[50:], f.data[33]) for f in eye.sniffer.frames(is_vxlan) if f.data[50:56] == frames[0][:6]]
+    assert [inner for inner, _ in arrived] == frames, "each once, in order"
+    homes = [home for _, home in arrived]
+    assert homes == sorted(homes), "first the old home, then the new one"
+    assert set(homes) == {2, 9}
+    assert switch.drops() == drops
