@@ -59,9 +59,10 @@ impl Baselines {
         self.networks.insert(domain, (replicated, drops(of_reason)));
     }
 
-    /// A VTEP begins.
-    pub fn begin_vtep<'a>(&mut self, vtep: VtepId, views: impl Iterator<Item = &'a CountersView>) {
-        self.vteps.insert(vtep, views.map(|view| view.punted(vtep)).sum());
+    /// A VTEP begins. `host` are the counters of the control thread, which alone gives frames to host interfaces:
+    /// what a worker counts as punted has gone to a queue.
+    pub fn begin_vtep(&mut self, vtep: VtepId, host: &CountersView) {
+        self.vteps.insert(vtep, host.punted(vtep));
     }
 
     /// What a port has seen.
@@ -111,10 +112,9 @@ impl Baselines {
         views.map(|view| view.replicated(domain)).sum::<u64>() - then
     }
 
-    /// Frames that a VTEP's host interface took.
-    pub fn punted<'a>(&self, vtep: VtepId, views: impl Iterator<Item = &'a CountersView>) -> u64 {
-        let then = self.vteps.get(&vtep).copied().unwrap_or(0);
-        views.map(|view| view.punted(vtep)).sum::<u64>() - then
+    /// Frames that a VTEP's host interface took; `host` as in [`begin_vtep`](Self::begin_vtep).
+    pub fn punted(&self, vtep: VtepId, host: &CountersView) -> u64 {
+        host.punted(vtep) - self.vteps.get(&vtep).copied().unwrap_or(0)
     }
 }
 
@@ -144,10 +144,10 @@ mod tests {
             assert_eq!(baselines.port_drops(port, DropReason::Runt, views()), 1);
             assert_eq!(baselines.network_drops(domain, DropReason::SplitHorizon, views()), 1);
             assert_eq!(baselines.replicated(domain, views()), 7);
-            assert_eq!(baselines.punted(vtep, views()), 1);
+            assert_eq!(baselines.punted(vtep, &view), 1);
             baselines.begin_port(port, views());
             baselines.begin_network(domain, views());
-            baselines.begin_vtep(vtep, views());
+            baselines.begin_vtep(vtep, &view);
         }
         assert_eq!(baselines.port(port, views()), PortTotals::default());
         assert_eq!(baselines.replicated(BridgeDomain(0), views()), 0);

@@ -157,7 +157,7 @@ impl Switch {
             self.baselines.begin_network(id, views(&self.workers, &self.host_view));
         }
         for (id, _) in &new_hosts {
-            self.baselines.begin_vtep(*id, views(&self.workers, &self.host_view));
+            self.baselines.begin_vtep(*id, &self.host_view);
         }
         let mut queues = Vec::new();
         for NewPort { id, seat, queues: of_port } in new_ports {

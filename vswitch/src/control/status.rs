@@ -42,7 +42,7 @@ impl Switch {
     /// Frames that a VTEP's host interface took.
     #[must_use]
     pub fn punted(&self, vtep: VtepId) -> u64 {
-        self.baselines.punted(vtep, [&self.host_view].into_iter())
+        self.baselines.punted(vtep, &self.host_view)
     }
 
     fn port_name(&self, port: PortId) -> String {
