@@ -277,7 +277,7 @@ fn check_device<'t>(
         return;
     }
     devices.insert(identity, (port.to_owned(), device.span()));
-    if let Some(interface) = text.split(',').find_map(|arg| arg.strip_prefix("iface=")) {
+    if let Some(interface) = interface_of(text) {
         if let Some((other, at)) = interfaces.get(interface) {
             let message = format!(
                 "interface {} is already that of port {} {}: both ports see the same \
@@ -295,7 +295,7 @@ fn check_device<'t>(
 
 /// What makes two devargs the same device: the name of a virtual device, or the PCI address with
 /// its domain.
-pub(crate) fn device_identity(devargs: &str) -> String {
+fn device_identity(devargs: &str) -> String {
     let name = devargs.split(',').next().unwrap_or_default();
     if name.contains('=') {
         return devargs.to_owned(); // the bus=…,class=… syntax: its first part names no device
@@ -303,6 +303,20 @@ pub(crate) fn device_identity(devargs: &str) -> String {
     let name = name.strip_prefix("pci:").or_else(|| name.strip_prefix("vdev:")).unwrap_or(name);
     let short_pci = name.len() == 7 && name.as_bytes()[2] == b':' && name.as_bytes()[5] == b'.';
     if short_pci { format!("0000:{}", name.to_lowercase()) } else { name.to_owned() }
+}
+
+/// The kernel's interface that a virtual device reads and writes, or makes.
+fn interface_of(devargs: &str) -> Option<&str> {
+    devargs.split(',').find_map(|arg| arg.strip_prefix("iface="))
+}
+
+/// Whether two devices cannot be open at one time: they are the same, or would both set up the same interface of the
+/// kernel, and the one that is closed first would undo what the other has set.
+#[cfg(any(feature = "dpdk", test))]
+pub(crate) fn devices_conflict(one: &str, other: &str) -> bool {
+    let interface = interface_of(one);
+    device_identity(one) == device_identity(other)
+        || (interface.is_some() && interface == interface_of(other))
 }
 
 /// The names of one kind of thing. An index counts the tables, with or without a valid name.
@@ -438,5 +452,13 @@ mod tests {
         assert_eq!(device_identity("pci:0000:01:00.0"), device_identity("0000:01:00.0"));
         assert_ne!(device_identity("net_tap0"), device_identity("net_tap1"));
         assert_ne!(device_identity("bus=pci,addr=1"), device_identity("bus=pci,addr=2"));
+    }
+
+    #[test]
+    fn devices_conflict_by_name_or_by_interface() {
+        assert!(devices_conflict("net_tap0,iface=a", "net_tap0,iface=b"));
+        assert!(devices_conflict("net_af_packet0,iface=a", "net_af_packet1,qpairs=2,iface=a"));
+        assert!(!devices_conflict("net_af_packet0,iface=a", "net_af_packet1,iface=b"));
+        assert!(!devices_conflict("net_null0", "net_null1"));
     }
 }

@@ -31,7 +31,7 @@ pub(crate) use defaults::SOCKET;
 pub use diagnostic::{Diagnostic, Errors, LoadError, Severity};
 pub use document::{Document, FieldError};
 #[cfg(feature = "dpdk")]
-pub(crate) use meaning::device_identity;
+pub(crate) use meaning::devices_conflict;
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

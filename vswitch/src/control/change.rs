@@ -23,7 +23,7 @@
 //! change; it is reported by name.
 //!
 //! A device or a host interface that is to have other properties under the same name cannot be opened before it was
-//! closed. Then there are two changes, the first without it; if the second fails, a third leads back.
+//! closed, nor may two devices set up the same interface of the kernel. Then there are two changes, the first without it; if the second fails, a third leads back.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ use super::pools::Pools;
 use super::slots::Slots;
 use super::switch::{PortSeat, StartError, Switch, views};
 use super::underlay::{LocalVtep, RemoteId};
-use crate::config::{Config, device_identity};
+use crate::config::{Config, devices_conflict};
 use crate::datapath::generation::Generation;
 use crate::datapath::verdict::DropReason;
 use crate::dpdk::eal::Eal;
@@ -303,8 +303,7 @@ fn without_conflicts(old: &Topology, next: &Topology) -> Option<Config> {
     let ports: Vec<_> = old
         .ports_not_in(next)
         .filter(|(_, gone)| {
-            let identity = device_identity(&gone.device);
-            next.ports_not_in(old).any(|(_, new)| device_identity(&new.device) == identity)
+            next.ports_not_in(old).any(|(_, new)| devices_conflict(&gone.device, &new.device))
         })
         .map(|(_, port)| port.name.as_str())
         .collect();

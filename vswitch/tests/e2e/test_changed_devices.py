@@ -3,8 +3,43 @@
 from __future__ import annotations
 
 from lib.api import Api
+from lib.config import Config, Network, Port
 from lib.lab import VTEP, Lab, af_packet, overlay_config
 from lib.wait import until
+
+IFF_PROMISC = 0x100
+
+
+def test_an_interface_goes_from_one_device_to_another(lab: Lab) -> None:
+    """Both devices would set up the same interface of the kernel, and the one that closes would undo it."""
+    a = lab.local_tenant("ta", "a", "203.0.113.10", "02:00:00:00:00:0a")
+    b = lab.local_tenant("tb", "b", "203.0.113.11", "02:00:00:00:00:0b")
+    sw = lab.namespace("sw")
+    sw.ip("link set lo up")
+
+    def settings() -> tuple[bool, str]:
+        read = lambda path: sw.run("cat", path).stdout.strip()  # noqa: E731
+        is_promiscuous = int(read("/sys/class/net/tb/flags"), 16) & IFF_PROMISC != 0
+        return is_promiscuous, read("/proc/sys/net/ipv4/conf/tb/arp_ignore")
+
+    before = settings()
+    switch = lab.switch(Config(
+        ports=[Port("tenant-a", af_packet(1, "ta")), Port("tenant-b", af_packet(2, "tb"))],
+        networks=[Network("blue", 100, ["tenant-a", "tenant-b"], vtep=None)],
+    )).start()
+    api = lab.keep(Api(switch.socket))
+    a.reaches(b)
+    while_running = settings()
+    assert while_running == (True, "8") != before
+    document = api.get("/v1/config")
+    for number in (7, 2):
+        [port] = [port for port in document["port"] if port["name"] == "tenant-b"]
+        port["device"] = af_packet(number, "tb")
+        api.change("POST", "/v1/apply", document)
+        a.reaches(b)
+        assert settings() == while_running
+    switch.stop()
+    assert settings() == before
 
 
 def test_a_vtep_that_changes_begins_to_count_at_zero(lab: Lab) -> None:
