@@ -139,11 +139,9 @@ impl Running for Switch {
         let generation = self.configured.generation;
         // Before it is acknowledged, and after all else that can fail.
         let store = &mut self.configured.store;
-        if options.is_whole_file {
-            store.note_file(&document);
-        }
         let saved = match within {
             Some(_) => store.save_pending(&document, generation),
+            None if options.is_whole_file => store.save_file(&document, generation),
             None => store.save(&document, generation),
         };
         if let Err(error) = saved {

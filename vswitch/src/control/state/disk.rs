@@ -37,9 +37,16 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes it if there is none; `None` if another process has locked it.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
-        if !path.exists() {
+        let missing: Vec<_> = path
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+            .collect();
+        if !missing.is_empty() {
             DirBuilder::new().recursive(true).mode(0o750).create(path)?;
-            if let Some(parent) = path.canonicalize()?.parent() {
+        }
+        for made in missing {
+            // The name of a directory is on the disk when the directory that holds it is.
+            if let Some(parent) = made.canonicalize()?.parent() {
                 File::open(parent)?.sync_all()?;
             }
         }

@@ -47,10 +47,9 @@
 //!
 //! # Who calls it
 //!
-//! The control thread, or another on its behalf: each operation waits for the disk, for
-//! milliseconds on most and longer on a slow one. The order for a change: first do what can fail (open
-//! devices), then save, then publish the generation, then acknowledge. If publishing fails, save the
-//! former again.
+//! The control thread: each operation waits for the disk, for milliseconds on most and longer on a slow one.
+//! The order for a change ([`apply`](crate::api::running::Running::apply)): put it in force, save it, acknowledge
+//! it. If it cannot be saved, the former is put in force again, and the change is refused.
 
 mod choose;
 mod disk;
@@ -130,6 +129,9 @@ pub struct StateStore {
     path: PathBuf,
     disk: Box<dyn Disk>,
     current: Option<State>,
+    /// Whether `state.toml` holds `current`. Not if it was found damaged or missing and could not be written again:
+    /// `.previous` is then the one that is good.
+    is_stored: bool,
     pending: Option<State>,
     /// Files of `--config` whose content has been in force: see [`State::files`].
     files: Vec<Checksum>,
@@ -153,7 +155,8 @@ impl StateStore {
 
     fn on(path: &Path, disk: Box<dyn Disk>) -> Result<(Self, Loaded), StateError> {
         let path = path.to_owned();
-        let mut store = Self { path, disk, current: None, pending: None, files: Vec::new() };
+        let mut store =
+            Self { path, disk, current: None, is_stored: false, pending: None, files: Vec::new() };
         let loaded = store.load()?;
         Ok((store, loaded))
     }
@@ -172,10 +175,21 @@ impl StateStore {
         self.nothing_pending()?;
         if self.current.as_ref().is_some_and(|state| !state.says(document)) {
             let aside = self.aside(REPLACED).map_err(|error| self.failed(error))?;
-            self.disk.link(STATE, &aside).map_err(|error| self.failed(error))?;
+            let kept = if self.is_stored { STATE } else { PREVIOUS };
+            self.disk.link(kept, &aside).map_err(|error| self.failed(error))?;
             self.forget_replaced();
         }
         let files = std::mem::take(&mut self.files);
+        self.save_file(document, generation).inspect_err(|_| self.files = files)
+    }
+
+    /// Saves what a configuration file said as a whole. A start with that file then comes up with the state, which is
+    /// that file and what was changed since.
+    ///
+    /// # Errors
+    /// See [`save`](Self::save); the file is then no more known than before.
+    pub fn save_file(&mut self, document: &Document, generation: u64) -> Result<(), StateError> {
+        let files = self.files.clone();
         self.note_file(document);
         self.save(document, generation).inspect_err(|_| self.files = files)
     }
@@ -191,7 +205,7 @@ impl StateStore {
         let state = self.state(document, generation);
         self.write_new(&state)?;
         self.replace_state().map_err(|error| self.failed(error))?;
-        self.current = Some(state);
+        (self.current, self.is_stored) = (Some(state), true);
         Ok(())
     }
 
@@ -231,7 +245,7 @@ impl StateStore {
             .map_err(|error| self.failed(error))?;
         // If it cannot be removed, the next start sees that it was confirmed.
         let _ = self.disk.remove(PENDING);
-        self.current = Some(pending);
+        (self.current, self.is_stored) = (Some(pending), true);
         self.pending = None;
         Ok(())
     }
@@ -253,9 +267,8 @@ impl StateStore {
         self.pending.is_some()
     }
 
-    /// Notes that a configuration file was applied as a whole; written with the next save. A start with
-    /// that file then comes up with the state, which is that file and what was changed since.
-    pub fn note_file(&mut self, document: &Document) {
+    /// Remembers a configuration file.
+    fn note_file(&mut self, document: &Document) {
         let file = Checksum::of(document);
         self.files.retain(|known| *known != file);
         self.files.push(file);
@@ -282,7 +295,7 @@ impl StateStore {
 
     /// Makes `.new` the state, and the state the previous one. If that fails, the state is as it was.
     fn replace_state(&self) -> io::Result<()> {
-        if self.current.is_some() {
+        if self.is_stored {
             self.disk.link(STATE, PREVIOUS_NEW)?;
             self.disk.rename(PREVIOUS_NEW, PREVIOUS)?;
         }
@@ -304,7 +317,7 @@ impl StateStore {
             let state = State { generation, files: self.files.clone(), ..current.clone() };
             self.disk.write(NEW, state.encode().as_bytes())?;
             self.disk.rename(NEW, STATE)?;
-            self.current = Some(state);
+            (self.current, self.is_stored) = (Some(state), true);
         }
         self.disk.rename(PENDING, UNCONFIRMED)?;
         self.disk.sync()
@@ -355,7 +368,7 @@ impl StateStore {
         match state {
             Found::Good(state) => {
                 generation = state.generation;
-                self.current = Some(state);
+                (self.current, self.is_stored) = (Some(state), true);
             }
             Found::Absent => {
                 if let Found::Good(previous) = self.read(PREVIOUS)? {
@@ -464,7 +477,7 @@ impl StateStore {
         let generation = previous.generation.saturating_add(GENERATIONS_LOST);
         let state = State { generation, ..previous };
         let text = state.encode();
-        self.try_to(reports, |disk| {
+        self.is_stored = self.try_to(reports, |disk| {
             disk.write(NEW, text.as_bytes())?;
             disk.rename(NEW, STATE)
         });
@@ -487,10 +500,14 @@ impl StateStore {
         format!("it is kept as {}", self.path.join(aside).display())
     }
 
-    /// Does what the start can go on without, and tells if it could not.
-    fn try_to(&self, reports: &mut Vec<String>, work: impl FnOnce(&dyn Disk) -> io::Result<()>) {
-        if let Err(error) = work(self.disk.as_ref()) {
-            reports.push(self.failed(error).to_string());
-        }
+    /// Does what the start can go on without, and tells if it could not. Whether it could.
+    fn try_to(
+        &self,
+        reports: &mut Vec<String>,
+        work: impl FnOnce(&dyn Disk) -> io::Result<()>,
+    ) -> bool {
+        let done = work(self.disk.as_ref()).map_err(|error| self.failed(error));
+        reports.extend(done.as_ref().err().map(ToString::to_string));
+        done.is_ok()
     }
 }

@@ -65,8 +65,7 @@ fn a_story_of_restarts() {
     drop(store);
     let (mut store, number, origin, _) = restart(0);
     assert_eq!((number, origin), (1, Origin::StateAndNotFile));
-    store.note_file(&document(2)); // the file is edited and applied
-    store.save(&document(2), 3).unwrap();
+    store.save_file(&document(2), 3).unwrap(); // the file is edited and applied
     store.save(&document(3), 4).unwrap(); // and another network
     drop(store);
     let (store, number, origin, generation) = restart(2);

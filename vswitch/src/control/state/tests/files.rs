@@ -138,3 +138,28 @@ fn a_damaged_pending_configuration_changes_nothing() {
     assert_eq!((number_of(&loaded), loaded.reports.len()), (Some(1), 2), "{loaded:?}");
     assert!(world.names().contains(&"state.toml.damaged-1".to_owned()));
 }
+
+/// A start that finds the state damaged or missing and cannot write it again, and then a disk that is well.
+#[test]
+fn what_could_not_be_restored_never_takes_the_place_of_the_one_before() {
+    for (is_missing, step_of_restoring) in [(true, 0), (false, 1)] {
+        let (world, whole) = two_states();
+        match is_missing {
+            true => std::fs::remove_file(world.file(STATE)).unwrap(),
+            false => std::fs::write(world.file(STATE), &whole[1..]).unwrap(),
+        }
+        world.faults().left = Some(step_of_restoring);
+        let (mut store, loaded) = world.open_faulty().unwrap();
+        assert_eq!(number_of(&loaded), Some(0));
+        assert!(loaded.reports.iter().any(|told| told.contains("cannot save")), "{loaded:?}");
+        let generation = loaded.generation;
+        store.save(&document(2), generation + 1).unwrap();
+        let previous = std::fs::read(world.file(PREVIOUS)).unwrap();
+        assert_eq!(State::decode(&previous).unwrap().document, document(0));
+        store.save(&document(3), generation + 2).unwrap();
+        drop(store);
+        let previous = std::fs::read(world.file(PREVIOUS)).unwrap();
+        assert_eq!(State::decode(&previous).unwrap().document, document(2));
+        assert_eq!(number_of(&world.open().1), Some(3));
+    }
+}

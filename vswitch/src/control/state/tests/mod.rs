@@ -236,8 +236,7 @@ fn the_file_that_a_state_began_with_is_never_forgotten() {
     let (mut store, _) = world.open();
     store.begin(&document(0), 1).unwrap();
     for number in 1..40 {
-        store.note_file(&document(number));
-        store.save(&document(number), 2).unwrap();
+        store.save_file(&document(number), 2).unwrap();
     }
     drop(store);
     let files = world.open().1.state.unwrap().files;
@@ -245,4 +244,18 @@ fn the_file_that_a_state_began_with_is_never_forgotten() {
     for number in [0, 39, 38, 25] {
         assert!(files.contains(&Checksum::of(&document(number))), "{number}");
     }
+}
+
+#[test]
+fn a_file_that_could_not_be_saved_is_not_known() {
+    let world = World::new(Fault::Error);
+    let (mut store, _) = world.open_faulty().unwrap();
+    store.begin(&document(0), 1).unwrap();
+    world.faults().left = Some(0);
+    assert!(matches!(store.save_file(&document(1), 2), Err(StateError::Write { .. })));
+    store.save(&document(2), 2).unwrap();
+    drop(store);
+    // It was refused, so it is still news.
+    let start = choose(world.open().1, Some(config(1)), false).unwrap();
+    assert_eq!((start.config, start.origin), (config(1), Origin::FileAndNotState));
 }
