@@ -48,7 +48,7 @@ use crate::table::{Entry, Key};
 /// How long to wait for the workers to take a generation up before the rest is left for later.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Why a configuration was not taken up. Nothing was changed.
+/// Why a configuration was not taken up. Nothing was changed, but for [`NoWayBack`](Self::NoWayBack).
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each variant's text is its documentation")]
 pub enum ChangeError {
@@ -117,7 +117,8 @@ impl Switch {
             .and_then(|()| Ok(self.topology.next(config)?))
             .and_then(|next| self.transition(next));
         second.map_err(|error| {
-            let back = self.topology.next(before).map_err(ChangeError::from);
+            // Not over what the first one has left to do: a late worker still uses it.
+            let back = self.settle().and_then(|()| Ok(self.topology.next(before)?));
             match back.and_then(|next| self.transition(next)) {
                 Ok(()) => error,
                 Err(second) => ChangeError::NoWayBack(Box::new(error), Box::new(second)),

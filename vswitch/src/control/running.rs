@@ -65,15 +65,25 @@ impl Switch {
         self.configured.store.begin(&document, self.configured.generation)
     }
 
+    /// Takes a configuration up and counts it; one that was not taken up counts if what was in force before is not
+    /// there any more either.
+    fn put_in_force(&mut self, config: Config) -> Result<(), ChangeError> {
+        let before = self.topology.config().clone();
+        let done = self.change(config);
+        if done.is_ok() || *self.topology.config() != before {
+            self.configured.generation += 1;
+        }
+        done
+    }
+
     fn go_back(&mut self, reason: RollBackReason) -> Result<u64, ApplyError> {
         let pending = self.configured.pending.take().ok_or(ApplyError::NothingPending)?;
-        if let Err(error) = self.change(pending.former.clone()) {
+        if let Err(error) = self.put_in_force(pending.former.clone()) {
             // It waits on, and is tried again.
             let expires = Instant::now() + RETRY;
             self.configured.pending = Some(Pending { expires, ..pending });
             return Err(refusal(error));
         }
-        self.configured.generation += 1;
         let generation = self.configured.generation;
         if let Err(error) = self.configured.store.roll_back(generation) {
             // A restart comes up with the former state all the same.
@@ -133,8 +143,7 @@ impl Running for Switch {
         let former = self.topology.config().clone();
         let document = Document::from(&new);
         if !plan.is_empty() {
-            self.change(new).map_err(refusal)?;
-            self.configured.generation += 1;
+            self.put_in_force(new).map_err(refusal)?;
         }
         let generation = self.configured.generation;
         // Before it is acknowledged, and after all else that can fail.
@@ -145,11 +154,10 @@ impl Running for Switch {
             None => store.save(&document, generation),
         };
         if let Err(error) = saved {
-            if !plan.is_empty() {
-                self.configured.generation += 1;
-                if let Err(second) = self.change(former) {
-                    error!(error = %second, "a change that could not be saved could not be undone");
-                }
+            if !plan.is_empty()
+                && let Err(second) = self.put_in_force(former)
+            {
+                error!(error = %second, "a change that could not be saved could not be undone");
             }
             return Err(storage(&error));
         }

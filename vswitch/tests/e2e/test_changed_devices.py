@@ -65,3 +65,33 @@ def test_a_vtep_that_changes_begins_to_count_at_zero(lab: Lab) -> None:
         api.change("POST", "/v1/apply", document)
         assert 0 <= punted() < seen
         until("the kernel answers by the new interface", lambda: punted() < 1e6 and (ping(), punted() >= 20)[1])
+
+
+def test_a_change_that_fails_half_way_and_cannot_go_back_is_another_generation(lab: Lab) -> None:
+    """A port's device is closed for the next one, and its interface turns out to be gone."""
+    a = lab.local_tenant("ta", "a", "203.0.113.10", "02:00:00:00:00:0a")
+    lab.local_tenant("tb", "b", "203.0.113.11", "02:00:00:00:00:0b")
+    c = lab.local_tenant("tc", "c", "203.0.113.12", "02:00:00:00:00:0c")
+    sw = lab.namespace("sw")
+    sw.ip("link set lo up")
+    names = ("tenant-a", "tenant-b", "tenant-c")
+    switch = lab.switch(Config(
+        ports=[Port(name, af_packet(number, f"t{name[-1]}")) for number, name in enumerate(names)],
+        networks=[Network("blue", 100, list(names), vtep=None)],
+    )).start()
+    api = lab.keep(Api(switch.socket))
+    document = api.get("/v1/config")
+    before = api.generation
+    sw.ip("link delete tb")
+    document["port"][1]["mtu"] = 1400
+    answer = api.ask("POST", "/v1/apply", document, If_Match=before or "")
+    assert answer.status == 409 and b"could not be restored either" in answer.body, answer
+
+    # What is left is not what was planned for, and says so.
+    now = api.get("/v1/config")
+    assert [port["name"] for port in now["port"]] == ["tenant-a", "tenant-c"]
+    assert api.generation != before
+    assert api.ask("POST", "/v1/networks", {"name": "x", "vni": 9}, If_Match=before or "").status == 412
+    a.reaches(c)
+    api.change("POST", "/v1/networks", {"name": "x", "vni": 9})
+    switch.idle_mbufs = float("inf")  # one port less than at the start
