@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 
 use pipeline::*;
 use vswitch::config::{self, Config, Home, Network, StaticMac, Vtep};
+use vswitch::control::generations::Topology;
 use vswitch::control::learner::ARRIVAL_MILLIS;
 use vswitch::datapath::verdict::DropReason;
 use vswitch::ids::{MacAddr, PortId, Vni, VtepId};
 use vswitch::sim::{Options, Simulation};
-use vswitch::table::Key;
+use vswitch::table::{Destination, Key};
 
 fn parse(text: &str) -> Config {
     config::parse("test.toml", text).unwrap()
@@ -165,6 +166,29 @@ fn a_change_while_a_static_mac_is_moving() {
         Key::new(sim.topology().networks().next().unwrap().0, MacAddr::from_bytes(station(9)));
     assert_eq!(sim.learner().entry(key), None);
     assert_eq!(unaccounted(&sim), 0);
+}
+
+/// A worker that is late with a change must not find in the FDB what came with the change.
+#[test]
+fn a_place_is_known_from_its_change_on_and_until_nobody_looks_for_it() {
+    let without = CONFIG
+        .replace("[[network.port]]\n  port = \"b\"\n", "")
+        .replace("[[port]]\nname = \"b\"\ndevice = \"net_null2\"\n", "");
+    let without = without.replace("\"198.51.100.3\"", "");
+    let before = Topology::new(parse(&without)).unwrap();
+    let after = before.next(parse(CONFIG)).unwrap();
+    let again = after.next(parse(&without)).unwrap();
+    let (uplink, b) = (place_of(&after, "uplink"), place_of(&after, "b"));
+    let tunnel = after.remotes().find(|(_, remote)| remote.address.octets()[3] == 3).unwrap().0;
+    let tunnel = Destination::Tunnel(tunnel);
+    let known = |topology: &Topology| [uplink, b, tunnel].map(|place| topology.has(place));
+    assert_eq!(known(&before), [true, false, false]);
+    assert_eq!(known(&after), [true, true, true]);
+    assert_eq!(known(&again), [true, false, true], "the FDB may still lead to the tunnel");
+}
+
+fn place_of(topology: &Topology, port: &str) -> Destination {
+    Destination::Port(topology.ports().find(|(_, other)| other.name == port).unwrap().0)
 }
 
 /// The state that a configuration should have led to, however it came about.

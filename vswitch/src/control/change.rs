@@ -69,7 +69,8 @@ pub enum ChangeError {
 
 /// What is left to be done when all workers have taken a generation up.
 pub(super) struct Unsettled {
-    before: Topology,
+    /// What some worker may still work by.
+    pub(super) before: Topology,
     moved: Vec<(Key, Entry)>,
     ports: Vec<PortId>,
     vteps: Vec<VtepId>,
@@ -99,7 +100,8 @@ pub struct UnderlayChange {
 }
 
 impl Switch {
-    /// Takes another configuration up: on return, every worker works by it. Its settings are those that the switch was
+    /// Takes another configuration up. On return every worker works by it, unless one is late by a second, which is
+    /// logged; then no other change is made before it does. The configuration's settings are those that the switch was
     /// started with: whoever calls has [asked the plan](super::plan::Plan::needing_restart).
     ///
     /// # Errors

@@ -266,6 +266,15 @@ impl Topology {
         self.remotes.get(tunnel.index()).map(|remote| remote.id)
     }
 
+    /// Whether workers that read a generation of this topology know a place: what they find in the FDB must be such.
+    #[must_use]
+    pub fn has(&self, place: Destination) -> bool {
+        match place {
+            Destination::Port(port) => self.port(port).is_some(),
+            Destination::Tunnel(tunnel) => self.remote(tunnel).is_some(),
+        }
+    }
+
     /// One more than the highest index of a port.
     #[must_use]
     pub fn port_slots(&self) -> usize {

@@ -420,12 +420,16 @@ impl Switch {
     /// Every millisecond: learns what workers heard, carries frames to and from the host, and frees
     /// generations and tables that no worker reads any more.
     fn carry_frames(&mut self) {
-        let now_secs = self.clock.now().secs();
-        let (topology, events) = (&self.topology, &self.events);
-        for worker in &self.wiring.workers {
-            let generation = self.publisher.current();
-            let tell = |news| tell(topology, events, news);
-            self.learner.drain(&worker.events, generation, now_secs, tell);
+        if self.unsettled.is_some() {
+            self.drain_all();
+        } else {
+            let now_secs = self.clock.now().secs();
+            let (topology, events) = (&self.topology, &self.events);
+            for worker in &self.wiring.workers {
+                let generation = self.publisher.current();
+                let tell = |news| tell(topology, events, news);
+                self.learner.drain(&worker.events, generation, now_secs, tell);
+            }
         }
         for (_, host) in self.hosts.iter_mut() {
             host.carry(&self.pools.first, &self.host_counters, &mut self.frame);
@@ -442,13 +446,19 @@ impl Switch {
         self.learner.age(self.clock.now().secs(), |news| tell(topology, events, news));
     }
 
-    /// Handles every event that is waiting.
+    /// Handles every event that is waiting. While a worker is late with the generation of a change, what others have
+    /// heard at a place that came with it must wait until they hear it again: the late one would look the place up
+    /// where its own generation has none.
     pub(super) fn drain_all(&mut self) {
         let now_secs = self.clock.now().secs();
+        let late = self.unsettled.as_ref().map(|unsettled| &unsettled.before);
         for worker in &self.wiring.workers {
             let waiting = worker.events.len();
             for _ in 0..waiting {
                 let Some(event) = worker.events.pop() else { break };
+                if late.is_some_and(|before| !before.has(event.origin)) {
+                    continue;
+                }
                 let tell = |news| tell(&self.topology, &self.events, news);
                 self.learner.handle(event, self.publisher.current(), now_secs, tell);
             }

@@ -111,6 +111,8 @@ impl<I: Io> Worker<I> {
     #[inline(always)]
     pub fn turn_observed(&mut self, now: Now, observer: &mut impl Observer) -> usize {
         let Self { io, generations, fdb, counters, vector, outputs, recently_told, wiring } = self;
+        // In this order: what the control thread has forgotten before it published the generation is not in the
+        // table that is newest after that.
         let (generation, fdb) = (generations.current(), fdb.current());
         if generation.wiring != *wiring {
             io.rewire(generation.wiring);
