@@ -191,6 +191,27 @@ fn place_of(topology: &Topology, port: &str) -> Destination {
     Destination::Port(topology.ports().find(|(_, other)| other.name == port).unwrap().0)
 }
 
+/// Half of the room twice: the indices of what goes are not free yet.
+#[test]
+fn more_than_there_is_room_for_says_that_what_goes_counts_too() {
+    let networks = |first: u32| {
+        let mut config = parse(CONFIG);
+        let network = Network { vtep: None, ports: Vec::new(), ..config.networks[1].clone() };
+        config.networks = (first..first + 40_000)
+            .map(|n| Network {
+                name: format!("n{n}"),
+                vni: Vni::new(n).unwrap(),
+                ..network.clone()
+            })
+            .collect();
+        config
+    };
+    let topology = Topology::new(networks(1)).unwrap();
+    let error = topology.next(networks(100_000)).unwrap_err().to_string();
+    assert!(error.contains("65535 networks at one time, those that a change removes"), "{error}");
+    topology.next(networks(1)).unwrap();
+}
+
 /// The state that a configuration should have led to, however it came about.
 fn check_against(sim: &mut Simulation, config: &Config) {
     let mut fresh = Simulation::new(config.clone(), Options::default()).unwrap();

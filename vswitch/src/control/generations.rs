@@ -71,10 +71,12 @@ struct Remote {
 
 /// More of something than there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{count} {what}: at most {most} are possible")]
+#[error(
+    "there is room for {most} {what} at one time, those that a change removes included\n  help: have fewer, or remove \
+     some first, in a change of its own"
+)]
 pub struct TooMany {
     what: &'static str,
-    count: usize,
     most: usize,
 }
 
@@ -88,7 +90,6 @@ fn place<T>(
     let mut placed = Slots::default();
     let mut next = 0;
     let mut indices = Vec::new();
-    let count = items.len();
     for (known, item) in items {
         let index = match known {
             Some(index) => index,
@@ -98,7 +99,7 @@ fn place<T>(
             next = index + 1;
         }
         let narrow = u16::try_from(index).ok().filter(|_| index < most);
-        indices.push(narrow.ok_or(TooMany { what, count, most })?);
+        indices.push(narrow.ok_or(TooMany { what, most })?);
         placed.set(index, item);
     }
     Ok((indices, placed))
@@ -216,8 +217,8 @@ impl Topology {
                     next = remotes.free_from(next, &before.remotes);
                     next
                 });
-                let (what, most) = ("remote VTEPs", Self::MAX_NETWORKS);
-                let too_many = TooMany { what, count: tunnels.len() + 1, most };
+                let most = Self::MAX_NETWORKS;
+                let too_many = TooMany { what: "remote VTEPs", most };
                 let narrow = u16::try_from(index).ok().filter(|_| index < most).ok_or(too_many)?;
                 tunnels.insert(id, TunnelId(narrow));
                 remotes.set(index, Remote { id, is_leaving: false });
