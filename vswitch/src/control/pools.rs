@@ -15,8 +15,14 @@ pub(super) const POOL_CACHE: u32 = 256;
 pub struct Pools {
     /// That of the start.
     pub first: Pool,
-    more: Vec<Pool>,
+    more: Vec<Another>,
     made: u64,
+}
+
+struct Another {
+    pool: Pool,
+    /// As [`Pools::tidy`] saw it last.
+    is_idle: bool,
 }
 
 impl Pools {
@@ -31,21 +37,28 @@ impl Pools {
     /// # Errors
     /// Too little memory.
     pub fn another(&mut self, eal: &Eal, buffers: u32, room: u16) -> Result<Pool, Error> {
-        let fits = |pool: &&Pool| {
-            pool.users() == 1 && pool.capacity() >= buffers as usize && pool.data_room() >= room
+        let fits = |Another { pool, .. }: &&mut Another| {
+            // Without those that a driver has never given back.
+            let free = pool.capacity().saturating_sub(pool.in_use());
+            pool.users() == 1 && free >= buffers as usize && pool.data_room() >= room
         };
-        if let Some(pool) = self.more.iter().find(fits) {
-            return Ok(pool.clone());
+        if let Some(another) = self.more.iter_mut().find(fits) {
+            another.is_idle = false;
+            return Ok(another.pool.clone());
         }
         self.made += 1;
         let pool = Pool::new(eal, &format!("frames-{}", self.made), buffers, POOL_CACHE, room, -1)?;
-        self.more.push(pool.clone());
+        self.more.push(Another { pool: pool.clone(), is_idle: false });
         Ok(pool)
     }
 
-    /// Every second: frees the pools that nobody uses and that have all their buffers.
+    /// Every second: frees the pools that nobody uses and that have all their buffers. Not at the first sight: a worker
+    /// that gives a buffer back still writes to its cache in the pool after the buffer counts as back.
     pub fn tidy(&mut self) {
-        self.more.retain(|pool| pool.users() > 1 || pool.in_use() > 0);
+        self.more.retain_mut(|Another { pool, is_idle }| {
+            let was_idle = std::mem::replace(is_idle, pool.users() == 1 && pool.in_use() == 0);
+            !(was_idle && *is_idle)
+        });
     }
 
     /// How many buffers there are.
@@ -61,6 +74,6 @@ impl Pools {
     }
 
     fn all(&self) -> impl Iterator<Item = &Pool> {
-        std::iter::once(&self.first).chain(&self.more)
+        std::iter::once(&self.first).chain(self.more.iter().map(|another| &another.pool))
     }
 }
