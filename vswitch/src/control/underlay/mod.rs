@@ -243,6 +243,12 @@ impl Underlay {
 
     /// Mirrors other remotes from now on. What is known of those that stay is kept.
     pub fn change(&mut self, vteps: Vec<LocalVtep>, remotes: Vec<RemoteId>) {
+        if vteps == self.vteps
+            && self.remotes.iter().map(|remote| remote.id).eq(remotes.iter().copied())
+        {
+            // Most changes are of networks: they are no reason for a pass over all remotes.
+            return;
+        }
         let local =
             |vteps: &[LocalVtep], id: RemoteId| vteps.iter().find(|v| v.vtep == id.vtep).copied();
         let mut known: HashMap<RemoteId, Remote> = std::mem::take(&mut self.remotes)
