@@ -23,7 +23,8 @@
 //! change; it is reported by name.
 //!
 //! A device or a host interface that is to have other properties under the same name cannot be opened before it was
-//! closed, nor may two devices set up the same interface of the kernel. Then there are two changes, the first without it; if the second fails, a third leads back.
+//! closed, nor may two devices set up the same interface of the kernel. Then there are two changes, the first without
+//! it; if the second fails, a third leads back.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
-//! From the configuration to started ports, a pool of the right size, and host interfaces: the steps of
-//! start-up that touch devices. Called once each, by [`super::switch`], on the control thread.
+//! From the configuration to started ports, a pool of the right size, and host interfaces: the steps that touch
+//! devices. Called on the control thread, at the start by [`super::switch`] and for what comes later by
+//! [`super::change`].
 
 use super::generations::{PortFacts, Topology};
 use super::host_interface::{HostInterface, HostInterfaceConfig, HostInterfaceError};

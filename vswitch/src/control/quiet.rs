@@ -5,7 +5,7 @@
 //! ARP and ping twice, and every tunnel frame with "port unreachable". And tenants could reach the host.
 //! NICs under DPDK, AF_XDP and TAPs have no such second reader.
 //!
-//! Made by the control thread at start-up; dropping it puts back what was set before. After a SIGKILL
+//! Made by the control thread with the port; dropping it puts back what was set before. After a SIGKILL
 //! the settings stay, which does no harm to an interface without addresses.
 
 use std::fs;

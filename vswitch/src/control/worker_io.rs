@@ -1,7 +1,7 @@
 //! A worker's surroundings from DPDK: its queues, the pool, and the bounded queues to and from the
 //! control thread and other workers.
 //!
-//! Made by the control thread at start-up ([`super::wiring`]), then owned by one worker.
+//! Made by the control thread ([`super::wiring`]), then owned by one worker, who takes up changes of it by post.
 
 use std::sync::Arc;
 
