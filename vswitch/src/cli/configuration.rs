@@ -7,18 +7,15 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use hyper::Method;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::check::count;
-use super::client::{Client, ClientError, query};
+use super::client::{Client, ClientError, NOTHING, query};
 use super::terminal::{Look, Progress, agrees, somebody_is_there};
 use super::{At, Exit, note, print, print_json};
 use crate::api::change::Change;
 use crate::config::{self, Config, Document};
 use crate::control::plan::{Action, Impact, Plan};
 
-/// Nothing to send.
-const NOTHING: Option<&Value> = None;
 /// The longest time to confirm.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
