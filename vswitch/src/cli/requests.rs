@@ -50,7 +50,10 @@ impl Request {
             let text = plain(&format!("{}\nhelp: {}", warning.message, warning.help));
             note(format_args!("vswitch: warning: {text}"));
         }
-        let steps: String = change.plan.steps.iter().map(|step| format!("{step}\n")).collect();
+        let mut steps: String = change.plan.steps.iter().map(|step| format!("{step}\n")).collect();
+        if steps.is_empty() {
+            steps = format!("{}\n", change.plan);
+        }
         Ok(report(&change, &steps, at))
     }
 }

@@ -62,7 +62,7 @@ pub struct NetworkCreate {
     /// Its name, unique among the networks.
     pub name: String,
     /// VXLAN network identifier, 1 to 16777215, unique among the networks.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub vni: i64,
     /// The VTEP that carries it to other hosts; without one it stays on this host.
     #[arg(long)]
@@ -74,7 +74,7 @@ pub struct NetworkCreate {
     #[arg(long = "port", value_name = "PORT")]
     pub ports: Vec<String>,
     /// Seconds after which a learned MAC that was not seen is forgotten; 0: never [default: 300].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub mac_ageing_secs: Option<i64>,
 }
 
@@ -151,10 +151,10 @@ pub enum PortVerb {
         #[arg(long)]
         device: String,
         /// Receive queues [default: as many as there are workers].
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
         queues: Option<i64>,
         /// Largest layer-3 packet in bytes [default: what the device has].
-        #[arg(long, value_name = "BYTES")]
+        #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
         mtu: Option<i64>,
     },
     /// Remove a port that nothing uses.
@@ -192,7 +192,7 @@ pub enum VtepVerb {
         #[arg(long, value_name = "INTERFACE")]
         host_interface: String,
         /// UDP port of VXLAN.
-        #[arg(long, value_name = "N", default_value_t = 4789)]
+        #[arg(long, value_name = "N", default_value_t = 4789, allow_negative_numbers = true)]
         udp_port: i64,
         /// The MAC that the underlay sees [default: the uplink's own].
         #[arg(long)]
