@@ -333,12 +333,12 @@ impl Lines {
 }
 
 /// A text from the file, marked as such and with nothing in it that a terminal would obey.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("`{}`", text.escape_debug())
 }
 
 /// `a`, `b` and 3 more. `total` is how many there are: those that are not shown are not looked at.
-pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>, total: usize) -> String {
+pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>, total: usize) -> String {
     const SHOWN: usize = 12;
     let mut text = names.into_iter().take(SHOWN).map(quoted).collect::<Vec<_>>().join(", ");
     if total > SHOWN {
@@ -348,7 +348,7 @@ pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>, total: usize)
 }
 
 /// The known name that was probably meant, if one is near enough.
-pub(super) fn nearest<'n>(
+pub(crate) fn nearest<'n>(
     typed: &str,
     known: impl IntoIterator<Item = &'n str>,
 ) -> Option<&'n str> {
