@@ -380,3 +380,40 @@ proptest! {
         answers(&lines.join("\n"))?;
     }
 }
+
+/// What a program may send: all in one line, and all of it wrong. Neither memory nor time grows with the square.
+#[test]
+fn a_large_file_with_everything_wrong_is_answered_briefly() {
+    let of = |table: fn(u32) -> String| (0..5_000).map(table).collect::<Vec<_>>();
+    let one_line =
+        of(|n| format!("{{name = \"p{n}\", device = \"net_null{n}\", mtu = 1}}")).join(", ");
+    let errors = config::parse("f", &format!("port = [{one_line}]")).unwrap_err();
+    assert_eq!(errors.len(), 1001);
+    assert!(errors.to_string().len() < 1_000_000, "{}", errors.to_string().len());
+    let last = errors.iter().last().unwrap();
+    assert!(last.message.starts_with("more than 1000 errors"), "{last}");
+
+    let ports = of(|n| format!("[[port]]\nname = \"p{n}\"\ndevice = \"net_null{n}\"\n"));
+    let networks = of(|n| {
+        format!(
+            "[[network]]\nname = \"n{n}\"\nvni = {}\n[[network.port]]\nport = \"q{n}\"\n",
+            n + 1
+        )
+    });
+    let errors =
+        config::parse("f", &format!("{}{}", ports.concat(), networks.concat())).unwrap_err();
+    let hints = errors.iter().filter(|error| error.help.starts_with("did you mean `p")).count();
+    assert_eq!((errors.len(), hints), (1001, 100));
+    let first = errors.iter().next().unwrap();
+    assert!(first.help.ends_with("`p11` and 4988 more"), "{first}");
+}
+
+/// Warnings that are not kept hide no error.
+#[test]
+fn an_error_after_many_warnings_is_one() {
+    let port = |n: u32| format!("[[port]]\nname = \"p{n}\"\ndevice = \"net_null{n}\"\n");
+    let unused: String = (0..1500).map(port).collect();
+    assert_eq!(config::parse("f", &unused).unwrap().warnings.len(), 1000);
+    let errors = config::parse("f", &format!("{unused}mtu = 1\n")).unwrap_err();
+    assert_eq!(errors.len(), 1);
+}

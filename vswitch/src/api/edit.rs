@@ -9,10 +9,14 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::extract::from_value;
-use super::problem::{Kind, Place, Problem, ValueProblem, pointer};
+use super::problem::{Place, Problem, pointer};
+use super::refusal::{
+    absent, absent_in, conflict, exists, exists_in, member_is_free, port_is_free, vtep_is_free,
+};
 use crate::config::document::{
     Document, MacDocument, MemberDocument, NetworkDocument, PortDocument, VtepDocument,
 };
+use crate::config::quoted;
 use crate::ids::MacAddr;
 
 /// Where what was sent now is; `None` if nothing was sent that stays.
@@ -62,36 +66,14 @@ pub struct MacMigration {
     pub remote_vtep: Option<String>,
 }
 
-/// There is no such thing.
-#[must_use]
-pub fn absent(what: &str, name: &str, place: Place, at: &str) -> Problem {
-    let detail = format!("there is no {what} `{}`", name.escape_debug());
-    let error = ValueProblem::new(
-        place,
-        at,
-        detail.clone(),
-        "GET the list above it for what there is; names are case-sensitive",
-    );
-    Problem::new(Kind::NotFound, detail).because(error)
-}
-
-fn exists(what: &str, name: &str, at: &str) -> Problem {
-    let detail = format!("there is a {what} `{}` already", name.escape_debug());
-    let help = "choose another name, or change the one that is there";
-    Problem::new(Kind::Conflict, detail.clone()).because(ValueProblem::new(
-        Place::Body,
-        at,
-        detail,
-        help,
-    ))
-}
-
 fn network_in(document: &Document, name: &str, place: Place, at: &str) -> Result<usize, Problem> {
     let found = document.network.iter().position(|network| network.name == name);
-    found.ok_or_else(|| absent("network", name, place, at))
+    let known = || document.network.iter().map(|network| network.name.as_str());
+    found.ok_or_else(|| absent("network", name, known(), place, at))
 }
 
-fn network(document: &Document, name: &str) -> Result<usize, Problem> {
+/// The index of the network that a path names.
+pub fn network(document: &Document, name: &str) -> Result<usize, Problem> {
     network_in(document, name, Place::Path, "/name")
 }
 
@@ -145,25 +127,58 @@ pub fn remove_network(document: &mut Document, name: &str) -> Edited {
     Ok(None)
 }
 
+/// The network that a port is in.
+fn home<'d>(document: &'d Document, port: &str) -> Option<&'d str> {
+    let has = |network: &&NetworkDocument| network.port.iter().any(|member| member.port == port);
+    document.network.iter().find(has).map(|network| network.name.as_str())
+}
+
 /// Adds a port to a network.
 pub fn add_member(document: &mut Document, name: &str, new: MemberDocument) -> Edited {
     let index = network(document, name)?;
-    let members = &mut document.network[index].port;
-    if members.iter().any(|member| member.port == new.port) {
-        return Err(exists("member", &new.port, "/port"));
+    if let Some(home) = home(document, &new.port) {
+        if home == name {
+            return Err(exists_in(name, "port", &new.port, "/port"));
+        }
+        let detail = format!("port {} is in network {}", quoted(&new.port), quoted(home));
+        let help = "a port belongs to one network: migrate it, or take it out of that one first";
+        return Err(conflict(detail, help, "/port"));
     }
+    let members = &mut document.network[index].port;
     members.push(new);
     let member = members.len() - 1;
     at(&[&"network", &index, &"port", &member])
 }
 
+fn member_of(
+    network: &NetworkDocument,
+    port: &str,
+    place: Place,
+    at: &str,
+) -> Result<usize, Problem> {
+    let known = || network.port.iter().map(|member| member.port.as_str());
+    let found = known().position(|member| member == port);
+    found.ok_or_else(|| absent_in(&network.name, "port", port, known(), place, at))
+}
+
 /// Takes a port out of a network.
 pub fn remove_member(document: &mut Document, name: &str, port: &str) -> Edited {
     let index = network(document, name)?;
-    let members = &mut document.network[index].port;
-    let member = members.iter().position(|member| member.port == port);
-    members.remove(member.ok_or_else(|| absent("member", port, Place::Path, "/port"))?);
+    let member = member_of(&document.network[index], port, Place::Path, "/port")?;
+    member_is_free(document, index, port)?;
+    document.network[index].port.remove(member);
     Ok(None)
+}
+
+fn mac_of(
+    network: &NetworkDocument,
+    address: &str,
+    place: Place,
+    at: &str,
+) -> Result<usize, Problem> {
+    let known = || network.mac.iter().map(|mac| mac.address.as_str());
+    let found = known().position(|mac| same_mac(mac, address));
+    found.ok_or_else(|| absent_in(&network.name, "static MAC", address, known(), place, at))
 }
 
 fn same_mac(one: &str, other: &str) -> bool {
@@ -178,7 +193,7 @@ pub fn add_mac(document: &mut Document, name: &str, new: MacDocument) -> Edited 
     let index = network(document, name)?;
     let macs = &mut document.network[index].mac;
     if macs.iter().any(|mac| same_mac(&mac.address, &new.address)) {
-        return Err(exists("static MAC", &new.address, "/address"));
+        return Err(exists_in(name, "static MAC", &new.address, "/address"));
     }
     macs.push(new);
     let mac = macs.len() - 1;
@@ -188,9 +203,8 @@ pub fn add_mac(document: &mut Document, name: &str, new: MacDocument) -> Edited 
 /// Takes a static MAC from a network.
 pub fn remove_mac(document: &mut Document, name: &str, address: &str) -> Edited {
     let index = network(document, name)?;
-    let macs = &mut document.network[index].mac;
-    let mac = macs.iter().position(|mac| same_mac(&mac.address, address));
-    macs.remove(mac.ok_or_else(|| absent("static MAC", address, Place::Path, "/address"))?);
+    let mac = mac_of(&document.network[index], address, Place::Path, "/address")?;
+    document.network[index].mac.remove(mac);
     Ok(None)
 }
 
@@ -199,7 +213,7 @@ pub fn add_remote_vtep(document: &mut Document, name: &str, address: String) -> 
     let index = network(document, name)?;
     let remotes = &mut document.network[index].remote_vteps;
     if remotes.contains(&address) {
-        return Err(exists("remote VTEP", &address, "/address"));
+        return Err(exists_in(name, "remote VTEP", &address, "/address"));
     }
     remotes.push(address);
     let remote = remotes.len() - 1;
@@ -210,8 +224,11 @@ pub fn add_remote_vtep(document: &mut Document, name: &str, address: String) -> 
 pub fn remove_remote_vtep(document: &mut Document, name: &str, address: &str) -> Edited {
     let index = network(document, name)?;
     let remotes = &mut document.network[index].remote_vteps;
-    let remote = remotes.iter().position(|remote| remote == address);
-    remotes.remove(remote.ok_or_else(|| absent("remote VTEP", address, Place::Path, "/address"))?);
+    let known = || remotes.iter().map(String::as_str);
+    let Some(remote) = known().position(|remote| remote == address) else {
+        return Err(absent_in(name, "remote VTEP", address, known(), Place::Path, "/address"));
+    };
+    remotes.remove(remote);
     Ok(None)
 }
 
@@ -226,8 +243,11 @@ pub fn add_port(document: &mut Document, new: PortDocument) -> Edited {
 
 /// Removes a port.
 pub fn remove_port(document: &mut Document, name: &str) -> Edited {
-    let port = document.port.iter().position(|port| port.name == name);
-    document.port.remove(port.ok_or_else(|| absent("port", name, Place::Path, "/name"))?);
+    let known = || document.port.iter().map(|port| port.name.as_str());
+    let port = known().position(|port| port == name);
+    let port = port.ok_or_else(|| absent("port", name, known(), Place::Path, "/name"))?;
+    port_is_free(document, name)?;
+    document.port.remove(port);
     Ok(None)
 }
 
@@ -236,14 +256,23 @@ pub fn add_vtep(document: &mut Document, new: VtepDocument) -> Edited {
     if document.vtep.iter().any(|vtep| vtep.name == new.name) {
         return Err(exists("VTEP", &new.name, "/name"));
     }
+    if let Some(network) = home(document, &new.port) {
+        let detail = format!("port {} is in network {}", quoted(&new.port), quoted(network));
+        let help =
+            "a port is the uplink of one VTEP or belongs to one network: give each its own port";
+        return Err(conflict(detail, help, "/port"));
+    }
     document.vtep.push(new);
     at(&[&"vtep", &(document.vtep.len() - 1)])
 }
 
 /// Removes a VTEP.
 pub fn remove_vtep(document: &mut Document, name: &str) -> Edited {
-    let vtep = document.vtep.iter().position(|vtep| vtep.name == name);
-    document.vtep.remove(vtep.ok_or_else(|| absent("VTEP", name, Place::Path, "/name"))?);
+    let known = || document.vtep.iter().map(|vtep| vtep.name.as_str());
+    let vtep = known().position(|vtep| vtep == name);
+    let vtep = vtep.ok_or_else(|| absent("VTEP", name, known(), Place::Path, "/name"))?;
+    vtep_is_free(document, name)?;
+    document.vtep.remove(vtep);
     Ok(None)
 }
 
@@ -259,10 +288,8 @@ fn migrate_port(document: &mut Document, migration: &PortMigration) -> Edited {
     let PortMigration { name, from, to } = migration;
     let from = network_in(document, from, Place::Body, "/port/from")?;
     let to = network_in(document, to, Place::Body, "/port/to")?;
-    let members = &mut document.network[from].port;
-    let member = members.iter().position(|member| member.port == *name);
-    let member = member.ok_or_else(|| absent("member", name, Place::Body, "/port/name"))?;
-    let member = members.remove(member);
+    let member = member_of(&document.network[from], name, Place::Body, "/port/name")?;
+    let member = document.network[from].port.remove(member);
     let stations = &mut document.network[from].mac;
     let (moving, staying) =
         stations.drain(..).partition(|mac| mac.port.as_deref() == Some(name.as_str()));
@@ -277,10 +304,9 @@ fn migrate_port(document: &mut Document, migration: &PortMigration) -> Edited {
 fn migrate_mac(document: &mut Document, migration: &MacMigration) -> Edited {
     let MacMigration { address, network, port, remote_vtep } = migration;
     let index = network_in(document, network, Place::Body, "/mac/network")?;
-    let macs = &mut document.network[index].mac;
-    let place = macs.iter().position(|mac| same_mac(&mac.address, address));
-    let place = place.ok_or_else(|| absent("static MAC", address, Place::Body, "/mac/address"))?;
-    (macs[place].port, macs[place].remote_vtep) = (port.clone(), remote_vtep.clone());
+    let place = mac_of(&document.network[index], address, Place::Body, "/mac/address")?;
+    let mac = &mut document.network[index].mac[place];
+    (mac.port, mac.remote_vtep) = (port.clone(), remote_vtep.clone());
     at(&[&"network", &index, &"mac", &place])
 }
 
@@ -289,6 +315,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::problem::Kind;
 
     fn document() -> Document {
         from_value(json!({
@@ -360,5 +387,35 @@ mod tests {
         let wrong = patch_network(&mut document, "red", &json!({"vni": null})).unwrap_err();
         assert_eq!(wrong.errors[0].pointer, "/vni");
         assert!(patch_network(&mut document, "green", &json!({})).unwrap_err().is(Kind::NotFound));
+    }
+
+    #[test]
+    fn what_is_in_use_stays_and_says_where() {
+        let mut document = document();
+        let before = document.clone();
+        let said = |edited: Edited| {
+            let problem = edited.unwrap_err();
+            assert!(problem.is(Kind::Conflict), "{problem:?}");
+            let error = &problem.errors[0];
+            (error.pointer.clone(), error.detail.clone())
+        };
+        let of = |pointer: &str, detail: &str| (pointer.to_owned(), detail.to_owned());
+        let is_member = of("/network/0/port/0/port", "port `a` is in network `blue`");
+        assert_eq!(said(remove_port(&mut document, "a")), is_member);
+        let has_mac = of("/network/0/mac/0/port", "static MAC `02:00:00:00:00:0a` is on port `a`");
+        assert_eq!(said(remove_member(&mut document, "blue", "a")), has_mac);
+        let elsewhere = of("/port", "port `b` is in network `red`");
+        let b = MemberDocument { port: "b".into() };
+        assert_eq!(said(add_member(&mut document, "blue", b)), elsewhere);
+        let vtep: VtepDocument = from_value(json!({"name": "v", "port": "b", "address": "",
+            "host-interface": ""}))
+        .unwrap();
+        assert_eq!(said(add_vtep(&mut document, vtep.clone())), elsewhere);
+        assert_eq!(document, before);
+
+        document.vtep.push(VtepDocument { port: "c".into(), ..vtep });
+        document.network[1].vtep = Some("v".into());
+        let carries = of("/network/1/vtep", "VTEP `v` carries network `red`");
+        assert_eq!(said(remove_vtep(&mut document, "v")), carries);
     }
 }

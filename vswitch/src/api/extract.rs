@@ -24,6 +24,9 @@ pub const MAX_CONFIGURATION: usize = 16 * 1024 * 1024;
 /// Bodies of more than [`MAX_BODY`] that are in memory at a time.
 pub const LARGE_BODIES: usize = 4;
 
+/// JSON, but not what belongs there.
+const SHAPE: &str = "the body has not the shape that belongs here";
+
 /// The query parameters.
 pub struct Params<T>(pub T);
 
@@ -199,7 +202,7 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         media_type(request.headers(), &["application/json"])?;
         let (body, _room) = read(request, MAX_BODY, &app.room).await?;
-        from_json(&body).map(Self)
+        object_from_json(&body).map(Self)
     }
 }
 
@@ -306,6 +309,19 @@ pub fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
+/// Reads a JSON object. In its place, serde would also take a list of the values of its fields, and an
+/// empty one where every field has a default.
+///
+/// # Errors
+/// It is no JSON, or has another shape.
+pub fn object_from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    if text.trim_ascii_start().first() == Some(&b'[') {
+        let error = ValueProblem::new(Place::Body, "", "invalid type: list", "expected an object");
+        return Err(Problem::new(Kind::Invalid, SHAPE).because(error));
+    }
+    from_json(text)
+}
+
 /// Makes a value of a type from JSON that is there already.
 ///
 /// # Errors
@@ -322,8 +338,7 @@ fn not_json(error: &serde_json::Error, path: Vec<String>) -> Problem {
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
     if error.is_data() {
         let said = Said::of(what, path);
-        return Problem::new(Kind::Invalid, "the body has not the shape that belongs here")
-            .because(said.about(Place::Body));
+        return Problem::new(Kind::Invalid, SHAPE).because(said.about(Place::Body));
     }
     let help = "write one JSON value: texts in double quotes, no comma after the last";
     let mut at = ValueProblem::new(Place::Body, "", what, help);

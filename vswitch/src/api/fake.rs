@@ -161,11 +161,13 @@ impl Running for Fake {
             return Err(ApplyError::NeedsRestart(restarts));
         }
         let former = std::mem::replace(&mut self.config, new);
-        self.generation += 1;
+        self.generation += u64::from(!plan.is_empty());
         let (generation, within) = (self.generation, options.confirm_within);
         self.pending = within.map(|within| Pending { former, expires: Instant::now() + within });
-        let confirm_within_secs = within.map(|within| within.as_secs());
-        self.events.tell(Happening::ConfigurationApplied { generation, confirm_within_secs });
+        if !plan.is_empty() {
+            let confirm_within_secs = within.map(|within| within.as_secs());
+            self.events.tell(Happening::ConfigurationApplied { generation, confirm_within_secs });
+        }
         Ok(Applied { generation, plan, confirm_before: within.map(|w| SystemTime::now() + w) })
     }
 

@@ -13,6 +13,7 @@
 //! | [`control`] | questions to the control loop |
 //! | [`running`] | what is asked there, as a trait; [`fake`] is a switch in memory |
 //! | [`edit`], [`change`] | from a request to another configuration, checked and applied |
+//! | [`refusal`] | what is not there, there already, or in use |
 //! | [`fdb`] | pages of the FDB |
 //! | [`events`] | what happens, for whoever listens |
 //! | [`dto`] | the rows of the answers |
@@ -35,6 +36,7 @@ pub mod fake;
 pub mod fdb;
 mod openapi;
 pub mod problem;
+pub mod refusal;
 mod routes;
 pub mod running;
 pub mod server;

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE_FOR_CHANGES: Duration = Duration::from_secs(60);
 /// A stream of events says something every 15 seconds.
 const PATIENCE_FOR_EVENTS: Duration = Duration::from_secs(45);
+/// For a request without a body.
+pub(super) const NOTHING: Option<&serde_json::Value> = None;
 /// The shortest answer that has the generation of the configuration.
 const GENERATION: &str = "/v1/vteps";
 

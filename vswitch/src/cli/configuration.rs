@@ -7,18 +7,17 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use hyper::Method;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::check::count;
-use super::client::{Client, ClientError, query};
+use super::client::{Client, ClientError, NOTHING, query};
 use super::terminal::{Look, Progress, agrees, somebody_is_there};
 use super::{At, Exit, note, print, print_json};
 use crate::api::change::Change;
 use crate::config::{self, Config, Document};
 use crate::control::plan::{Action, Impact, Plan};
 
-/// Nothing to send.
-const NOTHING: Option<&Value> = None;
+/// What the standard input is called in messages.
+const STDIN: &str = "<stdin>";
 /// The longest time to confirm.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -54,7 +53,8 @@ pub struct ApplyOptions {
 }
 
 fn time_to_confirm(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let time = humantime::parse_duration(text)
+        .map_err(|_| "write a number with its unit, such as 60s, 5m or 1h".to_owned())?;
     if time < Duration::from_secs(1) || time > A_DAY || time.subsec_nanos() != 0 {
         return Err("whole seconds are needed, from 1s to 24h".to_owned());
     }
@@ -63,13 +63,14 @@ fn time_to_confirm(text: &str) -> Result<Duration, String> {
 
 /// Reads and checks a file, as `vswitch check` does; what is wrong is said.
 fn load(file: &Path) -> Option<Config> {
-    let loaded = if file == Path::new("-") {
+    let is_stdin = file == Path::new("-");
+    let loaded = if is_stdin {
         let mut text = String::new();
         if let Err(error) = std::io::stdin().lock().read_to_string(&mut text) {
             note(format_args!("vswitch: error: cannot read the standard input: {error}"));
             return None;
         }
-        config::parse("<stdin>", &text).map_err(config::LoadError::from)
+        config::parse(STDIN, &text).map_err(config::LoadError::from)
     } else {
         config::load(file)
     };
@@ -81,7 +82,8 @@ fn load(file: &Path) -> Option<Config> {
         Err(error) => {
             note(&error);
             if let config::LoadError::Invalid(errors) = &error {
-                note(format_args!("\n{}: {}", file.display(), count(errors.len(), "error")));
+                let file = if is_stdin { STDIN.into() } else { file.to_string_lossy() };
+                note(format_args!("\n{file}: {}", count(errors.len(), "error")));
             }
             None
         }
@@ -160,7 +162,8 @@ fn question(plan: &Plan) -> Option<String> {
 /// Says what was done.
 pub(super) fn report(change: &Change, steps: &str, at: &At) -> Exit {
     let mut text = Look::of_output().paint_plan(steps);
-    text.push_str(&format!("applied: generation {}\n", change.generation));
+    let done = if change.plan.is_empty() { "unchanged" } else { "applied" };
+    text.push_str(&format!("{done}: generation {}\n", change.generation));
     if let Some(millis) = change.confirm_before_unix_millis {
         text.push_str(&until(SystemTime::UNIX_EPOCH + Duration::from_millis(millis), at));
     }
@@ -215,8 +218,8 @@ mod tests {
             assert_eq!(time_to_confirm(text), Ok(Duration::from_secs(secs)), "{text}");
         }
         for (text, words) in [
-            ("60", "time unit needed"),
-            ("soon", "expected number"),
+            ("60", "such as 60s"),
+            ("soon", "such as 60s"),
             ("0s", "1s to 24h"),
             ("25h", "1s to 24h"),
             ("1500ms", "whole seconds"),

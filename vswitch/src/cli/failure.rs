@@ -36,6 +36,9 @@ impl fmt::Display for Explained<'_> {
             return self.overtaken(f);
         }
         match &problem.errors[..] {
+            [one] if is_named_absent(problem) => {
+                write!(f, "{}\nhelp: {}", plain(&one.detail), plain(&one.help))?;
+            }
             [one] if !problem.is(Kind::NotFound) => write!(f, "{}", Value(one))?,
             [] | [_] => f.write_str(&plain(short(&problem.detail)))?,
             several => {
@@ -73,6 +76,11 @@ fn short(detail: &str) -> &str {
     detail.split_once(": POST /v1/").map_or(detail, |(what, _)| what)
 }
 
+/// Something of a name is not there, and the help says what is. Else the route is not.
+fn is_named_absent(problem: &Problem) -> bool {
+    problem.is(Kind::NotFound) && problem.errors.iter().any(|error| !error.pointer.is_empty())
+}
+
 fn help(problem: &Problem) -> Option<&'static str> {
     if problem.is(Kind::AwaitsConfirmation) {
         Some("`vswitch confirm` keeps it, `vswitch roll-back` undoes it")
@@ -83,11 +91,8 @@ fn help(problem: &Problem) -> Option<&'static str> {
         )
     } else if problem.is(Kind::NeedsRestart) {
         Some("nothing was changed; `vswitch run` with this file begins with it")
-    } else if problem.is(Kind::NotFound) {
-        Some(
-            "names are case-sensitive; `vswitch show networks`, `show ports`, `show vteps` and \
-             `show config` list what there is",
-        )
+    } else if problem.is(Kind::NotFound) && !is_named_absent(problem) {
+        Some("use the vswitch binary that is running")
     } else if problem.is(Kind::Unavailable) || problem.is(Kind::Timeout) {
         Some("try again; see the log of the switch")
     } else {

@@ -9,7 +9,8 @@
 //! | [`client`] | requests to a running switch |
 //! | `failure` | what it says when it does not do something |
 //! | [`configuration`] | `plan`, `apply`, `confirm`, `roll-back` |
-//! | [`verbs`] | `network`, `port`, `vtep`, `mac` |
+//! | [`verbs`] | `network`, `port`, `vtep`, `mac`: what can be typed |
+//! | `requests` | what they ask of the switch |
 //! | `show`, `table` | what there is, and how it is laid out |
 //! | `events` | what happens |
 //! | [`terminal`] | colour, width, questions, progress |
@@ -22,6 +23,7 @@ pub mod configuration;
 mod events;
 mod failure;
 pub mod pages;
+mod requests;
 mod run;
 mod show;
 mod table;
@@ -239,10 +241,10 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Apply(typed) => asked(&typed.at, |client| configuration::apply(typed, client)),
         Command::Confirm(at) => asked(at, |client| configuration::confirm(at, client)),
         Command::RollBack(at) => asked(at, |client| configuration::roll_back(at, client)),
-        Command::Network(typed) => asked(&typed.at, |client| verbs::network(typed, client)),
-        Command::Port(typed) => asked(&typed.at, |client| verbs::port(typed, client)),
-        Command::Vtep(typed) => asked(&typed.at, |client| verbs::vtep(typed, client)),
-        Command::Mac(typed) => asked(&typed.at, |client| verbs::mac(typed, client)),
+        Command::Network(typed) => asked(&typed.at, |client| requests::network(typed, client)),
+        Command::Port(typed) => asked(&typed.at, |client| requests::port(typed, client)),
+        Command::Vtep(typed) => asked(&typed.at, |client| requests::vtep(typed, client)),
+        Command::Mac(typed) => asked(&typed.at, |client| requests::mac(typed, client)),
         Command::Events(at) => asked(at, |client| events::events(at, client)),
         Command::Bench(options) => bench::bench(options),
         Command::Completions { shell } => pages::completions(*shell),

@@ -41,11 +41,16 @@ pub(super) fn completions(shell: KnownShell) -> Exit {
     print(&String::from_utf8_lossy(&text))
 }
 
+/// Without `vswitch help`, which has no page.
+fn definition() -> clap::Command {
+    Cli::command().disable_help_subcommand(true)
+}
+
 /// `vswitch man`.
 pub(super) fn man(typed: &Man) -> Exit {
     let Some(directory) = &typed.directory else {
         let mut text = Vec::new();
-        return match clap_mangen::Man::new(Cli::command()).render(&mut text) {
+        return match clap_mangen::Man::new(definition()).render(&mut text) {
             Ok(()) => print(&String::from_utf8_lossy(&text)),
             Err(error) => complain(format_args!("vswitch: error: {error}")),
         };
@@ -63,7 +68,7 @@ pub(super) fn man(typed: &Man) -> Exit {
 /// Writes a page for each command that can be called; returns how many.
 fn write_pages(directory: &Path) -> io::Result<usize> {
     fs::create_dir_all(directory)?;
-    let mut root = Cli::command().disable_help_subcommand(true);
+    let mut root = definition();
     root.build();
     write_page(directory, &root)
 }

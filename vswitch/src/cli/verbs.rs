@@ -1,27 +1,11 @@
-//! The verbs for single things: `vswitch network|port|vtep|mac …`.
+//! What can be typed after `vswitch network|port|vtep|mac`.
 //!
-//! Each is one request to the API, which checks it and says what is wrong. So nothing is checked here
-//! but that the options fit together.
+//! Nothing is checked here but that the options fit together: what they say is for the API to check,
+//! and [`requests`](super::requests) makes the request from them.
 
 use clap::{ArgGroup, Args, Subcommand};
-use hyper::Method;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::check::count;
-use super::client::{Client, ClientError, path, query};
-use super::configuration::report;
-use super::failure::plain;
-use super::terminal::{Look, Progress};
-use super::{At, Exit, What, note, print, print_json, table};
-use crate::api::change::Change;
-use crate::api::edit::{MacMigration, Migration, PortMigration};
-use crate::config::document::{
-    MacDocument, MemberDocument, NetworkDocument, PortDocument, VtepDocument,
-};
-
-/// Nothing to send.
-const NOTHING: Option<&Value> = None;
+use super::At;
 
 /// Options of `vswitch network`.
 #[derive(Debug, Args)]
@@ -78,7 +62,7 @@ pub struct NetworkCreate {
     /// Its name, unique among the networks.
     pub name: String,
     /// VXLAN network identifier, 1 to 16777215, unique among the networks.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub vni: i64,
     /// The VTEP that carries it to other hosts; without one it stays on this host.
     #[arg(long)]
@@ -90,7 +74,7 @@ pub struct NetworkCreate {
     #[arg(long = "port", value_name = "PORT")]
     pub ports: Vec<String>,
     /// Seconds after which a learned MAC that was not seen is forgotten; 0: never [default: 300].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub mac_ageing_secs: Option<i64>,
 }
 
@@ -167,10 +151,10 @@ pub enum PortVerb {
         #[arg(long)]
         device: String,
         /// Receive queues [default: as many as there are workers].
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
         queues: Option<i64>,
         /// Largest layer-3 packet in bytes [default: what the device has].
-        #[arg(long, value_name = "BYTES")]
+        #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
         mtu: Option<i64>,
     },
     /// Remove a port that nothing uses.
@@ -208,7 +192,7 @@ pub enum VtepVerb {
         #[arg(long, value_name = "INTERFACE")]
         host_interface: String,
         /// UDP port of VXLAN.
-        #[arg(long, value_name = "N", default_value_t = 4789)]
+        #[arg(long, value_name = "N", default_value_t = 4789, allow_negative_numbers = true)]
         udp_port: i64,
         /// The MAC that the underlay sees [default: the uplink's own].
         #[arg(long)]
@@ -273,320 +257,15 @@ pub enum MacVerb {
     },
 }
 
-/// A change, as the API takes it.
-#[derive(Debug, PartialEq)]
-struct Request {
-    method: Method,
-    path: String,
-    body: Option<Value>,
-}
-
-impl Request {
-    fn post(path: String, body: Value) -> Self {
-        Self { method: Method::POST, path, body: Some(body) }
-    }
-
-    fn delete(path: String) -> Self {
-        Self { method: Method::DELETE, path, body: None }
-    }
-
-    /// Makes the change, and says what it was.
-    fn make(&self, client: &Client, at: &At) -> Result<Exit, ClientError> {
-        let progress = Progress::begin("changing");
-        let answer = client.change(self.method.clone(), &self.path, self.body.as_ref(), None)?;
-        drop(progress);
-        if at.json {
-            return Ok(print_json(&answer.body));
-        }
-        let change: Change = answer.read()?;
-        for warning in &change.warnings {
-            let text = plain(&format!("{}\nhelp: {}", warning.message, warning.help));
-            note(format_args!("vswitch: warning: {text}"));
-        }
-        let steps: String = change.plan.steps.iter().map(|step| format!("{step}\n")).collect();
-        Ok(report(&change, &steps, at))
-    }
-}
-
-impl NetworkVerb {
-    /// `None`: it changes nothing.
-    fn request(&self) -> Option<Request> {
-        Some(match self {
-            Self::Show { .. } => return None,
-            Self::Create(new) => {
-                let usual = NetworkDocument::new(&new.name, new.vni);
-                let network = NetworkDocument {
-                    vtep: new.vtep.clone(),
-                    remote_vteps: new.remote_vteps.clone(),
-                    port: new.ports.iter().cloned().map(|port| MemberDocument { port }).collect(),
-                    mac_ageing_secs: new.mac_ageing_secs.unwrap_or(usual.mac_ageing_secs),
-                    ..usual
-                };
-                Request::post(path(&[&"networks"]), json!(network))
-            }
-            Self::Delete { name } => Request::delete(path(&[&"networks", name])),
-            Self::Attach { network, port } => {
-                let member = MemberDocument { port: port.clone() };
-                Request::post(path(&[&"networks", network, &"members"]), json!(member))
-            }
-            Self::Detach { network, port } => {
-                Request::delete(path(&[&"networks", network, &"members", port]))
-            }
-            Self::Migrate(migrate) => {
-                Request::post(path(&[&"migrate"]), json!(migrate.migration()))
-            }
-            Self::RemoteVtep(RemoteVtepVerb::Add { network, address }) => Request::post(
-                path(&[&"networks", network, &"remote-vteps"]),
-                json!({ "address": address }),
-            ),
-            Self::RemoteVtep(RemoteVtepVerb::Remove { network, address }) => {
-                Request::delete(path(&[&"networks", network, &"remote-vteps", address]))
-            }
-        })
-    }
-}
-
-impl Migrate {
-    /// Which options are there together is known since they were read.
-    fn migration(&self) -> Migration {
-        let given = |option: &Option<String>| option.clone().unwrap_or_default();
-        match &self.port {
-            Some(name) => Migration::Port(PortMigration {
-                name: name.clone(),
-                from: given(&self.from),
-                to: given(&self.to),
-            }),
-            None => Migration::Mac(MacMigration {
-                address: given(&self.mac),
-                network: given(&self.network),
-                port: self.to_port.clone(),
-                remote_vtep: self.to_remote_vtep.clone(),
-            }),
-        }
-    }
-}
-
-impl PortVerb {
-    fn request(&self) -> Request {
-        match self {
-            Self::Add { name, device, queues, mtu } => {
-                let (name, device) = (name.clone(), device.clone());
-                let port = PortDocument { name, device, queues: *queues, mtu: *mtu };
-                Request::post(path(&[&"ports"]), json!(port))
-            }
-            Self::Remove { name } => Request::delete(path(&[&"ports", name])),
-        }
-    }
-}
-
-impl VtepVerb {
-    fn request(&self) -> Request {
-        match self {
-            Self::Add { name, port, address, host_interface, udp_port, mac } => {
-                let vtep = VtepDocument {
-                    name: name.clone(),
-                    port: port.clone(),
-                    address: address.clone(),
-                    host_interface: host_interface.clone(),
-                    udp_port: *udp_port,
-                    mac: mac.clone(),
-                };
-                Request::post(path(&[&"vteps"]), json!(vtep))
-            }
-            Self::Remove { name } => Request::delete(path(&[&"vteps", name])),
-        }
-    }
-}
-
-impl MacVerb {
-    /// `None`: it changes nothing in the configuration.
-    fn request(&self) -> Option<Request> {
-        Some(match self {
-            Self::Flush { .. } => return None,
-            Self::Add { network, mac, port, remote_vtep } => {
-                let (address, port, remote_vtep) = (mac.clone(), port.clone(), remote_vtep.clone());
-                let mac = MacDocument { address, port, remote_vtep };
-                Request::post(path(&[&"networks", network, &"macs"]), json!(mac))
-            }
-            Self::Remove { network, mac } => {
-                Request::delete(path(&[&"networks", network, &"macs", mac]))
-            }
-        })
-    }
-}
-
-/// `vswitch network`.
-pub(super) fn network(typed: &Network, client: &Client) -> Result<Exit, ClientError> {
-    match (&typed.verb, typed.verb.request()) {
-        (_, Some(request)) => request.make(client, &typed.at),
-        (NetworkVerb::Show { name: Some(name) }, None) => show_network(name, client, &typed.at),
-        _ => super::show::list(What::Networks, false, client, &typed.at),
-    }
-}
-
-/// `vswitch port`.
-pub(super) fn port(typed: &Port, client: &Client) -> Result<Exit, ClientError> {
-    typed.verb.request().make(client, &typed.at)
-}
-
-/// `vswitch vtep`.
-pub(super) fn vtep(typed: &Vtep, client: &Client) -> Result<Exit, ClientError> {
-    typed.verb.request().make(client, &typed.at)
-}
-
-/// `vswitch mac`.
-pub(super) fn mac(typed: &Mac, client: &Client) -> Result<Exit, ClientError> {
-    if let MacVerb::Flush { network, port, remote_vtep, mac } = &typed.verb {
-        let given = [
-            ("network", network.clone()),
-            ("port", port.clone()),
-            ("remote-vtep", remote_vtep.clone()),
-            ("mac", mac.clone()),
-        ];
-        return flush(&query("/v1/fdb/flush", &given), client, &typed.at);
-    }
-    match typed.verb.request() {
-        Some(request) => request.make(client, &typed.at),
-        None => Ok(Exit::Success),
-    }
-}
-
-fn flush(path: &str, client: &Client, at: &At) -> Result<Exit, ClientError> {
-    #[derive(Deserialize)]
-    struct Flushed {
-        flushed: usize,
-    }
-    let answer = client.post(path, NOTHING)?;
-    if at.json {
-        return Ok(print_json(&answer.body));
-    }
-    let Flushed { flushed } = answer.read()?;
-    Ok(print(&format!("{} forgotten\n", count(flushed, "learned MAC"))))
-}
-
-/// One network, with what is in it.
-fn show_network(name: &str, client: &Client, at: &At) -> Result<Exit, ClientError> {
-    let row = client.get(&path(&[&"networks", &name]))?;
-    if at.json {
-        return Ok(print_json(&row.body));
-    }
-    let macs: Vec<MacDocument> = client.get(&path(&[&"networks", &name, &"macs"]))?.read()?;
-    Ok(print(&table::network(&row.read()?, &macs, Look::of_output())))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
 
-    use super::*;
     use crate::cli::{Cli, Command};
 
     fn read(line: &str) -> Result<Cli, String> {
         let words = std::iter::once("vswitch").chain(line.split(' '));
         Cli::try_parse_from(words).map_err(|error| error.to_string())
-    }
-
-    fn request(line: &str) -> (String, String, Value) {
-        let request = match read(line).unwrap().command {
-            Command::Network(typed) => typed.verb.request().unwrap(),
-            Command::Port(typed) => typed.verb.request(),
-            Command::Vtep(typed) => typed.verb.request(),
-            Command::Mac(typed) => typed.verb.request().unwrap(),
-            other => panic!("{other:?}"),
-        };
-        (request.method.to_string(), request.path, request.body.unwrap_or_default())
-    }
-
-    #[test]
-    fn each_verb_is_one_request() {
-        let blue = "/v1/networks/blue";
-        for (line, method, path, body) in [
-            (
-                "network create blue --vni 5 --vtep f --remote-vtep 1.2.3.4 --port a --port b \
-                 --mac-ageing-secs 0",
-                "POST",
-                "/v1/networks",
-                json!({"name": "blue", "vni": 5, "vtep": "f", "remote-vteps": ["1.2.3.4"],
-                    "mac-ageing-secs": 0, "port": [{"port": "a"}, {"port": "b"}], "mac": []}),
-            ),
-            (
-                "network create blue --vni 5",
-                "POST",
-                "/v1/networks",
-                json!({"name": "blue", "vni": 5, "remote-vteps": [], "mac-ageing-secs": 300,
-                    "port": [], "mac": []}),
-            ),
-            ("network delete blue", "DELETE", blue, Value::Null),
-            ("network attach blue a", "POST", "/v1/networks/blue/members", json!({"port": "a"})),
-            ("network detach blue a/b", "DELETE", "/v1/networks/blue/members/a%2Fb", Value::Null),
-            (
-                "network migrate --port a --from blue --to red",
-                "POST",
-                "/v1/migrate",
-                json!({"port": {"name": "a", "from": "blue", "to": "red"}}),
-            ),
-            (
-                "network migrate --mac 02:00:00:00:00:09 --network blue --to-remote-vtep 1.2.3.4",
-                "POST",
-                "/v1/migrate",
-                json!({"mac": {"address": "02:00:00:00:00:09", "network": "blue",
-                    "remote-vtep": "1.2.3.4"}}),
-            ),
-            (
-                "network migrate --mac 02:00:00:00:00:09 --network blue --to-port a",
-                "POST",
-                "/v1/migrate",
-                json!({"mac": {"address": "02:00:00:00:00:09", "network": "blue", "port": "a"}}),
-            ),
-            (
-                "network remote-vtep add blue 1.2.3.4",
-                "POST",
-                "/v1/networks/blue/remote-vteps",
-                json!({"address": "1.2.3.4"}),
-            ),
-            (
-                "network remote-vtep remove blue 1.2.3.4",
-                "DELETE",
-                "/v1/networks/blue/remote-vteps/1.2.3.4",
-                Value::Null,
-            ),
-            (
-                "port add p --device net_null0 --queues 2 --mtu 1600",
-                "POST",
-                "/v1/ports",
-                json!({"name": "p", "device": "net_null0", "queues": 2, "mtu": 1600}),
-            ),
-            ("port remove p", "DELETE", "/v1/ports/p", Value::Null),
-            (
-                "vtep add v --port up --address 198.51.100.1/24 --host-interface vtep0",
-                "POST",
-                "/v1/vteps",
-                json!({"name": "v", "port": "up", "address": "198.51.100.1/24",
-                    "host-interface": "vtep0", "udp-port": 4789}),
-            ),
-            ("vtep remove v", "DELETE", "/v1/vteps/v", Value::Null),
-            (
-                "mac add blue 02:00:00:00:00:0a --port a",
-                "POST",
-                "/v1/networks/blue/macs",
-                json!({"address": "02:00:00:00:00:0a", "port": "a"}),
-            ),
-            (
-                "mac add blue 02:00:00:00:00:0a --remote-vtep 1.2.3.4",
-                "POST",
-                "/v1/networks/blue/macs",
-                json!({"address": "02:00:00:00:00:0a", "remote-vtep": "1.2.3.4"}),
-            ),
-            (
-                "mac remove blue 02:00:00:00:00:0a",
-                "DELETE",
-                "/v1/networks/blue/macs/02:00:00:00:00:0a",
-                Value::Null,
-            ),
-        ] {
-            let expected = (method.to_owned(), path.to_owned(), body);
-            assert_eq!(request(line), expected, "{line}");
-        }
     }
 
     #[test]

@@ -107,7 +107,10 @@ fn tcp(table: &ApiTable, problems: &mut Problems) -> Option<Tcp> {
     if !absent.is_empty() {
         problems.error(
             typed.span(),
-            format!("the API is not served over TCP without {}", listed(absent.iter().copied())),
+            format!(
+                "the API is not served over TCP without {}",
+                listed(absent.iter().copied(), absent.len())
+            ),
             "whoever can change the switch can read every tenant's frames: TLS and a token are \
              needed; without `listen` the API is on its socket alone",
         );

@@ -12,8 +12,15 @@ use super::places::Places;
 /// A range of bytes in the file.
 pub(super) type Span = Range<usize>;
 
-/// More of a line is shown only up to the end of what is meant.
+/// What is shown of a line: most are shorter, but a program may write all of a file in one.
 const MAX_EXCERPT_CHARS: usize = 120;
+/// Of that, what is shown before the place that is meant.
+const MAX_CHARS_BEFORE: usize = 80;
+/// More errors, and more warnings, are counted and not kept: nobody reads them, and a file of 16 MiB can
+/// have a million.
+pub(super) const MAX_REPORTED: usize = 1000;
+/// Longer texts are not what somebody mistyped, and comparing two takes time with the product of their lengths.
+const MAX_COMPARED_LEN: usize = 128;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +61,46 @@ pub struct Diagnostic {
     /// The JSON pointer of what is meant, if this is about a [`Document`](super::Document) and not
     /// about a file; line and column are then those of its TOML.
     pub pointer: Option<String>,
-    /// The line itself, and how many of its characters from `column` on are meant.
-    excerpt: (String, usize),
+    excerpt: Excerpt,
+}
+
+/// What is shown of the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Excerpt {
+    shown: String,
+    /// Characters in `shown` before those that are meant.
+    before: usize,
+    /// Characters that are meant.
+    width: usize,
+}
+
+impl Excerpt {
+    /// Of a line that is in two parts; what is meant begins with the second.
+    fn of(before: &str, rest: &str, width: usize) -> Self {
+        // One character each, so that the carets still fit; a terminal must not obey the file.
+        let harmless = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+        let mut last: Vec<char> = before.chars().rev().take(MAX_CHARS_BEFORE + 1).collect();
+        if last.len() > MAX_CHARS_BEFORE {
+            last.truncate(MAX_CHARS_BEFORE - 1);
+            last.push('…');
+        }
+        let before = last.len();
+        let room = MAX_EXCERPT_CHARS - before;
+        let mut shown: String = last.into_iter().rev().map(harmless).collect();
+        let mut rest = rest.chars();
+        shown.extend(rest.by_ref().take(room).map(harmless));
+        let width = width.min(shown.chars().count() - before).max(1);
+        if rest.next().is_some() {
+            shown.push('…');
+        }
+        Self { shown, before, width }
+    }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, severity, message, help, excerpt: (excerpt, width), .. } =
-            self;
+        let Self { file, line, column, severity, message, help, excerpt, .. } = self;
+        let Excerpt { shown, before, width } = excerpt;
         if let Some(pointer) = &self.pointer {
             let place = if pointer.is_empty() { "the configuration" } else { pointer };
             return write!(f, "{place}: {severity}: {message}\nhelp: {help}");
@@ -70,10 +109,10 @@ impl fmt::Display for Diagnostic {
         let gutter = " ".repeat(number.len());
         // Tabs stay tabs, so that the carets stand under what they mean at any tab width.
         let indent: String =
-            excerpt.chars().take(column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
+            shown.chars().take(*before).map(|c| if c == '\t' { c } else { ' ' }).collect();
         writeln!(f, "{file}:{line}:{column}: {severity}: {message}")?;
         writeln!(f, "{gutter} |")?;
-        writeln!(f, "{number} | {excerpt}")?;
+        writeln!(f, "{number} | {shown}")?;
         writeln!(f, "{gutter} | {indent}{}", "^".repeat(*width))?;
         write!(f, "help: {help}")
     }
@@ -167,6 +206,9 @@ pub(super) struct Problems<'a> {
     file: &'a str,
     pub text: &'a str,
     found: Vec<(usize, Diagnostic)>,
+    /// How many there were, those included that were not kept.
+    errors: usize,
+    warnings: usize,
     naming: Naming,
     /// Filled at the first problem.
     lines: OnceCell<Lines>,
@@ -182,7 +224,8 @@ enum Naming {
 
 impl<'a> Problems<'a> {
     pub fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, found: Vec::new(), naming: Naming::Lines, lines: OnceCell::new() }
+        let (found, lines) = (Vec::new(), OnceCell::new());
+        Self { file, text, found, errors: 0, warnings: 0, naming: Naming::Lines, lines }
     }
 
     /// For the TOML of a document: whoever sees the problems has never seen that text.
@@ -210,7 +253,7 @@ impl<'a> Problems<'a> {
         }
     }
 
-    fn locate(&self, at: &Span) -> (usize, usize, &'a str) {
+    fn locate(&self, at: &Span) -> (usize, usize, (&'a str, &'a str)) {
         self.lines.get_or_init(|| Lines::of(self.text)).locate(self.text, at.start)
     }
 
@@ -236,25 +279,30 @@ impl<'a> Problems<'a> {
     }
 
     fn add(&mut self, severity: Severity, at: &Span, message: String, help: String) {
-        let (line, column, whole) = self.locate(at);
-        let left = whole.chars().count().saturating_sub(column - 1);
-        let meant = self.text.get(at.clone()).map_or(1, |text| text.chars().count());
-        let width = meant.min(left).max(1);
-        // One character each, so that the carets still fit; a terminal must not obey the file.
-        let mut shown: String = whole
-            .chars()
-            .take(MAX_EXCERPT_CHARS.max(column - 1 + width))
-            .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
-            .collect();
-        if left > width && whole.chars().count() > shown.chars().count() {
-            shown.push('…');
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count <= MAX_REPORTED {
+            self.keep(at.start, severity, at, message, help);
+        } else if severity == Severity::Error && *count == MAX_REPORTED + 1 {
+            let message =
+                format!("more than {MAX_REPORTED} errors: this one and others are not listed");
+            self.keep(usize::MAX, severity, at, message, "correct those above first".to_owned());
         }
-        let excerpt = (shown, width);
+    }
+
+    fn keep(&mut self, order: usize, severity: Severity, at: &Span, message: String, help: String) {
+        let (line, column, (before, rest)) = self.locate(at);
+        let meant = self.text.get(at.clone());
+        let width = meant.map_or(1, |text| text.chars().take(MAX_EXCERPT_CHARS).count());
+        let excerpt = Excerpt::of(before, rest, width);
         let file = self.file.to_owned();
         let pointer = self.pointer(at);
         let diagnostic =
             Diagnostic { file, line, column, severity, message, help, pointer, excerpt };
-        self.found.push((at.start, diagnostic));
+        self.found.push((order, diagnostic));
     }
 }
 
@@ -267,51 +315,57 @@ impl Lines {
         Self(std::iter::once(0).chain(after_newlines).collect())
     }
 
-    /// Line and column (from 1, the column in characters) of a byte, and the line without its end.
-    fn locate<'t>(&self, text: &'t str, offset: usize) -> (usize, usize, &'t str) {
+    /// Line and column (from 1, the column in characters) of a byte, and the line without its end: what is before
+    /// that byte, and the rest.
+    fn locate<'t>(&self, text: &'t str, offset: usize) -> (usize, usize, (&'t str, &'t str)) {
         let mut offset = offset.min(text.len());
         while !text.is_char_boundary(offset) {
             offset -= 1;
         }
         let line = self.0.partition_point(|start| *start <= offset);
         let start = self.0[line - 1];
-        let column = text[start..offset].chars().count() + 1;
-        let whole = text[start..].split('\n').next().unwrap_or_default();
-        (line, column, whole.strip_suffix('\r').unwrap_or(whole))
+        let end = self.0.get(line).map_or(text.len(), |next| next - 1);
+        let whole = &text[start..end];
+        let whole = whole.strip_suffix('\r').unwrap_or(whole);
+        let parts = whole.split_at(whole.len().min(offset - start));
+        (line, text[start..offset].chars().count() + 1, parts)
     }
 }
 
 /// A text from the file, marked as such and with nothing in it that a terminal would obey.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("`{}`", text.escape_debug())
 }
 
-/// `a`, `b` and 3 more.
-pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+/// `a`, `b` and 3 more. `total` is how many there are: those that are not shown are not looked at.
+pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>, total: usize) -> String {
     const SHOWN: usize = 12;
-    let names: Vec<_> = names.into_iter().collect();
-    let mut text = names.iter().take(SHOWN).map(|n| quoted(n)).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    let mut text = names.into_iter().take(SHOWN).map(quoted).collect::<Vec<_>>().join(", ");
+    if total > SHOWN {
+        text.push_str(&format!(" and {} more", total - SHOWN));
     }
     text
 }
 
 /// The known name that was probably meant, if one is near enough.
-pub(super) fn nearest<'n>(
+pub(crate) fn nearest<'n>(
     typed: &str,
     known: impl IntoIterator<Item = &'n str>,
 ) -> Option<&'n str> {
     let plain = |name: &str| -> Vec<char> {
         name.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect()
     };
+    let is_short = |name: &str| name.len() <= MAX_COMPARED_LEN;
+    if !is_short(typed) {
+        return None;
+    }
     let typed = plain(typed);
     known
         .into_iter()
+        .filter(|name| is_short(name))
         .filter_map(|name| {
             let candidate = plain(name);
             let allowed = (typed.len().max(candidate.len()) / 3).max(1);
-            // Also spares long texts the quadratic comparison.
             if typed.len().abs_diff(candidate.len()) > allowed {
                 return None;
             }
@@ -370,9 +424,33 @@ mod tests {
     fn places_count_characters_and_bear_any_offset() {
         let text = "a = 1\r\n\"é\" = x";
         let locate = |text, offset| Lines::of(text).locate(text, offset);
-        assert_eq!(locate(text, 0), (1, 1, "a = 1"));
-        assert_eq!(locate(text, text.find('x').unwrap()), (2, 7, "\"é\" = x"));
+        assert_eq!(locate(text, 0), (1, 1, ("", "a = 1")));
+        assert_eq!(locate(text, 6), (1, 7, ("a = 1", "")));
+        assert_eq!(locate(text, text.find('x').unwrap()), (2, 7, ("\"é\" = ", "x")));
         assert_eq!(locate(text, 10_000).0, 2);
-        assert_eq!(locate("", 0), (1, 1, ""));
+        assert_eq!(locate("", 0), (1, 1, ("", "")));
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_problem_is_shown() {
+        let (before, rest) = ("b".repeat(5000), "r".repeat(5000));
+        for (before, rest, width) in [
+            ("a = ", "1", 1),
+            (&before, &rest, 3),
+            (&before[..80], &rest[..40], 5000),
+            (&before[..81], &rest[..41], 0),
+            ("\u{1b}é\t", "\u{7}", 7),
+            ("", "", 1),
+        ] {
+            let excerpt = Excerpt::of(before, rest, width);
+            let shown: Vec<char> = excerpt.shown.chars().collect();
+            assert!(shown.len() <= MAX_EXCERPT_CHARS + 1, "{excerpt:?}");
+            assert_eq!(shown.get(excerpt.before).is_some(), !rest.is_empty(), "{excerpt:?}");
+            assert_eq!(shown.first() == Some(&'…'), before.len() > MAX_CHARS_BEFORE);
+            let marked = excerpt.before + excerpt.width;
+            assert!(excerpt.width >= 1 && marked <= shown.len().max(1), "{excerpt:?}");
+            assert!(!excerpt.shown.contains('\u{1b}'));
+        }
+        assert_eq!(Excerpt::of(&before, &rest, 3).shown.chars().nth(80), Some('r'));
     }
 }

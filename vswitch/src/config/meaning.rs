@@ -3,6 +3,7 @@
 //! The API, VTEPs and networks have their own files. Each check goes on with a stand-in after a problem;
 //! that is sound because [`parse`](super::parse) gives no configuration away once there is one.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
@@ -324,11 +325,17 @@ pub(super) struct Names {
     kind: &'static str,
     list: Vec<(String, Span)>,
     by_name: HashMap<String, usize>,
+    /// Names that were looked for in vain, and may still be compared to all that are known.
+    hints_left: Cell<u32>,
 }
+
+/// A file in which more names are wrong has no typing mistake, but another list of names.
+const MAX_HINTS: u32 = 100;
 
 impl Names {
     pub fn new(kind: &'static str) -> Self {
-        Self { kind, list: Vec::new(), by_name: HashMap::new() }
+        let hints_left = Cell::new(MAX_HINTS);
+        Self { kind, list: Vec::new(), by_name: HashMap::new(), hints_left }
     }
 
     /// The next table's name, empty if there is none.
@@ -372,14 +379,15 @@ impl Names {
                     .filter(|(i, (name, _))| self.by_name.get(name) == Some(i))
                     .map(|(_, (name, _))| name.as_str())
             };
-            let help = match nearest(name, known()) {
-                _ if known().next().is_none() => {
-                    format!("the file defines no [[{}]]", kind.to_lowercase())
-                }
-                Some(near) => {
-                    format!("did you mean {}? known {kind}s: {}", quoted(near), listed(known()))
-                }
-                None => format!("known {kind}s: {}", listed(known())),
+            let left = self.hints_left.get();
+            self.hints_left.set(left.saturating_sub(1));
+            let near = if left > 0 { nearest(name, known()) } else { None };
+            let near =
+                near.map_or_else(String::new, |near| format!("did you mean {}? ", quoted(near)));
+            let help = if self.by_name.is_empty() {
+                format!("the file defines no [[{}]]", kind.to_lowercase())
+            } else {
+                format!("{near}known {kind}s: {}", listed(known(), self.by_name.len()))
             };
             problems.error(typed.span(), format!("no {kind} is named {}", quoted(name)), help);
         }

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use crate::ids::{MacAddr, PortId, Vni, VtepId};
 pub(crate) use defaults::SOCKET;
 pub use diagnostic::{Diagnostic, Errors, LoadError, Severity};
+pub(crate) use diagnostic::{listed, nearest, quoted};
 pub use document::{Document, FieldError};
 #[cfg(feature = "dpdk")]
 pub(crate) use meaning::devices_conflict;

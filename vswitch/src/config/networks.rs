@@ -201,15 +201,12 @@ fn home(
                 return Some(Home::Port(port));
             }
             let name = typed.get_ref();
-            let others: Vec<_> = members
-                .iter()
-                .filter_map(|port| ports.list.get(port.index()))
-                .map(|port| port.name.as_str())
-                .collect();
-            let help = if others.is_empty() {
+            let others = members.iter().filter_map(|port| ports.list.get(port.index()));
+            let others = others.map(|port| port.name.as_str());
+            let help = if members.is_empty() {
                 format!("add a [[network.port]] with `port = \"{}\"`", name.escape_debug())
             } else {
-                format!("its ports are {}", listed(others))
+                format!("its ports are {}", listed(others, members.len()))
             };
             problems.error(
                 typed.span(),

@@ -298,7 +298,7 @@ fn unknown_key(name: &str, at: Span, title: &str, keys: &[&str], problems: &mut 
     problems.error(
         at,
         format!("unknown key {} in {title}", quoted(name)),
-        format!("{hint}known keys: {}", listed(keys.iter().copied())),
+        format!("{hint}known keys: {}", listed(keys.iter().copied(), keys.len())),
     );
 }
 

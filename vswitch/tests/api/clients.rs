@@ -210,5 +210,9 @@ fn what_is_no_http_harms_nobody() {
         let answer = rest(&mut stream);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     }
+    let long = format!("GET /v1/ports HTTP/1.1\r\nhost: h\r\nx: {}\r\n\r\n", "a".repeat(40_000));
+    let mut stream = served.connect();
+    let _ = stream.write_all(long.as_bytes());
+    assert!(rest(&mut stream).starts_with("HTTP/1.1 431 "));
     quickly(&served, "junk");
 }

@@ -12,7 +12,7 @@ use super::{Answer, App, done, json, one, with_etag, written};
 use crate::api::change::{Change, Proposal, apply as apply_proposal, invalid, refused};
 use crate::api::control::aside;
 use crate::api::extract::{
-    ConfigurationBody, MaybePrecondition, NoParams, Params, Precondition, from_json,
+    ConfigurationBody, MaybePrecondition, NoParams, Params, Precondition, object_from_json,
 };
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
 use crate::api::running::ApplyOptions;
@@ -96,7 +96,7 @@ fn accepts_toml(headers: &HeaderMap) -> Result<bool, Problem> {
 async fn read(body: ConfigurationBody) -> Result<Config, Problem> {
     aside(move || {
         if !body.is_toml {
-            let document: Document = from_json(&body.text)?;
+            let document: Document = object_from_json(&body.text)?;
             return document.check().map_err(|errors| invalid(errors, Some("")));
         }
         let text = std::str::from_utf8(&body.text).map_err(|error| {

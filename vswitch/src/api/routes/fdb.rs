@@ -9,10 +9,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, App, list, one, percent_encoded};
 use crate::api::dto::{EntryKind, FdbRow};
-use crate::api::edit::absent;
 use crate::api::extract::Params;
 use crate::api::fdb::{FdbFilter, FdbPage, FdbScan, cursor, key_of};
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
+use crate::api::refusal::absent;
 use crate::ids::MacAddr;
 
 /// Entries of a page, if the client does not say.
@@ -106,15 +106,17 @@ async fn known(app: &App, filter: FdbFilter) -> Result<FdbFilter, Problem> {
         return Ok(filter);
     }
     let document = app.control.ask(|switch| switch.document()).await?;
+    let networks = || document.network.iter().map(|network| network.name.as_str());
     if let Some(name) = &filter.network
-        && !document.network.iter().any(|network| network.name == *name)
+        && !networks().any(|network| network == name)
     {
-        return Err(absent("network", name, Place::Query, "/network"));
+        return Err(absent("network", name, networks(), Place::Query, "/network"));
     }
+    let ports = || document.port.iter().map(|port| port.name.as_str());
     if let Some(name) = &filter.port
-        && !document.port.iter().any(|port| port.name == *name)
+        && !ports().any(|port| port == name)
     {
-        return Err(absent("port", name, Place::Query, "/port"));
+        return Err(absent("port", name, ports(), Place::Query, "/port"));
     }
     Ok(filter)
 }

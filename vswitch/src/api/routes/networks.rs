@@ -31,11 +31,9 @@ async fn changed(
 
 /// A network as the configuration has it, and its generation.
 async fn configured(app: &App, name: &str) -> Result<(u64, NetworkDocument), Problem> {
-    let (generation, document) = app.control.ask(|s| (s.generation(), s.document())).await?;
-    let found = document.network.into_iter().find(|network| network.name == name);
-    found
-        .map(|network| (generation, network))
-        .ok_or_else(|| edit::absent("network", name, Place::Path, "/name"))
+    let (generation, mut document) = app.control.ask(|s| (s.generation(), s.document())).await?;
+    let index = edit::network(&document, name)?;
+    Ok((generation, document.network.swap_remove(index)))
 }
 
 /// Makes a network.

@@ -4,9 +4,20 @@ use axum::extract::State;
 
 use super::{Answer, App, list, one, with_etag};
 use crate::api::dto::{DropRow, NetworkRow, PortRow, VtepRow, WorkerRow};
-use crate::api::edit::absent;
 use crate::api::extract::{Names, NoParams};
-use crate::api::problem::Place;
+use crate::api::problem::{Place, Problem};
+use crate::api::refusal::absent;
+
+fn named<'r, T>(
+    what: &str,
+    name: &str,
+    rows: &'r [T],
+    name_of: impl Fn(&T) -> &String,
+) -> Result<&'r T, Problem> {
+    let found = rows.iter().find(|row| name_of(row) == name);
+    let known = || rows.iter().map(|row| name_of(row).as_str());
+    found.ok_or_else(|| absent(what, name, known(), Place::Path, "/name"))
+}
 
 /// All ports.
 #[utoipa::path(get, path = "/v1/ports", tag = "ports",
@@ -26,9 +37,8 @@ pub(super) async fn get_port(
     _: NoParams,
 ) -> Answer {
     let (generation, rows) = app.control.ask(|s| (s.generation(), s.port_rows())).await?;
-    let row = rows.into_iter().find(|row| row.name == name);
-    let row = row.ok_or_else(|| absent("port", &name, Place::Path, "/name"))?;
-    Ok(with_etag(one(&row), generation))
+    let row = named("port", &name, &rows, |row| &row.name)?;
+    Ok(with_etag(one(row), generation))
 }
 
 /// All local VTEPs, with the remote ones that they know.
@@ -49,9 +59,8 @@ pub(super) async fn get_vtep(
     _: NoParams,
 ) -> Answer {
     let (generation, rows) = app.control.ask(|s| (s.generation(), s.vtep_rows())).await?;
-    let row = rows.into_iter().find(|row| row.name == name);
-    let row = row.ok_or_else(|| absent("VTEP", &name, Place::Path, "/name"))?;
-    Ok(with_etag(one(&row), generation))
+    let row = named("VTEP", &name, &rows, |row| &row.name)?;
+    Ok(with_etag(one(row), generation))
 }
 
 /// All networks.
@@ -72,9 +81,8 @@ pub(super) async fn get_network(
     _: NoParams,
 ) -> Answer {
     let (generation, rows) = app.control.ask(|s| (s.generation(), s.network_rows())).await?;
-    let row = rows.into_iter().find(|row| row.name == name);
-    let row = row.ok_or_else(|| absent("network", &name, Place::Path, "/name"))?;
-    Ok(with_etag(one(&row), generation))
+    let row = named("network", &name, &rows, |row| &row.name)?;
+    Ok(with_etag(one(row), generation))
 }
 
 /// The workers.
