@@ -13,6 +13,7 @@
 //! | `requests` | what they ask of the switch |
 //! | `show`, `table` | what there is, and how it is laid out |
 //! | `events` | what happens |
+//! | `top` | rates, live |
 //! | [`terminal`] | colour, width, questions, progress |
 //! | [`pages`] | completions and manual pages |
 
@@ -28,6 +29,7 @@ mod run;
 mod show;
 mod table;
 pub mod terminal;
+pub mod top;
 pub mod verbs;
 
 use std::io::{self, Write};
@@ -124,6 +126,10 @@ pub enum Command {
     Mac(verbs::Mac),
     /// Follow what happens: MACs, ports, configurations. Ends with Ctrl-C.
     Events(At),
+    /// Watch workers, ports, networks and drops, live.
+    ///
+    /// q ends it, p pauses, Tab goes to the next panel, the arrows scroll.
+    Top(top::Top),
     /// Measure the data path on devices in memory: no NIC, no root, no hugepages.
     Bench(bench::Bench),
     /// Print a script that completes commands and options in a shell.
@@ -246,6 +252,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Vtep(typed) => asked(&typed.at, |client| requests::vtep(typed, client)),
         Command::Mac(typed) => asked(&typed.at, |client| requests::mac(typed, client)),
         Command::Events(at) => asked(at, |client| events::events(at, client)),
+        Command::Top(typed) => asked(&typed.at, |client| top::top(typed, client)),
         Command::Bench(options) => bench::bench(options),
         Command::Completions { shell } => pages::completions(*shell),
         Command::Man(typed) => pages::man(typed),
