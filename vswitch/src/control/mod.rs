@@ -18,6 +18,7 @@
 //! | [`underlay`] | the kernel's routes and neighbours, mirrored by netlink |
 //! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
 //! | `quiet` | the kernel's stack, silenced on interfaces that the switch reads |
+//! | [`supervisor`] | what the service manager is told |
 //! | `running` | the switch as the API sees it |
 //! | `status` | the state in words: rows of the API, of `vswitch show` and of the metrics |
 //!
@@ -51,6 +52,7 @@ pub mod slots;
 pub mod state;
 #[cfg(feature = "dpdk")]
 pub mod status;
+pub mod supervisor;
 #[cfg(feature = "dpdk")]
 pub mod switch;
 pub mod underlay;

@@ -1,18 +1,21 @@
 //! The state of the switch in words: rows for the API, for `vswitch show` and for the metrics.
 //!
-//! Runs on the control thread when somebody asks. Reads counters; never calls a driver.
+//! Runs on the control thread when somebody asks, and once in a second for the service manager. Reads counters; never calls a driver.
+
+use std::fmt::Write as _;
 
 use crate::api::dto::{
     DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, VtepRow,
     WorkerRow,
 };
+use crate::api::running::Running;
 use crate::datapath::generation;
 use crate::datapath::verdict::DropReason;
 use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals};
 use crate::table::{Destination, Entry, Key};
 
-use super::switch::{Switch, views};
+use super::switch::{PortSeat, Switch, WorkerSeat, views};
 use super::underlay::{NextHop, RemoteId};
 
 impl Switch {
@@ -279,6 +282,44 @@ impl Switch {
             }
         }
         rows
+    }
+
+    /// Every millisecond until it is so: tells the service manager that the switch is ready. The sockets
+    /// listen since before the workers were launched, and this runs in the loop that answers on them.
+    pub(super) fn report_ready(&mut self) {
+        let turns = |worker: &WorkerSeat| worker.view.turns().turns > 0;
+        if !self.supervisor.is_ready() && self.workers.iter().all(turns) {
+            let status = self.status_line();
+            self.supervisor.ready(status);
+        }
+    }
+
+    /// Every second, after the workers were looked after: tells the service manager how the switch is.
+    pub(super) fn report_alive(&mut self) {
+        let status = self.status_line();
+        let well = !self.workers.iter().any(|worker| worker.is_stuck);
+        self.supervisor.report(well, status);
+    }
+
+    /// For `systemctl status`.
+    fn status_line(&self) -> String {
+        let up = |seat: &PortSeat| seat.link.is_some_and(|link| link.up);
+        let (ports, up) = self
+            .ports
+            .iter()
+            .fold((0, 0), |(all, some), (_, seat)| (all + 1, some + usize::from(up(seat))));
+        let networks = self.topology.networks().count();
+        let mut line = format!(
+            "generation {}; ports: {ports}, up: {up}; networks: {networks}; workers: {}",
+            Running::generation(self),
+            self.workers.len()
+        );
+        for (number, worker) in
+            self.workers.iter().enumerate().filter(|(_, worker)| worker.is_stuck)
+        {
+            let _ = write!(line, "; worker {number} on core {} does not turn", worker.core);
+        }
+        line
     }
 
     /// Says on the standard output what was started.

@@ -29,6 +29,7 @@ use super::quiet::QuietInterface;
 use super::running::Configured;
 use super::slots::Slots;
 use super::state::{Start, StateError, StateStore};
+use super::supervisor::{ALIVE_EVERY, Supervisor};
 use super::underlay::{NextHop, RemoteId, Underlay, UnderlayError};
 use super::wiring::Wiring;
 use crate::api;
@@ -158,8 +159,12 @@ async fn run_until_signal(
             underlay.change(vteps, remotes);
         }
     };
-    if let Ok(signal) = stopped_by {
-        info!(signal, "stopping");
+    match &stopped_by {
+        Ok(signal) => {
+            info!(signal, "stopping");
+            switch.supervisor.stopping(&format!("stopping after {signal}"));
+        }
+        Err(error) => switch.supervisor.stopping(&format!("stopping: {error}")),
     }
     api.abort();
     workers.stop();
@@ -223,12 +228,17 @@ struct Ticks {
 
 impl Ticks {
     fn new() -> Self {
-        let every = |millis| {
-            let mut ticks = interval(Duration::from_millis(millis));
+        let every = |period| {
+            let mut ticks = interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         };
-        Self { frames: every(1), ageing: every(AGE_EVERY_MILLIS), watch: every(1000) }
+        let millis = Duration::from_millis;
+        Self {
+            frames: every(millis(1)),
+            ageing: every(millis(AGE_EVERY_MILLIS)),
+            watch: every(ALIVE_EVERY),
+        }
     }
 }
 
@@ -241,7 +251,7 @@ pub struct WorkerSeat {
     /// Its counters.
     pub view: CountersView,
     turns: u64,
-    is_stuck: bool,
+    pub(super) is_stuck: bool,
 }
 
 /// A port as the control thread sees it.
@@ -299,6 +309,7 @@ pub struct Switch {
     /// What is left to do of the last change.
     pub(super) unsettled: Option<Unsettled>,
     pub(super) underlay_change: Option<UnderlayChange>,
+    pub(super) supervisor: Supervisor,
     ticks: Ticks,
     frame: Box<[u8]>,
     /// Ports by id.
@@ -398,6 +409,7 @@ impl Switch {
             configured,
             unsettled: None,
             underlay_change: None,
+            supervisor: Supervisor::from_environment(),
             ticks: Ticks::new(),
             frame: vec![0; usize::from(u16::MAX)].into(),
             ports: seats,
@@ -439,6 +451,7 @@ impl Switch {
         self.settle_if_possible();
         self.arrive();
         self.roll_back_if_expired();
+        self.report_ready();
     }
 
     fn age(&mut self) {
@@ -503,6 +516,7 @@ impl Switch {
                 _ => {}
             }
         }
+        self.report_alive();
     }
 
     /// Publishes a generation with the next hops that changed.
