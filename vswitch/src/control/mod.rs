@@ -18,6 +18,7 @@
 //! | [`underlay`] | the kernel's routes and neighbours, mirrored by netlink |
 //! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
 //! | `quiet` | the kernel's stack, silenced on interfaces that the switch reads |
+//! | [`pulse`] | how long the control thread is busy with what |
 //! | `running` | the switch as the API sees it |
 //! | `status` | the state in words: rows of the API, of `vswitch show` and of the metrics |
 //!
@@ -43,6 +44,7 @@ pub mod plan;
 pub mod pools;
 #[cfg(feature = "dpdk")]
 pub mod preflight;
+pub mod pulse;
 #[cfg(feature = "dpdk")]
 pub mod quiet;
 #[cfg(feature = "dpdk")]

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +25,7 @@ use super::learner::{AGE_EVERY_MILLIS, Fate, Learner, News};
 use super::netdev;
 use super::pools::Pools;
 use super::preflight::{self, Findings};
+use super::pulse::{Pulse, Work};
 use super::quiet::QuietInterface;
 use super::running::Configured;
 use super::slots::Slots;
@@ -142,18 +143,19 @@ async fn run_until_signal(
     switch.print_start();
 
     let stopped_by = loop {
-        tokio::select! {
+        let wake = tokio::select! {
             _ = interrupt.recv() => break Ok("SIGINT"),
             _ = terminate.recv() => break Ok("SIGTERM"),
-            _ = switch.ticks.frames.tick() => switch.carry_frames(),
-            _ = switch.ticks.ageing.tick() => switch.age(),
-            _ = switch.ticks.watch.tick() => switch.watch(),
+            due = switch.ticks.frames.tick() => Wake::Frames { due },
+            _ = switch.ticks.ageing.tick() => Wake::Ageing,
+            _ = switch.ticks.watch.tick() => Wake::Watch,
             changes = underlay.next_change() => match changes {
-                Ok(changes) => switch.resolve(changes),
+                Ok(changes) => Wake::Underlay(changes),
                 Err(error) => break Err(error),
             },
-            Some(query) = asked.recv() => switch.answer(query),
-        }
+            Some(query) = asked.recv() => Wake::Request(query),
+        };
+        switch.wake(wake);
         if let Some(UnderlayChange { vteps, remotes }) = switch.underlay_change.take() {
             underlay.change(vteps, remotes);
         }
@@ -188,14 +190,16 @@ async fn listen_tcp(tcp: &config::Tcp) -> Result<server::Tcp, StartError> {
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: u64,
+    /// Cycles per second.
+    hz: u64,
     /// Milliseconds per cycle, times 2^64.
     scale: u128,
 }
 
 impl Clock {
     fn start(eal: &Eal) -> Self {
-        let hz = u128::from(lcore::tsc_hz(eal).max(1));
-        Self { start: lcore::tsc(), scale: (1000 << 64) / hz }
+        let hz = lcore::tsc_hz(eal).max(1);
+        Self { start: lcore::tsc(), hz, scale: (1000 << 64) / u128::from(hz) }
     }
 
     #[inline]
@@ -230,6 +234,18 @@ impl Ticks {
         };
         Self { frames: every(1), ageing: every(AGE_EVERY_MILLIS), watch: every(1000) }
     }
+}
+
+/// What the control loop was waiting for.
+enum Wake {
+    /// The millisecond's tick, which was due at a moment.
+    Frames {
+        due: tokio::time::Instant,
+    },
+    Ageing,
+    Watch,
+    Underlay(Vec<(RemoteId, NextHop)>),
+    Request(Query),
 }
 
 /// A worker as the control thread sees it.
@@ -286,6 +302,8 @@ pub struct Switch {
     pub events: Events,
     /// The time.
     pub clock: Clock,
+    /// How long the control thread is busy.
+    pub pulse: Pulse,
     /// The MACs and MTUs of the ports.
     pub facts: Vec<PortFacts>,
     /// What the counters of an index showed before it was given to what has it now.
@@ -305,7 +323,8 @@ pub struct Switch {
     pub ports: Slots<PortSeat>,
     /// The packet buffers.
     pub pools: Pools,
-    pub(super) eal: Eal,
+    /// The environment of it all.
+    pub eal: Eal,
 }
 
 /// The running workers.
@@ -367,7 +386,7 @@ impl Switch {
         let readers = readers.into_iter().zip(fdb);
         for (core, (io, (generations, fdb))) in cores.into_iter().zip(ios.into_iter().zip(readers))
         {
-            let (counters, view) = counters::new();
+            let (counters, view) = counters::with_clock(clock.hz);
             let mut worker = Worker::new(io, generations, fdb, counters, Topology::MAX_PORTS);
             let stop = Arc::clone(&workers.stop);
             let launched =
@@ -382,6 +401,8 @@ impl Switch {
             let numa_node = eal.numa_node(core);
             worker_seats.push(WorkerSeat { core, numa_node, view, turns: 0, is_stuck: false });
         }
+        let networks = topology.networks().last().map_or(0, |(last, _)| last.index() + 1);
+        let baselines = Baselines::new(networks);
         let mut switch = Self {
             workers: worker_seats,
             hosts,
@@ -390,8 +411,9 @@ impl Switch {
             host_view,
             events: Events::new(),
             clock,
+            pulse: Pulse::default(),
             facts,
-            baselines: Baselines::default(),
+            baselines,
             wiring,
             host_counters,
             publisher,
@@ -415,6 +437,35 @@ impl Switch {
         };
         switch.unsettled = Some(Unsettled::start(&switch.topology));
         Ok((switch, underlay, workers))
+    }
+
+    /// Does what the loop woke up for, and notes how long it took.
+    fn wake(&mut self, wake: Wake) {
+        let began = Instant::now();
+        let work = match wake {
+            Wake::Frames { due } => {
+                self.pulse.came(due.into_std(), began);
+                self.carry_frames();
+                Work::Frames
+            }
+            Wake::Ageing => {
+                self.age();
+                Work::Ageing
+            }
+            Wake::Watch => {
+                self.watch();
+                Work::Watch
+            }
+            Wake::Underlay(changes) => {
+                self.resolve(changes);
+                Work::Underlay
+            }
+            Wake::Request(query) => {
+                query.answer(self);
+                Work::Request
+            }
+        };
+        self.pulse.did(work, began);
     }
 
     /// Every millisecond: learns what workers heard, carries frames to and from the host, and frees
@@ -528,10 +579,6 @@ impl Switch {
         }
         let generation = self.generation();
         self.publisher.publish(Box::new(generation));
-    }
-
-    fn answer(&mut self, query: Query) {
-        query.answer(self);
     }
 }
 

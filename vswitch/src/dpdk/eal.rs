@@ -326,6 +326,13 @@ impl Eal {
         unsafe { dpdk_sys::rte_lcore_to_socket_id(core) }
     }
 
+    /// The version of the DPDK that runs: "DPDK 22.11.9".
+    #[must_use]
+    pub fn version(&self) -> String {
+        // SAFETY: returns a string constant of the library, NUL-terminated.
+        unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
+    }
+
     pub(super) fn inner(&self) -> &Arc<EalInner> {
         &self.0
     }
