@@ -9,6 +9,7 @@
 //! | `worker_io` | a worker's surroundings, from DPDK |
 //! | [`generations`] | from configuration and next hops to what workers read |
 //! | `change` | from one configuration to the next while workers run |
+//! | `clock` | time since start |
 //! | `pools` | packet buffers |
 //! | `baselines` | what the counters of an index showed before it was given away |
 //! | `slots` | indices that stay while the configuration changes |
@@ -30,6 +31,8 @@
 pub mod baselines;
 #[cfg(feature = "dpdk")]
 pub mod change;
+#[cfg(feature = "dpdk")]
+pub mod clock;
 #[cfg(feature = "dpdk")]
 mod devices;
 pub mod generations;

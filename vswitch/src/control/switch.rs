@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 
 use super::baselines::Baselines;
 use super::change::{UnderlayChange, Unsettled};
+use super::clock::Clock;
 use super::devices::{eal_args, host_interface, make_pool, probe, start_port};
 use super::generations::{PortFacts, TooMany, Topology, narrow};
 use super::host::HostPath;
@@ -40,9 +41,8 @@ use crate::api::server::{self, Listeners};
 use crate::api::socket::{Socket, SocketError};
 use crate::api::tls::{self, TlsError};
 use crate::config;
-use crate::datapath::context::Now;
 use crate::datapath::generation::Generation;
-use crate::datapath::worker::{Time, Worker};
+use crate::datapath::worker::Worker;
 use crate::dpdk::eal::{self, Eal};
 use crate::dpdk::lcore::{self, LaunchError};
 use crate::dpdk::pool::Pool;
@@ -184,38 +184,6 @@ async fn listen_tcp(tcp: &config::Tcp) -> Result<server::Tcp, StartError> {
         .await
         .map_err(|source| StartError::Listen { address, source })?;
     Ok(server::Tcp { listener, tls, token })
-}
-
-/// Time since start, from the time-stamp counter.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    start: u64,
-    /// Cycles per second.
-    hz: u64,
-    /// Milliseconds per cycle, times 2^64.
-    scale: u128,
-}
-
-impl Clock {
-    fn start(eal: &Eal) -> Self {
-        let hz = lcore::tsc_hz(eal).max(1);
-        Self { start: lcore::tsc(), hz, scale: (1000 << 64) / u128::from(hz) }
-    }
-
-    #[inline]
-    fn time(&self) -> Time {
-        let cycles = lcore::tsc();
-        let millis = (u128::from(cycles.wrapping_sub(self.start)) * self.scale) >> 64;
-        #[allow(clippy::cast_possible_truncation, reason = "a 64-bit count times less than one")]
-        let now = Now { millis: millis as u64 };
-        Time { cycles, now }
-    }
-
-    /// The time of the pipeline.
-    #[must_use]
-    pub fn now(&self) -> Now {
-        self.time().now
-    }
 }
 
 /// Timers of the control loop.
