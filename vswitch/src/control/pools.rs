@@ -75,10 +75,11 @@ impl Pools {
         self.all().map(Pool::in_use).sum()
     }
 
-    /// Each pool, by the name that the metrics have for it.
+    /// Each pool, by its name, which DPDK has for it as well.
     pub fn named(&self) -> impl Iterator<Item = (String, &Pool)> {
-        let more = self.more.iter().map(|Another { number, pool, .. }| (format!("port-{number}"), pool));
-        std::iter::once(("start".to_owned(), &self.first)).chain(more)
+        let more =
+            self.more.iter().map(|Another { number, pool, .. }| (format!("frames-{number}"), pool));
+        std::iter::once(("frames".to_owned(), &self.first)).chain(more)
     }
 
     fn all(&self) -> impl Iterator<Item = &Pool> {

@@ -329,8 +329,10 @@ impl Eal {
     /// The version of the DPDK that runs: "DPDK 22.11.9".
     #[must_use]
     pub fn version(&self) -> String {
-        // SAFETY: returns a string constant of the library, NUL-terminated.
-        unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
+        // SAFETY: returns a string that the library keeps.
+        let version = unsafe { dpdk_sys::rte_version() };
+        // SAFETY: NUL-terminated, never null.
+        unsafe { CStr::from_ptr(version) }.to_string_lossy().into_owned()
     }
 
     pub(super) fn inner(&self) -> &Arc<EalInner> {
