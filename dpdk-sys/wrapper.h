@@ -14,6 +14,7 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_version.h>
 
 static const size_t VSW_MBUF_BUF_ADDR = offsetof(struct rte_mbuf, buf_addr);
 static const size_t VSW_MBUF_DATA_OFF = offsetof(struct rte_mbuf, data_off);

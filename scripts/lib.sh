@@ -15,7 +15,8 @@ run_packages=(ethtool iproute2 iputils-ping procps util-linux)
 # What packaging/build-deb needs besides.
 package_packages=(debhelper dpkg-dev)
 # dpdk-dev has testpmd; debootstrap, lintian, podman and crun are for the tests of the package and the image.
-test_packages=("${package_packages[@]}" crun debootstrap dpdk-dev iperf3 lintian openssl podman python3 python3-pyte python3-pytest python3-scapy python3-venv shellcheck systemd tshark valgrind)
+test_packages=("${package_packages[@]}" crun debootstrap dpdk-dev iperf3 lintian openssl podman python3 python3-pyte python3-pytest python3-scapy python3-venv python3-yaml shellcheck systemd
+    tshark valgrind)
 # The peers of benches/side-by-side, and what draws its plot.
 benchmark_packages=(dpdk-dev openvswitch-switch-dpdk python3-matplotlib)
 
@@ -81,20 +82,21 @@ need_packages_unstarted() {
     ((status == 0)) || exit "$status"
 }
 
-# promtool only. Debian ships it inside `prometheus`, whose installation would start a server.
-need_promtool() {
+# prometheus and promtool, for the tests of what is shipped for monitoring. Taken out of Debian's package, whose
+# installation would start a server.
+need_prometheus() {
     local log
-    command -v promtool >/dev/null && return
+    command -v promtool >/dev/null && command -v prometheus >/dev/null && return
     mkdir -p "$tools_dir"
     log=$(mktemp)
     if ! (cd "$tools_dir" && apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb |
-        tar -x --strip-components=3 ./usr/bin/promtool && rm prometheus_*.deb) </dev/null >"$log" 2>&1; then
+        tar -x --strip-components=3 ./usr/bin/prometheus ./usr/bin/promtool && rm prometheus_*.deb) </dev/null >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
-        die "promtool cannot be had from Debian's package prometheus"
+        die "prometheus cannot be had from Debian's package"
     fi
     rm -f "$log"
-    ok "promtool: taken from Debian's package, no server installed"
+    ok "prometheus, promtool: taken from Debian's package, no server installed"
 }
 
 # The fuzzer of the API's tests. Debian has none, so it comes from PyPI, for this tree only.

@@ -216,7 +216,7 @@ pub struct WorkerRow {
     pub learn_events_lost: u64,
 }
 
-/// The drops for one reason at one place: `GET /v1/drops`, zeros included.
+/// The drops for one reason at one place: `GET /v1/drops`, zeros included up to 10,000 rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DropRow {
     /// The reason, as the metric's label has it.

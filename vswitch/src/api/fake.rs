@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::config::document::{Document, NetworkDocument};
 use crate::control::plan::Plan;
 use crate::ids::MacAddr;
+use crate::metrics::family::Family;
 
 /// How much of the FDB is looked at in one piece.
 const PIECE: usize = 100;
@@ -330,7 +331,9 @@ impl Running for Fake {
         self.events.clone()
     }
 
-    fn metrics(&self) -> String {
-        format!("vswitch_generation {}\n", self.generation)
+    fn metrics(&self) -> Vec<Family> {
+        let mut generation = Family::gauge("vswitch_generation", "The configuration's.");
+        generation.add(&[], self.generation);
+        vec![generation]
     }
 }

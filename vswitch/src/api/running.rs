@@ -12,6 +12,7 @@ use super::fdb::{FdbFilter, FdbScan};
 use crate::config::Config;
 use crate::config::document::Document;
 use crate::control::plan::{Plan, Step};
+use crate::metrics::family::Family;
 
 /// A running switch.
 pub trait Running {
@@ -55,8 +56,8 @@ pub trait Running {
     fn scan_fdb(&self, scan: &mut FdbScan);
     /// Where events are told.
     fn events(&self) -> Events;
-    /// The text of `GET /metrics`.
-    fn metrics(&self) -> String;
+    /// What `GET /metrics` says.
+    fn metrics(&self) -> Vec<Family>;
 }
 
 /// How to apply.

@@ -14,10 +14,11 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::{self, Limits, Plain};
-use super::control::Control;
+use super::control::{Control, aside};
 use super::problem::Problem;
 use super::routes;
 use super::tls::{Token, require_token};
+use crate::metrics::family;
 
 pub use super::routes::{DEFAULT_LIMIT, MAX_LIMIT, MAX_STREAMS};
 
@@ -65,6 +66,7 @@ pub async fn serve(listeners: Listeners, control: Control, limits: Limits) {
 }
 
 async fn scrape(State(control): State<Control>) -> Result<Response, Problem> {
-    let text = control.ask(|switch| switch.metrics()).await?;
+    let families = control.ask(|switch| switch.metrics()).await?;
+    let text = aside(|| family::text(families)).await?;
     Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
 }

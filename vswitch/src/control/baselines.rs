@@ -8,44 +8,64 @@ use hashbrown::HashMap;
 
 use crate::datapath::verdict::DropReason;
 use crate::ids::{BridgeDomain, PortId, VtepId};
-use crate::metrics::counters::{CountersView, PortTotals};
+use crate::metrics::counters::{CountersView, PortTotals, Site};
 
 /// By index; what has no entry began at zero.
 #[derive(Debug, Default)]
 pub struct Baselines {
-    ports: HashMap<PortId, (PortTotals, Drops)>,
+    /// What each thread's counters showed, in the order of the views.
+    ports: HashMap<PortId, (Vec<PortTotals>, Drops)>,
     networks: HashMap<BridgeDomain, (u64, Drops)>,
     vteps: HashMap<VtepId, u64>,
+    /// One more than the highest index that a network has had.
+    network_slots: usize,
 }
 
-type Drops = [u64; DropReason::COUNT];
+/// Frames dropped, by the index of the reason.
+pub type Drops = [u64; DropReason::COUNT];
 
-fn drops(count: impl Fn(DropReason) -> u64) -> Drops {
-    let mut drops = [0; DropReason::COUNT];
-    for reason in DropReason::ALL {
-        drops[reason.index()] = count(*reason);
+fn drops<'a>(views: impl Iterator<Item = &'a CountersView>, site: Site) -> Drops {
+    let mut sum = [0; DropReason::COUNT];
+    for view in views {
+        add(&mut sum, &view.drops_at(site));
     }
-    drops
+    sum
 }
 
-fn totals<'a>(views: impl Iterator<Item = &'a CountersView>, port: PortId) -> PortTotals {
-    views.map(|view| view.port(port)).fold(PortTotals::default(), |sum, one| PortTotals {
+fn add(sum: &mut Drops, more: &Drops) {
+    for (sum, more) in sum.iter_mut().zip(more) {
+        *sum += more;
+    }
+}
+
+fn since(now: Drops, then: Option<&Drops>) -> Drops {
+    then.map_or(now, |then| std::array::from_fn(|reason| now[reason] - then[reason]))
+}
+
+fn add_totals(sum: PortTotals, one: PortTotals) -> PortTotals {
+    PortTotals {
         receive_packets: sum.receive_packets + one.receive_packets,
         receive_bytes: sum.receive_bytes + one.receive_bytes,
         transmit_packets: sum.transmit_packets + one.transmit_packets,
         transmit_bytes: sum.transmit_bytes + one.transmit_bytes,
-    })
+    }
 }
 
 impl Baselines {
+    /// Nothing has been given away yet; so many indices of networks are in use.
+    #[must_use]
+    pub fn new(network_slots: usize) -> Self {
+        Self { network_slots, ..Self::default() }
+    }
+
     /// A port begins.
     pub fn begin_port<'a>(
         &mut self,
         port: PortId,
         views: impl Iterator<Item = &'a CountersView> + Clone,
     ) {
-        let of_reason = |reason| views.clone().map(|view| view.port_drops(port, reason)).sum();
-        self.ports.insert(port, (totals(views.clone(), port), drops(of_reason)));
+        let totals = views.clone().map(|view| view.port(port)).collect();
+        self.ports.insert(port, (totals, drops(views, Site::port(port))));
     }
 
     /// A network begins.
@@ -54,9 +74,9 @@ impl Baselines {
         domain: BridgeDomain,
         views: impl Iterator<Item = &'a CountersView> + Clone,
     ) {
-        let of_reason = |reason| views.clone().map(|view| view.network_drops(domain, reason)).sum();
         let replicated = views.clone().map(|view| view.replicated(domain)).sum();
-        self.networks.insert(domain, (replicated, drops(of_reason)));
+        self.networks.insert(domain, (replicated, drops(views, Site::network(domain))));
+        self.network_slots = self.network_slots.max(domain.index() + 1);
     }
 
     /// A VTEP begins. `host` are the counters of the control thread, which alone gives frames to host interfaces:
@@ -71,8 +91,16 @@ impl Baselines {
         port: PortId,
         views: impl Iterator<Item = &'a CountersView>,
     ) -> PortTotals {
-        let (now, then) = (totals(views, port), self.ports.get(&port));
-        then.map_or(now, |(then, _)| PortTotals {
+        let each = views.enumerate().map(|(number, view)| self.port_by(port, number, view));
+        each.fold(PortTotals::default(), add_totals)
+    }
+
+    /// What one thread has seen of a port, with its number among the views.
+    #[must_use]
+    pub fn port_by(&self, port: PortId, number: usize, view: &CountersView) -> PortTotals {
+        let now = view.port(port);
+        let then = self.ports.get(&port).and_then(|(totals, _)| totals.get(number));
+        then.map_or(now, |then| PortTotals {
             receive_packets: now.receive_packets - then.receive_packets,
             receive_bytes: now.receive_bytes - then.receive_bytes,
             transmit_packets: now.transmit_packets - then.transmit_packets,
@@ -80,26 +108,38 @@ impl Baselines {
         })
     }
 
-    /// What was dropped at a port for a reason.
+    /// What was dropped at a port.
     pub fn port_drops<'a>(
         &self,
         port: PortId,
-        reason: DropReason,
         views: impl Iterator<Item = &'a CountersView>,
-    ) -> u64 {
-        let then = self.ports.get(&port).map_or(0, |(_, drops)| drops[reason.index()]);
-        views.map(|view| view.port_drops(port, reason)).sum::<u64>() - then
+    ) -> Drops {
+        since(drops(views, Site::port(port)), self.ports.get(&port).map(|(_, drops)| drops))
     }
 
-    /// What was dropped of a network on its uplink for a reason.
+    /// What was dropped of a network on its uplink.
     pub fn network_drops<'a>(
         &self,
         domain: BridgeDomain,
-        reason: DropReason,
         views: impl Iterator<Item = &'a CountersView>,
-    ) -> u64 {
-        let then = self.networks.get(&domain).map_or(0, |(_, drops)| drops[reason.index()]);
-        views.map(|view| view.network_drops(domain, reason)).sum::<u64>() - then
+    ) -> Drops {
+        let then = self.networks.get(&domain).map(|(_, drops)| drops);
+        since(drops(views, Site::network(domain)), then)
+    }
+
+    /// All that was dropped since start, also at what is gone by now. So it never goes back.
+    pub fn all_drops<'a>(
+        &self,
+        ports: usize,
+        views: impl Iterator<Item = &'a CountersView> + Clone,
+    ) -> Drops {
+        let ports = (0..).map(|index| Site::port(PortId(index))).take(ports);
+        let networks = (0..).map(|index| Site::network(BridgeDomain(index)));
+        let mut sum = [0; DropReason::COUNT];
+        for site in ports.chain(networks.take(self.network_slots)) {
+            add(&mut sum, &drops(views.clone(), site));
+        }
+        sum
     }
 
     /// Copies made for a network by flooding.
@@ -121,7 +161,7 @@ impl Baselines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::counters::{self, Site};
+    use crate::metrics::counters;
 
     #[test]
     fn what_is_new_begins_at_zero() {
@@ -137,17 +177,23 @@ mod tests {
             counters.punted(vtep);
         };
         let mut baselines = Baselines::default();
-        for _ in 0..2 {
+        for round in 1..=2 {
             count();
             let seen = baselines.port(port, views());
             assert_eq!((seen.receive_packets, seen.transmit_bytes), (1, 120));
-            assert_eq!(baselines.port_drops(port, DropReason::Runt, views()), 1);
-            assert_eq!(baselines.network_drops(domain, DropReason::SplitHorizon, views()), 1);
+            assert_eq!(baselines.port_by(port, 0, &view), seen);
+            assert_eq!(baselines.port_drops(port, views())[DropReason::Runt.index()], 1);
+            let of_network = baselines.network_drops(domain, views());
+            assert_eq!(of_network[DropReason::SplitHorizon.index()], 1);
+            assert_eq!(of_network.iter().sum::<u64>(), 1);
             assert_eq!(baselines.replicated(domain, views()), 7);
             assert_eq!(baselines.punted(vtep, &view), 1);
             baselines.begin_port(port, views());
             baselines.begin_network(domain, views());
             baselines.begin_vtep(vtep, &view);
+            let all = baselines.all_drops(8, views());
+            assert_eq!(all[DropReason::Runt.index()], round, "it never goes back");
+            assert_eq!(all[DropReason::SplitHorizon.index()], round);
         }
         assert_eq!(baselines.port(port, views()), PortTotals::default());
         assert_eq!(baselines.replicated(BridgeDomain(0), views()), 0);

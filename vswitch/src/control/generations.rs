@@ -507,7 +507,7 @@ impl Topology {
 }
 
 /// An index, of which [`place`] has seen to it that it fits.
-pub(super) fn narrow(index: usize) -> u16 {
+pub(crate) fn narrow(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX)
 }
 

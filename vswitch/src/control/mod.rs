@@ -9,6 +9,7 @@
 //! | `worker_io` | a worker's surroundings, from DPDK |
 //! | [`generations`] | from configuration and next hops to what workers read |
 //! | `change` | from one configuration to the next while workers run |
+//! | `clock` | time since start |
 //! | `pools` | packet buffers |
 //! | `baselines` | what the counters of an index showed before it was given away |
 //! | `slots` | indices that stay while the configuration changes |
@@ -19,6 +20,7 @@
 //! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
 //! | `quiet` | the kernel's stack, silenced on interfaces that the switch reads |
 //! | [`supervisor`] | what the service manager is told |
+//! | [`pulse`] | how long the control thread is busy with what |
 //! | `running` | the switch as the API sees it |
 //! | `status` | the state in words: rows of the API, of `vswitch show` and of the metrics |
 //!
@@ -30,6 +32,8 @@
 pub mod baselines;
 #[cfg(feature = "dpdk")]
 pub mod change;
+#[cfg(feature = "dpdk")]
+pub mod clock;
 #[cfg(feature = "dpdk")]
 mod devices;
 pub mod generations;
@@ -44,6 +48,7 @@ pub mod plan;
 pub mod pools;
 #[cfg(feature = "dpdk")]
 pub mod preflight;
+pub mod pulse;
 #[cfg(feature = "dpdk")]
 pub mod quiet;
 #[cfg(feature = "dpdk")]

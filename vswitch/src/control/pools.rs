@@ -20,6 +20,8 @@ pub struct Pools {
 }
 
 struct Another {
+    /// Which one after the first it is.
+    number: u64,
     pool: Pool,
     /// As [`Pools::tidy`] saw it last.
     is_idle: bool,
@@ -48,14 +50,14 @@ impl Pools {
         }
         self.made += 1;
         let pool = Pool::new(eal, &format!("frames-{}", self.made), buffers, POOL_CACHE, room, -1)?;
-        self.more.push(Another { pool: pool.clone(), is_idle: false });
+        self.more.push(Another { number: self.made, pool: pool.clone(), is_idle: false });
         Ok(pool)
     }
 
     /// Every second: frees the pools that nobody uses and that have all their buffers. Not at the first sight: a worker
     /// that gives a buffer back still writes to its cache in the pool after the buffer counts as back.
     pub fn tidy(&mut self) {
-        self.more.retain_mut(|Another { pool, is_idle }| {
+        self.more.retain_mut(|Another { pool, is_idle, .. }| {
             let was_idle = std::mem::replace(is_idle, pool.users() == 1 && pool.in_use() == 0);
             !(was_idle && *is_idle)
         });
@@ -71,6 +73,13 @@ impl Pools {
     #[must_use]
     pub fn in_use(&self) -> usize {
         self.all().map(Pool::in_use).sum()
+    }
+
+    /// Each pool, by its name, which DPDK has for it as well.
+    pub fn named(&self) -> impl Iterator<Item = (String, &Pool)> {
+        let more =
+            self.more.iter().map(|Another { number, pool, .. }| (format!("frames-{number}"), pool));
+        std::iter::once(("frames".to_owned(), &self.first)).chain(more)
     }
 
     fn all(&self) -> impl Iterator<Item = &Pool> {

@@ -12,6 +12,7 @@ use crate::api::fdb::{FdbFilter, FdbScan};
 use crate::api::running::{Applied, ApplyError, ApplyOptions, Running};
 use crate::config::{Config, Document};
 use crate::metrics::exposition;
+use crate::metrics::family::Family;
 use crate::table::{Destination, Entry, Key};
 
 use super::change::ChangeError;
@@ -32,6 +33,20 @@ pub struct Configured {
     pending: Option<Pending>,
     /// Where it survives.
     store: StateStore,
+    /// When the switch started.
+    started: SystemTime,
+    /// When a generation was taken up last.
+    changed: SystemTime,
+    saves: Saves,
+}
+
+/// How often the state was written since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Saves {
+    /// It is on the disk.
+    pub done: u64,
+    /// It is not.
+    pub failed: u64,
 }
 
 /// The way back.
@@ -44,11 +59,57 @@ struct Pending {
 impl Configured {
     /// As it was started, with the state that is kept of it.
     pub(super) fn new(generation: u64, store: StateStore) -> Self {
-        Self { generation, pending: None, store }
+        let (started, saves) = (SystemTime::now(), Saves::default());
+        Self { generation, pending: None, store, started, changed: started, saves }
+    }
+
+    /// Another configuration has been taken up.
+    fn advance(&mut self) {
+        self.generation += 1;
+        self.changed = SystemTime::now();
+    }
+
+    /// Counts what became of a save.
+    fn count<T>(&mut self, saved: Result<T, StateError>) -> Result<T, StateError> {
+        match &saved {
+            Ok(_) => self.saves.done += 1,
+            Err(_) => self.saves.failed += 1,
+        }
+        saved
+    }
+
+    /// Counts the changes.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When the switch started.
+    pub(crate) fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// When a configuration was taken up last, that of the start included.
+    pub(crate) fn changed(&self) -> SystemTime {
+        self.changed
+    }
+
+    /// Whether a change waits to be confirmed.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// How often the state was written.
+    pub(crate) fn saves(&self) -> Saves {
+        self.saves
     }
 }
 
 impl Switch {
+    /// Which configuration is running, and since when.
+    pub(crate) fn configured(&self) -> &Configured {
+        &self.configured
+    }
+
     /// Every millisecond: goes back if nobody has confirmed in time.
     pub(super) fn roll_back_if_expired(&mut self) {
         let expires = self.configured.pending.as_ref().map(|pending| pending.expires);
@@ -62,7 +123,8 @@ impl Switch {
     /// Saves what the switch was started with as the beginning of a state.
     pub(super) fn begin_state(&mut self) -> Result<(), StateError> {
         let document = self.document();
-        self.configured.store.begin(&document, self.configured.generation)
+        let begun = self.configured.store.begin(&document, self.configured.generation);
+        self.configured.count(begun)
     }
 
     /// Takes a configuration up and counts it; one that was not taken up counts if what was in force before is not
@@ -71,7 +133,7 @@ impl Switch {
         let before = self.topology.config().clone();
         let done = self.change(config);
         if done.is_ok() || *self.topology.config() != before {
-            self.configured.generation += 1;
+            self.configured.advance();
         }
         done
     }
@@ -85,7 +147,8 @@ impl Switch {
             return Err(refusal(error));
         }
         let generation = self.configured.generation;
-        if let Err(error) = self.configured.store.roll_back(generation) {
+        let saved = self.configured.store.roll_back(generation);
+        if let Err(error) = self.configured.count(saved) {
             // A restart comes up with the former state all the same.
             error!(%error, "the roll-back could not be saved");
         }
@@ -153,7 +216,7 @@ impl Running for Switch {
             None if options.is_whole_file => store.save_file(&document, generation),
             None => store.save(&document, generation),
         };
-        if let Err(error) = saved {
+        if let Err(error) = self.configured.count(saved) {
             if !plan.is_empty()
                 && let Err(second) = self.put_in_force(former)
             {
@@ -175,7 +238,8 @@ impl Running for Switch {
         if self.configured.pending.is_none() {
             return Err(ApplyError::NothingPending);
         }
-        self.configured.store.confirm().map_err(|error| storage(&error))?;
+        let saved = self.configured.store.confirm();
+        self.configured.count(saved).map_err(|error| storage(&error))?;
         self.configured.pending = None;
         let generation = self.configured.generation;
         self.events.tell(Happening::ConfigurationConfirmed { generation });
@@ -237,8 +301,8 @@ impl Running for Switch {
         self.events.clone()
     }
 
-    fn metrics(&self) -> String {
-        exposition::encode(self)
+    fn metrics(&self) -> Vec<Family> {
+        exposition::families(self)
     }
 }
 

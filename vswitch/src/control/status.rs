@@ -10,13 +10,20 @@ use crate::api::dto::{
 };
 use crate::api::running::Running;
 use crate::datapath::generation;
-use crate::datapath::verdict::DropReason;
+use crate::datapath::verdict::{DropReason, SiteKind};
 use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals};
 use crate::table::{Destination, Entry, Key};
 
+use super::baselines::Drops;
+use super::generations::Topology;
 use super::switch::{PortSeat, Switch, WorkerSeat, views};
 use super::underlay::{NextHop, RemoteId};
+use super::wiring::Polled;
+
+/// Up to how many series of drops are listed while they are zero: those of some
+/// three hundred networks with a port each.
+pub const MAX_ZEROS: usize = 10_000;
 
 impl Switch {
     /// The counters of every worker and of the control thread.
@@ -100,35 +107,28 @@ impl Switch {
         self.topology.ports().filter_map(row).collect()
     }
 
-    /// Frames dropped at a port for a reason.
-    fn dropped_at(&self, port: PortId, reason: DropReason) -> u64 {
-        self.baselines.port_drops(port, reason, self.views())
+    /// Frames dropped at a port, by the index of the reason.
+    fn dropped_at(&self, port: PortId) -> Drops {
+        self.baselines.port_drops(port, self.views())
     }
 
-    /// Frames of a network dropped on its uplink for a reason.
-    fn dropped_of(&self, domain: BridgeDomain, reason: DropReason) -> u64 {
-        self.baselines.network_drops(domain, reason, self.views())
+    /// Frames of a network dropped on its uplink.
+    fn dropped_of(&self, domain: BridgeDomain) -> Drops {
+        self.baselines.network_drops(domain, self.views())
     }
 
     /// Everything dropped at a port; on an uplink, of whatever network.
     fn port_drops(&self, port: PortId) -> u64 {
-        let reasons = DropReason::ALL.iter();
-        let own = reasons.clone().map(|reason| self.dropped_at(port, *reason)).sum();
+        let own: u64 = self.dropped_at(port).iter().sum();
         let generation::Role::Uplink(vtep) = self.topology.role(port) else { return own };
         let networks = self.topology.networks().filter(|(_, network)| network.vtep == Some(vtep));
-        own + networks
-            .flat_map(|(domain, _)| reasons.clone().map(move |reason| (domain, *reason)))
-            .map(|(domain, reason)| self.dropped_of(domain, reason))
-            .sum::<u64>()
+        own + networks.flat_map(|(domain, _)| self.dropped_of(domain)).sum::<u64>()
     }
 
     /// Everything dropped of a network, at its ports and on its VTEP's uplink.
     fn network_drops(&self, domain: BridgeDomain, network: &crate::config::Network) -> u64 {
-        let of_reason = |reason: &DropReason| {
-            let at_ports = network.ports.iter().map(|port| self.dropped_at(*port, *reason));
-            at_ports.sum::<u64>() + self.dropped_of(domain, *reason)
-        };
-        DropReason::ALL.iter().map(of_reason).sum()
+        let at_ports = network.ports.iter().flat_map(|port| self.dropped_at(*port));
+        at_ports.chain(self.dropped_of(domain)).sum()
     }
 
     /// `GET /v1/networks`.
@@ -226,7 +226,7 @@ impl Switch {
         let row = |(number, worker): (u32, &super::switch::WorkerSeat)| {
             let (ledger, turns) = (worker.view.ledger(), worker.view.turns());
             let queue =
-                |(port, queue): &(PortId, u16)| format!("{}/{queue}", self.port_name(*port));
+                |polled: &Polled| format!("{}/{}", self.port_name(polled.port), polled.queue);
             let cycles = turns.busy_cycles + turns.idle_cycles;
             #[allow(clippy::cast_precision_loss, reason = "a percentage, for people")]
             let busy_percent = 100.0 * turns.busy_cycles as f64 / cycles.max(1) as f64;
@@ -253,34 +253,19 @@ impl Switch {
         (0..).zip(&self.workers).map(row).collect()
     }
 
-    /// `GET /v1/drops`, and `vswitch_drops_total`: every reason at every port, and at every network
-    /// on its VTEP's uplink, whether counted yet or not.
+    /// `GET /v1/drops`. The same rows are `vswitch_drops_total`.
     #[must_use]
     pub fn drop_rows(&self) -> Vec<DropRow> {
-        let row = |reason: DropReason, port: PortId, network: String, packets| DropRow {
-            reason: reason.label().to_owned(),
-            help: reason.help().to_owned(),
-            port: self.port_name(port),
-            network,
-            packets,
-        };
         let mut rows = Vec::new();
-        for &reason in DropReason::ALL {
-            for (port, _) in self.topology.ports() {
-                let network = match self.topology.role(port) {
-                    generation::Role::Tenant(domain) => self.network_name(domain),
-                    _ => String::new(),
-                };
-                let packets = self.dropped_at(port, reason);
-                rows.push(row(reason, port, network, packets));
-            }
-            for (domain, network) in self.topology.networks() {
-                let Some(vtep) = network.vtep else { continue };
-                let Some(uplink) = self.topology.vtep(vtep).map(|vtep| vtep.port) else { continue };
-                let packets = self.dropped_of(domain, reason);
-                rows.push(row(reason, uplink, network.name.clone(), packets));
-            }
-        }
+        self.each_drop(|reason, port, network, packets| {
+            rows.push(DropRow {
+                reason: reason.label().to_owned(),
+                help: reason.help().to_owned(),
+                port: port.to_owned(),
+                network: network.to_owned(),
+                packets,
+            });
+        });
         rows
     }
 
@@ -320,6 +305,53 @@ impl Switch {
             let _ = write!(line, "; worker {number} on core {} does not turn", worker.core);
         }
         line
+    }
+
+    /// Tells of drops by reason, port and network (empty: none). Where [zeros are listed](Self::lists_zeros): of every
+    /// reason at every site where it can happen. What is not zero is told of in any case.
+    pub fn each_drop(&self, mut tell: impl FnMut(DropReason, &str, &str, u64)) {
+        let zeros = self.lists_zeros();
+        let mut site = |kind, port: &str, network: &str, drops: Drops| {
+            for (reason, packets) in DropReason::ALL.iter().zip(drops) {
+                if packets > 0 || (zeros && reason.sites().contains(&kind)) {
+                    tell(*reason, port, network, packets);
+                }
+            }
+        };
+        for (id, port) in self.topology.ports() {
+            let (kind, network) = match self.topology.role(id) {
+                generation::Role::Tenant(domain) => {
+                    (SiteKind::Tenant, self.topology.network(domain))
+                }
+                generation::Role::Uplink(_) => (SiteKind::Uplink, None),
+                generation::Role::Unused => (SiteKind::Unused, None),
+            };
+            let network = network.map_or("", |network| &network.name);
+            site(kind, &port.name, network, self.dropped_at(id));
+        }
+        for (domain, network) in self.topology.networks() {
+            let Some(vtep) = network.vtep.and_then(|vtep| self.topology.vtep(vtep)) else {
+                continue;
+            };
+            let Some(uplink) = self.topology.port(vtep.port) else { continue };
+            site(SiteKind::Network, &uplink.name, &network.name, self.dropped_of(domain));
+        }
+    }
+
+    /// Whether drops and the counters of networks are told of before they have counted anything. A rate is right from the
+    /// first frame on then; in a switch of very many networks it would be nothing but zeros, and is left out.
+    #[must_use]
+    pub fn lists_zeros(&self) -> bool {
+        let reasons = |kind| DropReason::ALL.iter().filter(|r| r.sites().contains(&kind)).count();
+        let at_port = reasons(SiteKind::Tenant).max(reasons(SiteKind::Uplink));
+        let (ports, networks) = (self.topology.ports().count(), self.topology.networks().count());
+        ports * at_port + networks * reasons(SiteKind::Network) <= MAX_ZEROS
+    }
+
+    /// Everything dropped since start, by the index of the reason, also at what is gone by now.
+    #[must_use]
+    pub fn all_drops(&self) -> Drops {
+        self.baselines.all_drops(Topology::MAX_PORTS, self.views())
     }
 
     /// Says on the standard output what was started.

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 
 use super::baselines::Baselines;
 use super::change::{UnderlayChange, Unsettled};
+use super::clock::Clock;
 use super::devices::{eal_args, host_interface, make_pool, probe, start_port};
 use super::generations::{PortFacts, TooMany, Topology, narrow};
 use super::host::HostPath;
@@ -25,6 +26,7 @@ use super::learner::{AGE_EVERY_MILLIS, Fate, Learner, News};
 use super::netdev;
 use super::pools::Pools;
 use super::preflight::{self, Findings};
+use super::pulse::{Pulse, Work};
 use super::quiet::QuietInterface;
 use super::running::Configured;
 use super::slots::Slots;
@@ -40,9 +42,8 @@ use crate::api::server::{self, Listeners};
 use crate::api::socket::{Socket, SocketError};
 use crate::api::tls::{self, TlsError};
 use crate::config;
-use crate::datapath::context::Now;
 use crate::datapath::generation::Generation;
-use crate::datapath::worker::{Time, Worker};
+use crate::datapath::worker::Worker;
 use crate::dpdk::eal::{self, Eal};
 use crate::dpdk::lcore::{self, LaunchError};
 use crate::dpdk::pool::Pool;
@@ -143,18 +144,19 @@ async fn run_until_signal(
     switch.print_start();
 
     let stopped_by = loop {
-        tokio::select! {
+        let wake = tokio::select! {
             _ = interrupt.recv() => break Ok("SIGINT"),
             _ = terminate.recv() => break Ok("SIGTERM"),
-            _ = switch.ticks.frames.tick() => switch.carry_frames(),
-            _ = switch.ticks.ageing.tick() => switch.age(),
-            _ = switch.ticks.watch.tick() => switch.watch(),
+            due = switch.ticks.frames.tick() => Wake::Frames { due },
+            _ = switch.ticks.ageing.tick() => Wake::Ageing,
+            _ = switch.ticks.watch.tick() => Wake::Watch,
             changes = underlay.next_change() => match changes {
-                Ok(changes) => switch.resolve(changes),
+                Ok(changes) => Wake::Underlay(changes),
                 Err(error) => break Err(error),
             },
-            Some(query) = asked.recv() => switch.answer(query),
-        }
+            Some(query) = asked.recv() => Wake::Request(query),
+        };
+        switch.wake(wake);
         if let Some(UnderlayChange { vteps, remotes }) = switch.underlay_change.take() {
             underlay.change(vteps, remotes);
         }
@@ -189,36 +191,6 @@ async fn listen_tcp(tcp: &config::Tcp) -> Result<server::Tcp, StartError> {
     Ok(server::Tcp { listener, tls, token })
 }
 
-/// Time since start, from the time-stamp counter.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    start: u64,
-    /// Milliseconds per cycle, times 2^64.
-    scale: u128,
-}
-
-impl Clock {
-    fn start(eal: &Eal) -> Self {
-        let hz = u128::from(lcore::tsc_hz(eal).max(1));
-        Self { start: lcore::tsc(), scale: (1000 << 64) / hz }
-    }
-
-    #[inline]
-    fn time(&self) -> Time {
-        let cycles = lcore::tsc();
-        let millis = (u128::from(cycles.wrapping_sub(self.start)) * self.scale) >> 64;
-        #[allow(clippy::cast_possible_truncation, reason = "a 64-bit count times less than one")]
-        let now = Now { millis: millis as u64 };
-        Time { cycles, now }
-    }
-
-    /// The time of the pipeline.
-    #[must_use]
-    pub fn now(&self) -> Now {
-        self.time().now
-    }
-}
-
 /// Timers of the control loop.
 struct Ticks {
     frames: tokio::time::Interval,
@@ -240,6 +212,18 @@ impl Ticks {
             watch: every(ALIVE_EVERY),
         }
     }
+}
+
+/// What the control loop was waiting for.
+enum Wake {
+    /// The millisecond's tick, which was due at a moment.
+    Frames {
+        due: tokio::time::Instant,
+    },
+    Ageing,
+    Watch,
+    Underlay(Vec<(RemoteId, NextHop)>),
+    Request(Query),
 }
 
 /// A worker as the control thread sees it.
@@ -296,6 +280,8 @@ pub struct Switch {
     pub events: Events,
     /// The time.
     pub clock: Clock,
+    /// How long the control thread is busy.
+    pub pulse: Pulse,
     /// The MACs and MTUs of the ports.
     pub facts: Vec<PortFacts>,
     /// What the counters of an index showed before it was given to what has it now.
@@ -316,7 +302,8 @@ pub struct Switch {
     pub ports: Slots<PortSeat>,
     /// The packet buffers.
     pub pools: Pools,
-    pub(super) eal: Eal,
+    /// The environment of it all.
+    pub eal: Eal,
 }
 
 /// The running workers.
@@ -378,7 +365,7 @@ impl Switch {
         let readers = readers.into_iter().zip(fdb);
         for (core, (io, (generations, fdb))) in cores.into_iter().zip(ios.into_iter().zip(readers))
         {
-            let (counters, view) = counters::new();
+            let (counters, view) = counters::with_clock(clock.hz);
             let mut worker = Worker::new(io, generations, fdb, counters, Topology::MAX_PORTS);
             let stop = Arc::clone(&workers.stop);
             let launched =
@@ -393,6 +380,8 @@ impl Switch {
             let numa_node = eal.numa_node(core);
             worker_seats.push(WorkerSeat { core, numa_node, view, turns: 0, is_stuck: false });
         }
+        let networks = topology.networks().last().map_or(0, |(last, _)| last.index() + 1);
+        let baselines = Baselines::new(networks);
         let mut switch = Self {
             workers: worker_seats,
             hosts,
@@ -401,8 +390,9 @@ impl Switch {
             host_view,
             events: Events::new(),
             clock,
+            pulse: Pulse::default(),
             facts,
-            baselines: Baselines::default(),
+            baselines,
             wiring,
             host_counters,
             publisher,
@@ -427,6 +417,35 @@ impl Switch {
         };
         switch.unsettled = Some(Unsettled::start(&switch.topology));
         Ok((switch, underlay, workers))
+    }
+
+    /// Does what the loop woke up for, and notes how long it took.
+    fn wake(&mut self, wake: Wake) {
+        let began = Instant::now();
+        let work = match wake {
+            Wake::Frames { due } => {
+                self.pulse.came(due.into_std(), began);
+                self.carry_frames();
+                Work::Frames
+            }
+            Wake::Ageing => {
+                self.age();
+                Work::Ageing
+            }
+            Wake::Watch => {
+                self.watch();
+                Work::Watch
+            }
+            Wake::Underlay(changes) => {
+                self.resolve(changes);
+                Work::Underlay
+            }
+            Wake::Request(query) => {
+                query.answer(self);
+                Work::Request
+            }
+        };
+        self.pulse.did(work, began);
     }
 
     /// Every millisecond: learns what workers heard, carries frames to and from the host, and frees
@@ -542,10 +561,6 @@ impl Switch {
         }
         let generation = self.generation();
         self.publisher.publish(Box::new(generation));
-    }
-
-    fn answer(&mut self, query: Query) {
-        query.answer(self);
     }
 }
 

@@ -15,11 +15,12 @@ use hashbrown::HashMap;
 
 use super::generations::Topology;
 use super::learner::EVENT_QUEUE_LEN;
-use super::worker_io::{FrameQueue, Output, Post, Relay, Rewiring, Unwired, Way, WorkerIo};
+use super::worker_io::{FrameQueue, Input, Output, Post, Relay, Rewiring, Unwired, Way, WorkerIo};
 use crate::datapath::io::{LearnEvent, RelayedFrom};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::Queues;
 use crate::ids::{PortId, VtepId};
+use crate::metrics::{self, queue::QueueView};
 
 /// Frames that wait between two workers, or between the control thread and a worker, at most.
 pub const FRAME_QUEUE_LEN: usize = 1024;
@@ -44,10 +45,20 @@ pub struct Wiring {
 pub struct Seat {
     /// What it heard.
     pub events: Arc<ArrayQueue<LearnEvent>>,
-    /// The receive queues that it polls: port and queue number.
-    pub polled: Vec<(PortId, u16)>,
+    /// The receive queues that it polls.
+    pub polled: Vec<Polled>,
     rewirings: Post<Rewiring>,
     unwired: Post<Unwired>,
+}
+
+/// A receive queue that a worker polls.
+pub struct Polled {
+    /// The port.
+    pub port: PortId,
+    /// The queue's number on it.
+    pub queue: u16,
+    /// What it gave.
+    pub received: QueueView,
 }
 
 /// The queues between a host interface and the workers.
@@ -103,7 +114,7 @@ impl Wiring {
         self.number += 1;
         self.is_posted = true;
         for seat in &mut self.workers {
-            seat.polled.retain(|(port, _)| !removed.contains(port));
+            seat.polled.retain(|polled| !removed.contains(&polled.port));
         }
         for (id, vtep) in topology.vteps() {
             self.hosts.entry(id).or_insert_with(|| HostQueues {
@@ -116,8 +127,10 @@ impl Wiring {
         for (id, queues) in new {
             for queue in queues.rx {
                 let worker = self.least_busy();
-                self.workers[worker].polled.push((id, queue.number()));
-                parts[worker].inputs.push((id, queue));
+                let (counter, received) = metrics::queue::new();
+                let polled = Polled { port: id, queue: queue.number(), received };
+                self.workers[worker].polled.push(polled);
+                parts[worker].inputs.push(Input { port: id, queue, received: counter });
             }
             self.connect_outputs(&mut parts, id, queues.tx, queues.multi_segment);
         }
@@ -228,7 +241,7 @@ impl Wiring {
 
 /// What is new for one worker.
 struct Part {
-    inputs: Vec<super::worker_io::Input>,
+    inputs: Vec<Input>,
     outputs: Vec<Option<Output>>,
 }
 

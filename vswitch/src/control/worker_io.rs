@@ -15,6 +15,7 @@ use crate::dpdk::mbuf::free_burst;
 use crate::dpdk::pool::Pool;
 use crate::dpdk::queue::{RxQueue, TxQueue};
 use crate::ids::{PortId, VtepId};
+use crate::metrics::queue::QueueCounter;
 
 /// Frames on their way between threads.
 pub type FrameQueue = Arc<ArrayQueue<Mbuf>>;
@@ -49,8 +50,15 @@ pub struct Relay {
     pub from: RelayedFrom,
 }
 
-/// A receive queue and its port.
-pub type Input = (PortId, RxQueue);
+/// A receive queue.
+pub struct Input {
+    /// Its port.
+    pub port: PortId,
+    /// The queue.
+    pub queue: RxQueue,
+    /// What it gave.
+    pub received: QueueCounter,
+}
 
 /// What one worker is to have from one generation on. The control thread makes it, with all the memory
 /// that it takes, so that the worker allocates and frees nothing.
@@ -111,8 +119,9 @@ impl Io for WorkerIo {
 
     #[inline]
     fn receive(&mut self, queue: usize, burst: &mut Burst<Mbuf>) -> PortId {
-        let (port, queue) = &mut self.inputs[queue];
+        let Input { port, queue, received } = &mut self.inputs[queue];
         queue.receive(burst);
+        received.received(burst.len());
         *port
     }
 
@@ -188,7 +197,7 @@ impl WorkerIo {
         let old_punts = std::mem::replace(&mut self.punts, punts);
         let mut at = 0;
         while at < old_inputs.len() {
-            if removed.contains(&old_inputs[at].0) {
+            if removed.contains(&old_inputs[at].port) {
                 at += 1;
             } else {
                 // There is room: the control thread has counted.

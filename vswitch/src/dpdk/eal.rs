@@ -326,6 +326,15 @@ impl Eal {
         unsafe { dpdk_sys::rte_lcore_to_socket_id(core) }
     }
 
+    /// The version of the DPDK that runs: "DPDK 22.11.9".
+    #[must_use]
+    pub fn version(&self) -> String {
+        // SAFETY: returns a string that the library keeps.
+        let version = unsafe { dpdk_sys::rte_version() };
+        // SAFETY: NUL-terminated, never null.
+        unsafe { CStr::from_ptr(version) }.to_string_lossy().into_owned()
+    }
+
     pub(super) fn inner(&self) -> &Arc<EalInner> {
         &self.0
     }

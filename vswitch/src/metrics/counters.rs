@@ -14,21 +14,22 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+use super::histogram::{Buckets, Totals};
 use crate::datapath::verdict::DropReason;
 use crate::ids::{BridgeDomain, PortId, VtepId};
 
 /// A counter with one writer.
 #[derive(Debug, Default)]
 #[repr(transparent)]
-struct Counter(AtomicU64);
+pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     #[inline(always)]
-    fn add(&self, n: u64) {
+    pub(super) fn add(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -92,9 +93,19 @@ struct PortCounters {
 #[repr(align(64))]
 struct SiteDrops([Counter; DropReason::COUNT]);
 
-#[derive(Debug)]
+/// A counter that nothing else is beside.
+#[derive(Debug, Default)]
 #[repr(align(64))]
-struct Line(Counter);
+pub(super) struct Line(Counter);
+
+impl std::ops::Deref for Line {
+    type Target = Counter;
+
+    #[inline(always)]
+    fn deref(&self) -> &Counter {
+        &self.0
+    }
+}
 
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -104,7 +115,14 @@ struct LoopCounters {
     idle_cycles: Counter,
     learn_events: Counter,
     learn_events_lost: Counter,
+    /// Of 1, 2, 4, … 64 frames at most.
+    bursts: Buckets<8>,
+    /// Below 1, 2, 4, … 16,384 µs, and above.
+    busy_turns: Buckets<16>,
 }
+
+/// The bound of the first bucket of [`LoopTotals::busy_turns`], in seconds.
+const FIRST_TURN_BOUND: f64 = 1e-6;
 
 /// Where every frame came from and where it went, in frames since start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -204,6 +222,8 @@ struct Shared {
     punted: Box<[Line]>,
     turns: LoopCounters,
     ledger: PublishedLedger,
+    /// Cycles per second, of those that turns are told in.
+    hz: u64,
 }
 
 /// The writing end: one worker's.
@@ -211,6 +231,8 @@ struct Shared {
 pub struct Counters {
     shared: Arc<Shared>,
     ledger: Cell<Ledger>,
+    /// Microseconds per cycle, times 2^64.
+    micros: u64,
 }
 
 /// The reading end.
@@ -236,9 +258,17 @@ fn zeros<T: Zeroed>(count: usize) -> Box<[T]> {
     unsafe { Box::new_zeroed_slice(count).assume_init() }
 }
 
-/// Counters for one writer, all zero: 45 MB of addresses, of which those pages take memory that are used.
+/// Counters for one writer who reads no clock, or one that counts nanoseconds: see [`with_clock`].
 #[must_use]
 pub fn new() -> (Counters, CountersView) {
+    with_clock(1_000_000_000)
+}
+
+/// Counters for one writer, all zero: 45 MB of addresses, of which those pages take memory that are used. The writer's
+/// clock counts so many cycles in a second, more than a million.
+#[must_use]
+pub fn with_clock(hz: u64) -> (Counters, CountersView) {
+    let hz = hz.max(1_000_001);
     let shared = Arc::new(Shared {
         ports: zeros(INDICES),
         sites: zeros(2 * INDICES),
@@ -246,8 +276,15 @@ pub fn new() -> (Counters, CountersView) {
         punted: zeros(INDICES),
         turns: LoopCounters::default(),
         ledger: PublishedLedger::default(),
+        hz,
     });
-    (Counters { shared: Arc::clone(&shared), ledger: Cell::default() }, CountersView(shared))
+    let micros = (1_000_000_u128 << 64) / u128::from(hz);
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "less than 2^64: a cycle is shorter than 1 µs"
+    )]
+    let (micros, writer) = (micros as u64, Arc::clone(&shared));
+    (Counters { shared: writer, ledger: Cell::default(), micros }, CountersView(shared))
 }
 
 impl Counters {
@@ -258,9 +295,11 @@ impl Counters {
         self.ledger.set(ledger);
     }
 
-    /// Counts a burst from a receive queue.
+    /// Counts a burst from a receive queue: at least one frame.
     #[inline(always)]
     pub fn received(&self, port: PortId, packets: u64, bytes: u64) {
+        // The buckets have inclusive bounds where bits() has exclusive ones.
+        self.shared.turns.bursts.add(packets.wrapping_sub(1));
         let counters = &self.shared.ports[port.index()];
         counters.receive_packets.add(packets);
         counters.receive_bytes.add(bytes);
@@ -329,10 +368,20 @@ impl Counters {
         turns.turns.add(1);
         if busy {
             turns.busy_cycles.add(cycles);
+            turns.busy_turns.add(self.micros(cycles));
             self.publish();
         } else {
             turns.idle_cycles.add(cycles);
         }
+    }
+
+    /// Whole microseconds in so many cycles.
+    #[inline(always)]
+    fn micros(&self, cycles: u64) -> u64 {
+        let micros = (u128::from(cycles) * u128::from(self.micros)) >> 64;
+        #[allow(clippy::cast_possible_truncation, reason = "a 64-bit count times less than one")]
+        let micros = micros as u64;
+        micros
     }
 
     /// Shows the ledger as it stands to readers. Between turns only.
@@ -356,7 +405,7 @@ pub struct PortTotals {
 }
 
 /// What one worker's loop has done since start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoopTotals {
     /// Turns of the loop.
     pub turns: u64,
@@ -368,6 +417,10 @@ pub struct LoopTotals {
     pub learn_events: u64,
     /// Learn events that found their queue full.
     pub learn_events_lost: u64,
+    /// Frames in each burst that a receive queue gave, empty ones left out.
+    pub bursts: Totals,
+    /// Seconds that turns with a frame took.
+    pub busy_turns: Totals,
 }
 
 impl CountersView {
@@ -399,6 +452,12 @@ impl CountersView {
         self.0.sites[site.0 as usize].0[reason.index()].get()
     }
 
+    /// Frames dropped at a site, by the index of the reason.
+    #[must_use]
+    pub fn drops_at(&self, site: Site) -> [u64; DropReason::COUNT] {
+        self.0.sites[site.0 as usize].0.each_ref().map(Counter::get)
+    }
+
     /// Copies made for a network by flooding.
     #[must_use]
     pub fn replicated(&self, domain: BridgeDomain) -> u64 {
@@ -415,12 +474,18 @@ impl CountersView {
     #[must_use]
     pub fn turns(&self) -> LoopTotals {
         let c = &self.0.turns;
+        let busy_cycles = c.busy_cycles.get();
+        #[allow(clippy::cast_precision_loss, reason = "Prometheus' values are doubles")]
+        let (received, busy_secs) =
+            (self.ledger().received as f64, busy_cycles as f64 / self.0.hz as f64);
         LoopTotals {
             turns: c.turns.get(),
-            busy_cycles: c.busy_cycles.get(),
+            busy_cycles,
             idle_cycles: c.idle_cycles.get(),
             learn_events: c.learn_events.get(),
             learn_events_lost: c.learn_events_lost.get(),
+            bursts: c.bursts.totals(1.0, received),
+            busy_turns: c.busy_turns.totals(FIRST_TURN_BOUND, busy_secs),
         }
     }
 
@@ -464,6 +529,29 @@ mod tests {
         counters.handed_out(4);
         counters.publish();
         assert_eq!(view.ledger().unaccounted(), -1);
+    }
+
+    #[test]
+    fn bursts_and_busy_turns_have_their_buckets() {
+        let (counters, view) = with_clock(2_000_000_000);
+        for packets in [1, 2, 3, 4, 5, 64] {
+            counters.received(PortId(0), packets, 0);
+        }
+        // Half a microsecond, then 1.5 µs, 3 ms, 20 ms, and one that had nothing to do.
+        for cycles in [1_000, 3_000, 6_000_000, 40_000_000] {
+            counters.turn(cycles, true);
+        }
+        counters.turn(77, false);
+        let LoopTotals { turns, bursts, busy_turns, .. } = view.turns();
+        assert_eq!(bursts.bounds, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
+        assert_eq!(bursts.counts, [1, 1, 2, 1, 0, 0, 1, 0]);
+        assert!((bursts.sum - 79.0).abs() < 1e-9, "{}", bursts.sum);
+        assert_eq!((turns, busy_turns.count()), (5, 4));
+        let filled = busy_turns.counts.iter().enumerate().filter(|(_, count)| **count != 0);
+        // Below 1 µs, below 2 µs, below 4,096 µs, beyond 16,384 µs.
+        assert_eq!(filled.map(|(bucket, _)| bucket).collect::<Vec<_>>(), [0, 1, 12, 15]);
+        assert!((busy_turns.bounds[14] - 0.016_384).abs() < 1e-9, "{:?}", busy_turns.bounds);
+        assert!((busy_turns.sum - 0.023_002).abs() < 1e-9, "{}", busy_turns.sum);
     }
 
     #[test]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-
 import pytest
 from lib.lab import Lab, af_packet, overlay_config
+from lib.monitor import promtool
 from lib.overlay import REMOTE, Probe, experimental, probe, resolve, start, uplink_to_probe
 from lib.switch import Switch
 from lib.tenant import Tenant
@@ -28,12 +26,8 @@ def wired(lab: Lab) -> tuple[Switch, Tenant, Probe]:
 
 def test_promtool_accepts_the_scrape(wired) -> None:
     switch, _, _ = wired
-    assert shutil.which("promtool"), "promtool is missing: run scripts/setup, and put target/tools on PATH"
-    done = subprocess.run(
-        ["promtool", "check", "metrics"], input=switch.metrics().text, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert not (done.stdout + done.stderr).strip(), done.stdout + done.stderr
+    said = promtool("check", "metrics", stdin=switch.metrics().text)
+    assert not said.strip(), said
 
 
 def test_the_promised_metrics_are_there(wired) -> None:

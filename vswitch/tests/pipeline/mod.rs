@@ -4,9 +4,10 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use vswitch::config::{self, Config};
-use vswitch::datapath::verdict::DropReason;
+use vswitch::datapath::generation::Role;
+use vswitch::datapath::verdict::{DropReason, SiteKind};
 use vswitch::ids::{MacAddr, PortId, VtepId};
-use vswitch::metrics::counters::Place;
+use vswitch::metrics::counters::{Place, Site};
 use vswitch::sim::{Buffer, DroppedFrame, Options, Simulation};
 
 /// The VTEP's address, and those of others, as numbers.
@@ -251,6 +252,7 @@ impl Switch {
         let (transmitted, handed_out) =
             if self.handed_out { (0, self.left) } else { (self.left, 0) };
         assert_eq!((ledger.transmitted, ledger.handed_out), (transmitted, handed_out));
+        self.check_sites();
         let drops: u64 = self.drops().iter().map(|(_, _, count)| count).sum();
         assert_eq!(ledger.dropped, drops, "{:?}", self.drops());
         let (mut counted, mut told) = (self.drops(), self.told_drops());
@@ -266,6 +268,29 @@ impl Switch {
         let punted: u64 = topology.vteps().map(|(v, _)| counters.punted(v)).sum();
         assert_eq!(ledger.punted, punted);
         assert_eq!(self.sim.buffers_in_use(), 0, "buffers leaked");
+    }
+}
+
+impl Switch {
+    /// Asserts that nothing was dropped where its reason's declaration says it cannot be: metrics list no more.
+    #[track_caller]
+    fn check_sites(&self) {
+        let (counters, topology) = (self.sim.counters(), self.sim.topology());
+        let ports = topology.ports().map(|(port, _)| {
+            let kind = match topology.role(port) {
+                Role::Tenant(_) => SiteKind::Tenant,
+                Role::Uplink(_) => SiteKind::Uplink,
+                Role::Unused => SiteKind::Unused,
+            };
+            (Site::port(port), kind)
+        });
+        let networks = topology.networks().map(|(id, _)| (Site::network(id), SiteKind::Network));
+        for (site, kind) in ports.chain(networks) {
+            for (reason, count) in DropReason::ALL.iter().zip(counters.drops_at(site)) {
+                let is_declared = reason.sites().contains(&kind);
+                assert!(count == 0 || is_declared, "{reason:?} at {kind:?}: see verdict.rs");
+            }
+        }
     }
 }
 

@@ -92,7 +92,8 @@ pub(super) async fn get_workers(State(app): State<App>, _: NoParams) -> Answer {
     list(app.control.ask(|switch| switch.worker_rows()).await?).await
 }
 
-/// Dropped frames by reason, port and network, those included that never happened.
+/// Dropped frames by reason, port and network, wherever each reason can happen: those included that never did, unless
+/// there would be more than 10,000 of them.
 #[utoipa::path(get, path = "/v1/drops", tag = "state",
     responses((status = 200, description = "The drops", body = Vec<DropRow>)))]
 pub(super) async fn get_drops(State(app): State<App>, _: NoParams) -> Answer {
