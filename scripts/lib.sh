@@ -13,7 +13,7 @@ export PATH
 build_packages=(build-essential ca-certificates clang curl libclang-dev libdpdk-dev pkg-config)
 run_packages=(ethtool iproute2 iputils-ping procps util-linux)
 # dpdk-dev has testpmd.
-test_packages=(dpdk-dev iperf3 openssl python3 python3-pytest python3-scapy python3-venv shellcheck tshark valgrind)
+test_packages=(dpdk-dev iperf3 libcap2-bin openssl python3 python3-pytest python3-scapy python3-venv shellcheck tshark valgrind)
 # The peers of benches/side-by-side, and what draws its plot.
 benchmark_packages=(dpdk-dev openvswitch-switch-dpdk python3-matplotlib)
 
