@@ -138,7 +138,7 @@ fn replicas_share_the_bytes_and_keep_them_alive(pool: &Pool) {
 
 fn a_pool_too_large_is_refused(eal: &Eal) {
     let error = Pool::new(eal, "huge", 1 << 20, 0, 9000, -1).err().expect("too large");
-    assert!(error.cause().starts_with("no memory for 1048576 packet buffers"), "{error}");
+    assert!(error.finding().found.starts_with("no memory for 1048576 packet buffers"), "{error}");
 }
 
 fn unknown_devices_are_named(eal: &Eal) {

@@ -124,7 +124,7 @@ fn check_host(config: &config::Config, file: &Path) -> Result<(), Findings> {
     report.startable()?;
     for finding in report.findings.iter().filter(|f| f.severity == Severity::Warning) {
         let (cause, mend) = (&finding.cause, finding.mend.join("; "));
-        warn!(check = finding.check.name(), cause, mend, "{}", finding.found);
+        warn!(check = finding.check.name(), %cause, %mend, "{}", finding.found);
     }
     Ok(())
 }

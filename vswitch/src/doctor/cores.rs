@@ -40,42 +40,34 @@ pub(super) fn usable(view: &View<'_>) -> Vec<Finding> {
 #[must_use]
 pub fn unusable(host: &Host, dpdk: &Dpdk, file: Option<&File>) -> Vec<Finding> {
     let online = host.online();
-    let unusable = |core: u32| {
-        let problem = |found: String, cause: String| Finding::problem(Check::Cores, found, cause);
-        if core >= MAX_LCORE {
-            return Some(choose_others(
-                problem(
-                    format!("core {core} is beyond what this DPDK was built for"),
-                    format!("it numbers cores up to {}", MAX_LCORE - 1),
-                ),
-                host,
-                dpdk,
-                file,
-            ));
-        }
-        if !host.has(format!("{CPU}/cpu{core}")) {
-            return Some(choose_others(
-                problem(
-                    format!("core {core} is not on this machine"),
-                    format!("it has cores {}", listed(&online)),
-                ),
-                host,
-                dpdk,
-                file,
-            ));
-        }
+    let problem = |found: String, cause: String| Finding::problem(Check::Cores, found, cause);
+    let wanted = wanted(dpdk);
+    let is_known = |core: &&u32| **core < MAX_LCORE && host.has(format!("{CPU}/cpu{core}"));
+    let (known, unknown): (Vec<&u32>, Vec<&u32>) = wanted.iter().partition(is_known);
+    let mut findings = Vec::new();
+    if let Some(last) = unknown.last() {
+        let list = listed(unknown.iter().copied());
+        let cores = if unknown.len() == 1 { "core" } else { "cores" };
+        let are = if unknown.len() == 1 { "is" } else { "are" };
+        let finding = if **last < MAX_LCORE {
+            let cause = format!("it has cores {}", listed(&online));
+            problem(format!("{cores} {list} {are} not on this machine"), cause)
+        } else {
+            let cause = format!("it numbers cores up to {}", MAX_LCORE - 1);
+            problem(format!("{cores} {list} {are} beyond what this DPDK was built for"), cause)
+        };
+        findings.push(choose_others(finding, host, dpdk, file));
+    }
+    for &core in known {
         if !online.contains(&core) {
-            return Some(
-                problem(format!("core {core} is off line"), "somebody took it off line".into())
-                    .mend(format!("echo 1 > /{CPU}/cpu{core}/online")),
-            );
+            let cause = "somebody took it off line".to_owned();
+            let finding = problem(format!("core {core} is off line"), cause);
+            findings.push(finding.mend(format!("echo 1 > /{CPU}/cpu{core}/online")));
+        } else if host.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&core)) {
+            findings.push(not_allowed(host, core));
         }
-        if host.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&core)) {
-            return Some(not_allowed(host, core));
-        }
-        None
-    };
-    wanted(dpdk).into_iter().filter_map(unusable).collect()
+    }
+    findings
 }
 
 /// Cores of this machine in place of those that it does not have.
@@ -181,7 +173,7 @@ pub(super) fn isolation(view: &View<'_>) -> Vec<Finding> {
             )
             .mend(kernel_arguments(&format!("isolcpus={all} nohz_full={all} rcu_nocbs={all}")))
             .advice(
-                "the machine is booted anew; arguments of these names that are there already go",
+                "the machine is booted anew; arguments of these names that are there already are taken out first",
             ),
         );
     }
@@ -293,6 +285,8 @@ mod tests {
         assert_eq!(finding.cause, "it has cores 0,1,2,3");
         assert_eq!(finding.mend, ["sed -i '2s|=[^#]*|= [1, 3]|' f.toml"]);
         fixture.all_is_well(&with_cores(&[1, 2], 0), usable);
+        let finding = fixture.problem(&with_cores(&[8, 9], 0), usable);
+        assert_eq!(finding.found, "cores 8,9 are not on this machine");
         let finding = fixture.problem(&with_cores(&[1], 5000), usable);
         assert!(finding.found.starts_with("core 5000 is beyond"), "{finding}");
     }

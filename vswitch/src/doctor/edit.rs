@@ -21,6 +21,8 @@ pub enum Table<'a> {
     Named(&'a str, &'a str),
 }
 
+type NumberedLines<'t> = Vec<(usize, &'t str)>;
+
 impl File {
     /// Reads it. `None` if it cannot be read any more: then there are no commands.
     #[must_use]
@@ -57,8 +59,8 @@ impl File {
     }
 
     /// The number of a table's header, and its numbered lines.
-    fn find(&self, table: Table<'_>) -> Option<(usize, Vec<(usize, &str)>)> {
-        let mut tables: Vec<(usize, &str, Vec<(usize, &str)>)> = Vec::new();
+    fn find(&self, table: Table<'_>) -> Option<(usize, NumberedLines<'_>)> {
+        let mut tables: Vec<(usize, &str, NumberedLines<'_>)> = Vec::new();
         for (number, line) in (1..).zip(self.text.lines()) {
             let line = line.trim();
             if line.starts_with('[') {

@@ -190,14 +190,14 @@ fn enough(view: &View<'_>, config: &Config, need: &Need) -> Finding {
     }
     let found = format!("memory-mib asks for {asked} MiB of hugepages, and {free} MiB are free");
     let reserved: u64 = pages.iter().map(|pages| pages.kib * pages.total / 1024).sum();
-    let cause = if users.is_empty() {
-        format!("{reserved} MiB are reserved")
-    } else {
-        let users = users
-            .iter()
-            .map(|(pid, name, kib)| format!("{name} (process {pid}) has {} MiB", kib / 1024));
-        format!("{reserved} MiB are reserved; {}", users.collect::<Vec<_>>().join(", "))
-    };
+    let users = users
+        .iter()
+        .map(|(pid, name, kib)| format!("; {name} (process {pid}) has {} MiB", kib / 1024));
+    let cause = format!(
+        "{reserved} MiB are reserved{}; the computed need is {} MiB",
+        users.collect::<String>(),
+        need.dpdk_mib()
+    );
     let usual = host.kib("proc/meminfo", "Hugepagesize").unwrap_or(2048);
     let missing = ((asked - free) * 1024).div_ceil(usual);
     let available = host.kib("proc/meminfo", "MemAvailable").unwrap_or(u64::MAX);

@@ -62,12 +62,6 @@ impl Error {
         Self { finding: Box::new(finding), said }
     }
 
-    /// What went wrong, on one line.
-    #[must_use]
-    pub fn cause(&self) -> &str {
-        &self.finding.found
-    }
-
     /// What went wrong, why, and the way out.
     #[must_use]
     pub fn finding(&self) -> &Finding {

@@ -382,11 +382,12 @@ def test_a_device_that_is_gone_and_one_of_no_driver(machine: Switch) -> None:
 
 @pytest.mark.parametrize("arguments, words", [
     (["--bogus"], ("eal-args", "--bogus", "cause:")),
-    (["-m", "1048576"], ("memory", "cause:")),
+    (["-m", "1048576"], ("hugepages", "cause:", "mend:")),
     (["--vdev=net_nonsense7"], ("cause:", "help:")),
 ])
 def test_what_only_dpdk_can_know_is_translated(machine: Switch, arguments: list[str], words: tuple[str, ...]) -> None:
     machine.config.eal_args = arguments
+    machine.config.hugepages = True
     status, said = machine.refuses()
     assert status == FAILURE
     for word in words:
