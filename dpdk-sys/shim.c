@@ -30,6 +30,7 @@ _Static_assert(sizeof(struct rte_ether_addr) == 6, "a MAC address is its six byt
 _Static_assert(sizeof(((struct vsw_port_info *)0)->name) >= RTE_ETH_NAME_MAX_LEN, "name");
 
 int vsw_errno(void) { return rte_errno; }
+const char *vsw_plugin_folder(void) { return RTE_EAL_PMD_PATH; }
 unsigned int vsw_lcore_id(void) { return rte_lcore_id(); }
 uint64_t vsw_tsc(void) { return rte_rdtsc(); }
 

@@ -56,6 +56,8 @@ typedef void (*vsw_log_fn)(uint32_t level, const char *text, size_t len);
 int vsw_log_to(vsw_log_fn write);
 
 int vsw_errno(void);
+/* Where EAL looks for drivers: set when DPDK was built. */
+const char *vsw_plugin_folder(void);
 unsigned int vsw_lcore_id(void);
 uint64_t vsw_tsc(void);
 

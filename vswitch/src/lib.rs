@@ -11,6 +11,8 @@
 //! the kernel's routes and neighbours, and carries the host's frames. The outside sees it through
 //! [`cli`], [`api`] and [`metrics`].
 //!
+//! What must be right with a host before any of it starts is [`doctor`].
+//!
 //! DPDK is behind `dpdk`, which alone calls `dpdk-sys`. Without the feature of that name, all but that
 //! and what starts it is still there, and [`sim`] runs the very same stages in memory.
 //!
@@ -22,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod doctor;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 pub mod ids;

@@ -138,7 +138,7 @@ fn replicas_share_the_bytes_and_keep_them_alive(pool: &Pool) {
 
 fn a_pool_too_large_is_refused(eal: &Eal) {
     let error = Pool::new(eal, "huge", 1 << 20, 0, 9000, -1).err().expect("too large");
-    assert!(error.cause().starts_with("no memory for 1048576 packet buffers"), "{error}");
+    assert!(error.finding().found.starts_with("no memory for 1048576 packet buffers"), "{error}");
 }
 
 fn unknown_devices_are_named(eal: &Eal) {
@@ -151,7 +151,7 @@ fn unknown_devices_are_named(eal: &Eal) {
     assert!(text("net_bogus0,x=1").contains("has no driver of this name"));
     assert!(text("net_af_packet0,iface=vsw-none").contains("interface vsw-none does not exist"));
     assert!(text("net_af_xdp0,iface=vsw-none").contains("interface vsw-none does not exist"));
-    assert!(text("ffff:ff:1f.7").contains("no such PCI device"));
+    assert!(text("ffff:ff:1f.7").contains("there is no PCI device"));
     text("");
     text("net_null0,bogus=1");
 }

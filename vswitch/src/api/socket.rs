@@ -92,7 +92,7 @@ impl Socket {
     pub fn listen(path: &Path, group_name: Option<&str>) -> Result<Self, SocketError> {
         let gid = group_name.map(group).transpose()?;
         let failed = |source| SocketError::Listen { path: path.to_owned(), source };
-        // Preflight found that nobody answers: what is there was left by a switch that was killed.
+        // The doctor found that nobody answers: what is there was left by a switch that was killed.
         match std::fs::symlink_metadata(path) {
             Ok(file) if file.file_type().is_socket() => {
                 std::fs::remove_file(path).map_err(failed)?;

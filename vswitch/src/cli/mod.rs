@@ -14,6 +14,7 @@
 //! | `show`, `table` | what there is, and how it is laid out |
 //! | `events` | what happens |
 //! | `top` | rates, live |
+//! | [`doctor`] | what is wrong with the host |
 //! | [`terminal`] | colour, width, questions, progress |
 //! | [`pages`] | completions and manual pages |
 
@@ -21,6 +22,7 @@ pub mod bench;
 mod check;
 pub mod client;
 pub mod configuration;
+pub mod doctor;
 mod events;
 mod failure;
 pub mod pages;
@@ -68,7 +70,7 @@ impl From<Exit> for ExitCode {
 const SOCKET_VARIABLE: &str = "VSWITCH_SOCKET";
 
 /// In the help and the manual page of the whole.
-const EXIT_STATUS: &str = "Exit status: 0 success; 1 failure: the switch cannot be asked, or refuses; \
+const EXIT_STATUS: &str = "Exit status: 0 success; 1 failure: the switch cannot be started or asked, or refuses; \
                            2 wrong configuration or usage: nothing was started or changed; \
                            3 `plan` found a difference.";
 
@@ -101,6 +103,11 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say what is wrong with this host, why, and which command mends it; starts and changes nothing.
+    ///
+    /// Also while a switch runs: what that holds is not missing. Exit status 1: something keeps a switch from
+    /// starting.
+    Doctor(doctor::Doctor),
     /// Ask a running switch.
     Show(Show),
     /// Show how the running switch differs from a configuration, and what each step would do to traffic.
@@ -242,6 +249,7 @@ pub fn execute(cli: &Cli) -> Exit {
     match &cli.command {
         Command::Run(options) => run::run(options, &cli.log),
         Command::Check { file } => check::check(file),
+        Command::Doctor(typed) => doctor::doctor(typed),
         Command::Show(typed) => asked(&typed.at, |client| show::show(typed, client)),
         Command::Plan(typed) => asked(&typed.at, |client| configuration::plan(typed, client)),
         Command::Apply(typed) => asked(&typed.at, |client| configuration::apply(typed, client)),
@@ -352,6 +360,8 @@ mod tests {
             "vswitch completions zsh",
             "vswitch man",
             "vswitch man d",
+            "vswitch doctor",
+            "vswitch doctor f --json",
         ] {
             read(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }

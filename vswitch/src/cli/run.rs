@@ -44,7 +44,7 @@ pub(super) fn run(options: &Run, log: &str) -> Exit {
         Err(error) => return complain(format_args!("vswitch: error: {error}")),
     };
     note(format_args!("vswitch: {}", start.line(&directory, Some(file))));
-    match run_switch(start, store) {
+    match run_switch(start, store, file) {
         Ok(()) => Exit::Success,
         Err(error) => complain(format_args!("vswitch: error: {error}")),
     }
@@ -54,6 +54,6 @@ pub(super) fn run(options: &Run, log: &str) -> Exit {
 use crate::control::switch::run as run_switch;
 
 #[cfg(not(feature = "dpdk"))]
-fn run_switch(_: state::Start, _: StateStore) -> Result<(), &'static str> {
+fn run_switch(_: state::Start, _: StateStore, _: &std::path::Path) -> Result<(), &'static str> {
     Err("this binary was built without DPDK: rebuild it with the default features")
 }

@@ -258,7 +258,7 @@ pub(super) fn network(row: &NetworkRow, macs: &[MacDocument], look: Look) -> Str
 }
 
 /// A table in the making.
-struct Lines {
+pub(super) struct Lines {
     header: Vec<String>,
     numbers: std::ops::Range<usize>,
     folding: Vec<String>,
@@ -270,26 +270,26 @@ const GAP: usize = 2;
 
 impl Lines {
     /// A table with columns of text, then of numbers.
-    fn new(texts: &[&str], numbers: &[&str]) -> Self {
+    pub fn new(texts: &[&str], numbers: &[&str]) -> Self {
         let header = texts.iter().chain(numbers).map(|&title| title.to_owned()).collect();
         let numbers = texts.len()..texts.len() + numbers.len();
         Self { header, numbers, folding: Vec::new(), rows: Vec::new() }
     }
 
     /// The same; cells of these columns may be folded where there is a comma or a space.
-    fn folding(mut self, titles: &[&str]) -> Self {
+    pub fn folding(mut self, titles: &[&str]) -> Self {
         self.folding = titles.iter().map(|&title| title.to_owned()).collect();
         self
     }
 
-    fn add(&mut self, row: Vec<String>) {
+    pub fn add(&mut self, row: Vec<String>) {
         // A terminal must not obey what comes over the socket, and a row is one line.
         let plain = |cell: String| cell.replace(char::is_control, "\u{fffd}");
         self.rows.push(row.into_iter().map(plain).collect());
     }
 
     /// The text, or another if there are no rows.
-    fn or(mut self, empty: &str, look: Look) -> String {
+    pub fn or(mut self, empty: &str, look: Look) -> String {
         if self.rows.is_empty() {
             return format!("{empty}\n");
         }
@@ -408,8 +408,9 @@ fn folded(text: &str, width: usize) -> String {
 /// What deserves a look.
 fn colour(title: &str, text: &str) -> Option<Color> {
     match (title, text) {
-        ("LINK", "up") | ("STATE", "resolved") => Some(Color::Green),
-        ("LINK", "down") | ("STATE", "unresolved") => Some(Color::Red),
+        ("LINK", "up") | ("STATE", "resolved") | ("RESULT", "ok") => Some(Color::Green),
+        ("LINK", "down") | ("STATE", "unresolved") | ("RESULT", "problem") => Some(Color::Red),
+        ("RESULT", "warning") => Some(Color::Yellow),
         ("UNACCOUNTED", number) if number != "0" => Some(Color::Red),
         ("DROPS" | "DROPPED" | "REFUSED" | "EVENTS LOST", number) if number != "0" => {
             Some(Color::Yellow)

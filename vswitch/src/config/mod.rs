@@ -15,6 +15,7 @@ mod api;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 mod defaults;
+pub mod device;
 mod diagnostic;
 pub mod document;
 mod meaning;

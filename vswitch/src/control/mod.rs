@@ -3,13 +3,13 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `switch` | start-up, the control loop, the end |
-//! | `preflight` | what can be known to be wrong before anything is started |
 //! | `devices` | started ports, the pool, host interfaces |
 //! | `wiring` | which worker polls and sends by which queues |
 //! | `worker_io` | a worker's surroundings, from DPDK |
 //! | [`generations`] | from configuration and next hops to what workers read |
 //! | `change` | from one configuration to the next while workers run |
 //! | `clock` | time since start |
+//! | [`memory`] | how much of it a configuration needs |
 //! | `pools` | packet buffers |
 //! | `baselines` | what the counters of an index showed before it was given away |
 //! | `slots` | indices that stay while the configuration changes |
@@ -41,13 +41,12 @@ pub mod generations;
 pub mod host;
 pub mod host_interface;
 pub mod learner;
+pub mod memory;
 pub mod netdev;
 mod netlink;
 pub mod plan;
 #[cfg(feature = "dpdk")]
 pub mod pools;
-#[cfg(feature = "dpdk")]
-pub mod preflight;
 pub mod pulse;
 #[cfg(feature = "dpdk")]
 pub mod quiet;

@@ -3,11 +3,14 @@
 //! Called by the control thread at start-up; each call is a few system calls. All of it sees the
 //! network namespace of the calling thread.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 
 use nix::net::if_::{if_indextoname, if_nametoindex};
-use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::Socket;
 use crate::ids::MacAddr;
@@ -51,6 +54,67 @@ pub fn mac_of(if_index: u32) -> io::Result<MacAddr> {
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
+/// An interface of the network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Its number.
+    pub index: u32,
+    /// The MTU in bytes, without the Ethernet header.
+    pub mtu: u32,
+    /// It was set up.
+    pub is_up: bool,
+    /// It has its carrier: a cable, or a peer that is up.
+    pub has_carrier: bool,
+    /// The number of the other end of a veth, if that is in the same network namespace.
+    pub peer: Option<u32>,
+    /// Its IPv4 addresses.
+    pub addresses: Vec<Ipv4Addr>,
+}
+
+/// Every interface of the namespace, by name. Needs no permission.
+///
+/// # Errors
+/// What the socket says.
+pub fn all() -> io::Result<BTreeMap<String, Link>> {
+    let mut socket = Socket::open()?;
+    let mut links = BTreeMap::new();
+    for message in socket.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))? {
+        let RouteNetlinkMessage::NewLink(message) = message else { continue };
+        let mut link = Link {
+            index: message.header.index,
+            is_up: message.header.flags.contains(LinkFlags::Up),
+            has_carrier: is_up(&message),
+            ..Link::default()
+        };
+        let (mut name, mut is_elsewhere) = (String::new(), false);
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(text) => name = text,
+                LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+                LinkAttribute::Link(peer) => link.peer = Some(peer),
+                LinkAttribute::LinkNetNsId(_) => is_elsewhere = true,
+                _ => {}
+            }
+        }
+        link.peer = link.peer.filter(|_| !is_elsewhere);
+        links.insert(name, link);
+    }
+    let mut question = AddressMessage::default();
+    question.header.family = AddressFamily::Inet;
+    for message in socket.dump(RouteNetlinkMessage::GetAddress(question))? {
+        let RouteNetlinkMessage::NewAddress(message) = message else { continue };
+        let local = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
+            _ => None,
+        });
+        let holder = links.values_mut().find(|link| link.index == message.header.index);
+        if let (Some(address), Some(holder)) = (local, holder) {
+            holder.addresses.push(address);
+        }
+    }
+    Ok(links)
+}
+
 /// Whether an interface is up and has its carrier.
 pub(super) fn is_up(link: &LinkMessage) -> bool {
     link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp)
@@ -68,65 +132,19 @@ pub(super) fn link_of(socket: &mut Socket, if_index: u32) -> io::Result<LinkMess
     }
 }
 
-/// The kernel interfaces that a vdev needs before it can be probed, as its devargs name them:
-/// `net_af_packet0,iface=eth1` needs `eth1`.
-///
-/// A `net_tap` makes the interface that its `iface` names, and needs the one of `remote`. Devices
-/// that are not on an interface (a PCI address, vhost-user) need none.
-#[must_use]
-pub fn interfaces_needed(devargs: &str) -> Vec<&str> {
-    let mut parts = devargs.split(',');
-    let driver = parts.next().unwrap_or_default().trim();
-    let keys: &[&str] = match driver {
-        d if d.starts_with("net_af_packet") || d.starts_with("net_af_xdp") => &["iface"],
-        d if d.starts_with("net_pcap") => &["iface", "rx_iface", "rx_iface_in", "tx_iface"],
-        d if d.starts_with("net_tap") => &["remote"],
-        _ => &[],
-    };
-    parts
-        .filter_map(|part| part.split_once('='))
-        .filter(|(key, _)| keys.contains(&key.trim()))
-        .map(|(_, name)| name.trim())
-        .collect()
-}
-
-/// The first interface that a vdev needs and that does not exist.
-#[must_use]
-pub fn missing_interface(devargs: &str) -> Option<&str> {
-    interfaces_needed(devargs).into_iter().find(|name| !exists(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn devargs_name_their_interfaces() {
-        for (devargs, names) in [
-            ("net_af_packet0,iface=eth1", vec!["eth1"]),
-            ("net_af_packet_up,qpairs=2,iface=veth-a,blocksz=4096", vec!["veth-a"]),
-            ("net_af_xdp0,iface=veth-x,start_queue=0", vec!["veth-x"]),
-            ("net_tap0,iface=dtap0", vec![]),
-            ("net_tap0,iface=dtap0,remote=eth2", vec!["eth2"]),
-            ("net_pcap0,rx_pcap=in.pcap,tx_iface=eth3", vec!["eth3"]),
-            ("net_pcap0,rx_pcap=in.pcap,infinite_rx=1", vec![]),
-            ("0000:01:00.0", vec![]),
-            ("net_af_packet0", vec![]),
-            ("", vec![]),
-        ] {
-            assert_eq!(interfaces_needed(devargs), names, "{devargs}");
-        }
-    }
-
-    #[test]
     fn the_loopback_exists_and_another_does_not() {
         assert!(exists("lo"));
         assert!(!exists("no-such-iface"));
-        assert_eq!(missing_interface("net_af_packet0,iface=lo"), None);
-        assert_eq!(missing_interface("net_af_packet0,iface=absent0"), Some("absent0"));
         assert_eq!(name_of(1).as_deref(), Some("lo"));
         assert!(mtu_of(1).unwrap() >= 1500);
         assert_eq!(mac_of(1).unwrap(), MacAddr::ZERO);
+        let loopback = &all().unwrap()["lo"];
+        assert_eq!((loopback.index, loopback.peer), (1, None));
         assert_eq!(mtu_of(0x7fff_fff0).unwrap_err().raw_os_error(), Some(libc::ENODEV));
     }
 }

@@ -4,12 +4,10 @@
 //! A buffer of a port that is gone may still lie in another device's transmit ring. So a pool that no port uses
 //! any more is kept until all its buffers are back, and serves the next port that it fits.
 
+use super::memory::POOL_CACHE;
 use crate::dpdk::Error;
 use crate::dpdk::eal::Eal;
 use crate::dpdk::pool::Pool;
-
-/// Buffers that each lcore keeps aside for itself.
-pub(super) const POOL_CACHE: u32 = 256;
 
 /// All pools.
 pub struct Pools {

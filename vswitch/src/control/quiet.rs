@@ -25,18 +25,11 @@ pub struct QuietInterface {
 }
 
 impl QuietInterface {
-    /// Makes the kernel quiet on the interface, as far as it can be: a refused setting is logged.
+    /// Makes the kernel quiet on the interface, as far as it can be: a refused setting is logged. (What overrules
+    /// them is [`crate::doctor`]'s to find.)
     #[must_use]
     pub fn new(interface: &str) -> Self {
         let all = Path::new("/proc/sys/net/ipv4/conf");
-        // The larger one of an interface's own value and that for all counts.
-        if fs::read_to_string(all.join("all/rp_filter")).is_ok_and(|value| value.trim() == "2") {
-            warn!(
-                interface,
-                "net.ipv4.conf.all.rp_filter is 2: the kernel will answer frames that are the \
-                 switch's as well; set it to 0 or 1"
-            );
-        }
         let mut before = Vec::new();
         for (key, value) in SETTINGS {
             let path = all.join(interface).join(key);

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -25,7 +26,6 @@ use super::host_interface::HostInterfaceError;
 use super::learner::{AGE_EVERY_MILLIS, Fate, Learner, News};
 use super::netdev;
 use super::pools::Pools;
-use super::preflight::{self, Findings};
 use super::pulse::{Pulse, Work};
 use super::quiet::QuietInterface;
 use super::running::Configured;
@@ -44,6 +44,9 @@ use crate::api::tls::{self, TlsError};
 use crate::config;
 use crate::datapath::generation::Generation;
 use crate::datapath::worker::Worker;
+use crate::doctor::edit::File;
+use crate::doctor::host::Host;
+use crate::doctor::{self, Findings, Purpose, Severity, View};
 use crate::dpdk::eal::{self, Eal};
 use crate::dpdk::lcore::{self, LaunchError};
 use crate::dpdk::pool::Pool;
@@ -57,7 +60,7 @@ use crate::table::{self, Destination, Publisher, TableFull, fdb, snapshot};
 #[allow(missing_docs, reason = "each variant's text is its documentation")]
 pub enum StartError {
     #[error(transparent)]
-    Preflight(#[from] Findings),
+    Host(#[from] Findings),
     #[error(transparent)]
     TooMany(#[from] TooMany),
     #[error("cannot start the control thread's runtime: {0}")]
@@ -80,11 +83,6 @@ pub enum StartError {
     Dpdk(#[from] crate::dpdk::Error),
     #[error("port {name:?}: {source}")]
     Port { name: String, source: crate::dpdk::Error },
-    #[error(
-        "[dpdk] memory-mib: {have} MiB are too few: {user} take {buffers} packet buffers of {room} \
-         bytes\n  help: set memory-mib to {need} or more"
-    )]
-    Memory { have: u32, need: u64, user: String, buffers: u32, room: u16 },
     #[error(transparent)]
     HostInterface(#[from] HostInterfaceError),
     #[error(transparent)]
@@ -100,12 +98,13 @@ pub enum StartError {
 /// Threads that check configurations and write long answers for the API.
 const API_THREADS: usize = 2;
 
-/// Starts the switch and runs it until SIGINT or SIGTERM.
+/// Starts the switch and runs it until SIGINT or SIGTERM. `file` is where the configuration came from, for commands
+/// that change it.
 ///
 /// # Errors
 /// What is wrong and the way out; nothing is left behind.
-pub fn run(start: Start, store: StateStore) -> Result<(), StartError> {
-    preflight::check(&start.config)?;
+pub fn run(start: Start, store: StateStore, file: &Path) -> Result<(), StartError> {
+    check_host(&start.config, file)?;
     let begins = start.begins();
     let topology = Topology::new(start.config)?;
     let configured = Configured::new(start.generation, store);
@@ -115,6 +114,21 @@ pub fn run(start: Start, store: StateStore) -> Result<(), StartError> {
         .build()
         .map_err(StartError::Runtime)?;
     runtime.block_on(run_until_signal(topology, configured, begins))
+}
+
+/// Looks at everything before anything is started. What does not keep the switch from starting is logged.
+fn check_host(config: &config::Config, file: &Path) -> Result<(), Findings> {
+    let host = Host::here(&config.api.socket);
+    let file = File::read(file);
+    let view =
+        View { host: &host, config: Some(config), file: file.as_ref(), purpose: Purpose::Start };
+    let report = doctor::examine(&view);
+    report.startable()?;
+    for finding in report.findings.iter().filter(|f| f.severity == Severity::Warning) {
+        let (cause, mend) = (&finding.cause, finding.mend.join("; "));
+        warn!(check = finding.check.name(), %cause, %mend, "{}", finding.found);
+    }
+    Ok(())
 }
 
 async fn run_until_signal(

@@ -15,15 +15,13 @@ use hashbrown::HashMap;
 
 use super::generations::Topology;
 use super::learner::EVENT_QUEUE_LEN;
+use super::memory::FRAME_QUEUE_LEN;
 use super::worker_io::{FrameQueue, Input, Output, Post, Relay, Rewiring, Unwired, Way, WorkerIo};
 use crate::datapath::io::{LearnEvent, RelayedFrom};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::Queues;
 use crate::ids::{PortId, VtepId};
 use crate::metrics::{self, queue::QueueView};
-
-/// Frames that wait between two workers, or between the control thread and a worker, at most.
-pub const FRAME_QUEUE_LEN: usize = 1024;
 
 /// Changes on their way to a worker at one time, at most.
 const POST_LEN: usize = 4;

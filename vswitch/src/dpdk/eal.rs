@@ -5,22 +5,24 @@
 //! the runtime folder that EAL insists on is removed as soon as EAL has started. (What stays is
 //! `/run/dpdk`, which all DPDK processes share.)
 //!
-//! What EAL would answer with a panic or in riddles is checked before it is called.
+//! What EAL would answer with a panic is checked before it is called; what it answers in riddles is put into
+//! words afterwards. Hugepages and the rest of the host are [`crate::doctor`]'s to check, before.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, OsStr, c_char};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
-
 use super::log::{self, Mark};
-use super::{Error, Said, c_string, errno_text, last_errno};
+use super::{Error, Said, c_string, last_errno, refusal};
+use crate::config::Dpdk;
+use crate::doctor::cores;
+use crate::doctor::host::Host;
+use crate::doctor::hugepages::overridden;
 
 /// What the switch asks of EAL.
 #[derive(Clone, Debug, Default)]
@@ -34,10 +36,24 @@ pub struct EalArgs {
     /// Take the memory from hugepages. Without, physical devices do not work.
     pub hugepages: bool,
     /// PCI devices to use, each `ADDRESS[,argument…]`; EAL leaves all others alone.
-    /// See [`super::device::pci_address`].
+    /// See [`crate::config::device::pci_address`].
     pub pci_devices: Vec<String>,
     /// More EAL arguments, passed on last, as they are.
     pub extra: Vec<String>,
+}
+
+impl EalArgs {
+    /// The same as the configuration has it.
+    fn dpdk(&self) -> Dpdk {
+        Dpdk {
+            worker_cores: self.worker_cores.clone(),
+            main_core: self.main_core,
+            memory_mib: self.memory_mib,
+            packet_buffers: None,
+            hugepages: self.hugepages,
+            eal_args: self.extra.clone(),
+        }
+    }
 }
 
 /// The running EAL. Ports, pools and queues keep it alive; it is cleaned up when the last of them
@@ -67,9 +83,6 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 pub fn init(args: &EalArgs) -> Result<Eal, Error> {
     check_arguments(&args.extra)?;
     check_cores(args)?;
-    if args.hugepages {
-        check_hugepages(args)?;
-    }
     if STARTED.swap(true, Ordering::Relaxed) {
         return Err(Error::new(
             "DPDK was started before in this process",
@@ -87,7 +100,7 @@ pub fn init(args: &EalArgs) -> Result<Eal, Error> {
     let started = quietly(|| start(&arguments));
     remove_runtime_folder();
     if started < 0 {
-        return Err(explain(args, last_errno(), mark.said()));
+        return Err(refusal::of_eal(&args.dpdk(), last_errno(), mark.said()));
     }
     Ok(Eal(Arc::new(EalInner {
         main_lcore: main_lcore(args),
@@ -122,7 +135,7 @@ fn arguments(args: &EalArgs) -> Vec<String> {
     } else {
         list.extend(["--no-huge".into(), "--no-shconf".into()]);
     }
-    if !overrides_memory(&args.extra) {
+    if !overridden(&args.extra) {
         list.extend(["-m".into(), args.memory_mib.to_string()]);
     }
     if args.pci_devices.is_empty() {
@@ -143,11 +156,6 @@ fn main_lcore(args: &EalArgs) -> u32 {
     std::iter::once(args.main_core).chain(others).find(is_free).unwrap_or(args.main_core)
 }
 
-/// Whether the user says how much memory to take, and where.
-fn overrides_memory(extra: &[String]) -> bool {
-    extra.iter().any(|arg| arg.starts_with("-m") || arg.starts_with("--socket-mem"))
-}
-
 /// Refuses what makes EAL print its help and end the process.
 fn check_arguments(extra: &[String]) -> Result<(), Error> {
     let exits = |arg: &&String| matches!(arg.as_str(), "-h" | "--help" | "-v" | "--version");
@@ -162,108 +170,27 @@ fn check_arguments(extra: &[String]) -> Result<(), Error> {
 
 /// Checks that this process may run on every core. (EAL panics where it may not.)
 fn check_cores(args: &EalArgs) -> Result<(), Error> {
-    let error = |cause: String, way_out: String| Err(Error::new(cause, way_out, Said::default()));
+    let error = |cause: String, way_out: &str| Err(Error::new(cause, way_out, Said::default()));
     if args.worker_cores.is_empty() {
-        return error("there is no worker core".into(), "name at least one in worker-cores".into());
+        return error("there is no worker core".into(), "name at least one in worker-cores");
     }
     let mut seen = BTreeSet::new();
     if let Some(core) = args.worker_cores.iter().find(|&&core| !seen.insert(core)) {
-        return error(
-            format!("worker core {core} is named twice"),
-            "give every worker a core of its own".into(),
-        );
+        let cause = format!("worker core {core} is named twice");
+        return error(cause, "give every worker a core of its own");
     }
-    seen.insert(args.main_core);
-    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-    let online = online.trim();
-    let me = Pid::from_raw(0);
-    let Ok(before) = sched_getaffinity(me) else { return Ok(()) };
-    for &core in &seen {
-        if core >= dpdk_sys::VSW_MAX_LCORE {
-            return error(
-                format!("core {core} is beyond what this DPDK was built for"),
-                format!("use cores below {}", dpdk_sys::VSW_MAX_LCORE),
-            );
-        }
-        let mut one = CpuSet::new();
-        let allowed = one.set(core as usize).and_then(|()| sched_setaffinity(me, &one));
-        let _ = sched_setaffinity(me, &before);
-        if allowed.is_ok() {
-            continue;
-        }
-        return if Path::new(&format!("/sys/devices/system/cpu/cpu{core}")).exists() {
-            error(
-                format!("core {core} is off line, or not for this process"),
-                format!("online: {online}; or widen the process's cpuset (cgroup)"),
-            )
-        } else {
-            error(
-                format!("core {core} is not on this machine"),
-                format!("use some of its cores in main-core and worker-cores: {online}"),
-            )
-        };
-    }
-    Ok(())
+    let unusable = cores::unusable(&Host::machine(), &args.dpdk(), None);
+    unusable.into_iter().next().map_or(Ok(()), |found| Err(Error::found(found, Said::default())))
 }
 
-fn check_hugepages(args: &EalArgs) -> Result<(), Error> {
-    let pages = free_hugepages();
-    let free_mib: u64 = pages.iter().map(|(kib, count)| kib * count / 1024).sum();
-    if overrides_memory(&args.extra) || free_mib >= u64::from(args.memory_mib) {
-        return Ok(());
-    }
-    let sizes: Vec<String> = pages
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(kib, count)| format!("{count} of {kib} KiB"))
-        .collect();
-    let sizes = if sizes.is_empty() { String::new() } else { format!(" ({})", sizes.join(", ")) };
-    let missing = (u64::from(args.memory_mib) - free_mib).div_ceil(2);
-    let now = fs::read_to_string("/proc/sys/vm/nr_hugepages").unwrap_or_default();
-    let now: u64 = now.trim().parse().unwrap_or(0);
-    Err(Error::new(
-        format!(
-            "memory-mib asks for {} MiB of hugepages, and {free_mib} MiB are free{sizes}",
-            args.memory_mib
-        ),
-        format!(
-            "reserve {missing} more pages of 2 MiB (`sysctl vm.nr_hugepages={}`), lower memory-mib, \
-             or for tests set hugepages = false",
-            now + missing
-        ),
-        Said::default(),
-    ))
-}
-
-/// Size in KiB and number of free pages, for each size of hugepage.
-fn free_hugepages() -> Vec<(u64, u64)> {
-    let Ok(sizes) = fs::read_dir("/sys/kernel/mm/hugepages") else { return Vec::new() };
-    let number = |text: &str| text.trim().parse::<u64>().ok();
-    let size = |entry: io::Result<fs::DirEntry>| {
-        let entry = entry.ok()?;
-        let name = entry.file_name();
-        let kib = number(name.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?)?;
-        let free = fs::read_to_string(entry.path().join("free_hugepages")).ok()?;
-        Some((kib, number(&free)?))
-    };
-    sizes.filter_map(size).collect()
-}
-
-/// Why EAL did not start.
-fn explain(args: &EalArgs, errno: i32, said: Said) -> Error {
-    let reason = errno_text(errno);
-    let heard = |text: &str| said.lines().iter().any(|line| line.contains(text));
-    let way_out = if errno == libc::EACCES || errno == libc::EPERM || heard("ermission denied") {
-        "run as root, or give the service access to what is named below".to_owned()
-    } else if errno == libc::ENOMEM || heard("memory") {
-        "lower memory-mib, or free memory; on several NUMA nodes, each node needs hugepages"
-            .to_owned()
-    } else if !args.extra.is_empty() {
-        format!("check eal-args: {}", args.extra.join(" "))
-    } else {
-        "see what DPDK logged".to_owned()
-    };
-    Error::new(format!("DPDK does not start: {reason}"), way_out, said)
+/// Where EAL looks for drivers: set when DPDK was built.
+#[must_use]
+pub fn plugin_folder() -> PathBuf {
+    // SAFETY: returns a string constant.
+    let folder = unsafe { dpdk_sys::vsw_plugin_folder() };
+    // SAFETY: NUL-terminated, not null, never freed.
+    let folder = unsafe { CStr::from_ptr(folder) };
+    OsStr::from_bytes(folder.to_bytes()).into()
 }
 
 /// Calls `work` with standard output and DPDK's log held back. On a bad argument EAL prints a
@@ -416,7 +343,5 @@ mod tests {
         assert!(text.starts_with("there is no worker core"), "{text}");
         let text = cause(&|args| args.extra = vec!["--help".into()]);
         assert!(text.starts_with("eal-args: --help"), "{text}");
-        let text = cause(&|args| (args.hugepages, args.memory_mib) = (true, 9_000_000));
-        assert!(text.starts_with("memory-mib asks for 9000000 MiB of hugepages"), "{text}");
     }
 }

@@ -10,7 +10,7 @@
 //! | [`port`] | an ethdev: probe, configure, start, close |
 //! | `interface` | the kernel's interface behind a virtual device |
 //! | `packet_socket` | what the packet sockets of `net_af_packet` lost |
-//! | [`device`] | what a device's name says, and why DPDK refuses it |
+//! | `refusal` | why DPDK does not start, or refuses a device |
 //! | [`queue`] | one receive or transmit queue of a started port |
 //!
 //! # Who owns what
@@ -25,7 +25,6 @@
 //! Everything here but the queues, [`Mbuf`] and [`pool::Pool`] is for the control thread. Queues
 //! are `Send` and have one owner. A frame costs no lock, no allocation and no system call of ours.
 
-pub mod device;
 pub mod eal;
 mod interface;
 pub mod lcore;
@@ -35,31 +34,38 @@ mod packet_socket;
 pub mod pool;
 pub mod port;
 pub mod queue;
+mod refusal;
 
 use std::ffi::{CStr, CString};
 use std::fmt;
 
 pub use mbuf::Mbuf;
 
+use crate::doctor::{Check, Finding};
+
 /// Why something could not be started: the cause, the way out, and what DPDK logged about it,
 /// each on a line of its own.
 #[derive(Debug, thiserror::Error)]
-#[error("{cause}\n  {way_out}{said}")]
+#[error("{finding}{said}")]
 pub struct Error {
-    cause: String,
-    way_out: String,
+    finding: Box<Finding>,
     said: Said,
 }
 
 impl Error {
     fn new(cause: impl Into<String>, way_out: impl Into<String>, said: Said) -> Self {
-        Self { cause: cause.into(), way_out: way_out.into(), said }
+        Self::found(Finding::problem(Check::Dpdk, cause, "").advice(way_out), said)
     }
 
-    /// What went wrong, on one line.
+    /// Of something that was found.
+    fn found(finding: Finding, said: Said) -> Self {
+        Self { finding: Box::new(finding), said }
+    }
+
+    /// What went wrong, why, and the way out.
     #[must_use]
-    pub fn cause(&self) -> &str {
-        &self.cause
+    pub fn finding(&self) -> &Finding {
+        &self.finding
     }
 
     /// What DPDK logged about it.

@@ -62,12 +62,9 @@ impl Pool {
             )
         };
         let raw = NonNull::new(raw).ok_or_else(|| {
-            // 192 bytes: the mbuf's own header and the mempool's, rounded to a cache line.
-            let mib = (u64::from(count) * (u64::from(room) + 192)).div_ceil(1 << 20);
             Error::new(
                 format!(
-                    "no memory for {count} packet buffers of {data_room} bytes, {mib} MiB in all: \
-                     {}",
+                    "no memory for {count} packet buffers of {data_room} bytes: {}",
                     errno_text(last_errno())
                 ),
                 "raise memory-mib, or use fewer queues",

@@ -12,23 +12,16 @@ use std::sync::{Arc, OnceLock};
 
 use dpdk_sys::{vsw_port_conf, vsw_port_info, vsw_port_link, vsw_port_losses};
 
-use super::device;
 use super::eal::{Eal, EalInner};
 use super::interface::Interface;
 use super::log::{self, Mark};
 use super::packet_socket::{self, PacketSockets};
 use super::pool::Pool;
 use super::queue::{RxQueue, TxQueue};
+use super::refusal;
 use super::{Error, Said, c_string, errno_text};
+use crate::config::device;
 use crate::ids::MacAddr;
-
-/// What a frame can be longer than its MTU: an Ethernet header (14) and two VLAN tags (4 each).
-const L2_OVERHEAD: u16 = 22;
-
-/// What a slot of a packet socket's receive ring is larger than the MTU: its own header and the
-/// Ethernet header, aligned (packet_mmap in the kernel's documentation; `tpacket_rcv`), 80 bytes; and
-/// one more, so that a frame which the kernel cut to fill the slot is longer than the MTU allows.
-const RING_OVERHEAD: u16 = 81;
 
 /// One port, for the control thread. Its queues may outlive it.
 pub struct Port {
@@ -171,9 +164,7 @@ impl Port {
                 let probe = || unsafe { dpdk_sys::rte_dev_probe(c_string(device).as_ptr()) };
                 let error = log::asking(probe);
                 let found = if error == 0 { id_by_name(name) } else { None };
-                found.ok_or_else(|| {
-                    device::explain_refusal(device, pci.as_deref(), error, mark.said())
-                })?
+                found.ok_or_else(|| refusal::of_device(device, error, mark.said()))?
             }
         };
         if !eal.inner().claimed().insert(id) {
@@ -308,24 +299,20 @@ impl Port {
     /// take them.
     #[must_use]
     pub fn buffer_room(&self, configured_mtu: Option<u16>) -> u16 {
-        // The driver of packet sockets wants room for a whole slot but its header.
-        let slot = self.ring_slot().map_or(0, |slot| slot.saturating_sub(32));
-        let frame = self.wanted_mtu(configured_mtu).saturating_add(L2_OVERHEAD);
-        whole_frame_room(&self.info.driver, frame).max(slot)
+        let mtu = self.wanted_mtu(configured_mtu);
+        device::buffer_room(&self.info.driver, device::ring_slot(&self.device), mtu)
     }
 
     /// The MTU to work with, if the device and the pool's buffers can have it.
     fn choose_mtu(&self, config: &PortConfig) -> Result<u16, Error> {
         let mtu = self.wanted_mtu(config.mtu);
-        let (room, slot) = (config.pool.data_room(), self.ring_slot());
-        let limit = slot.map_or(self.ethdev_mtu_limit, |slot| slot.saturating_sub(RING_OVERHEAD));
+        let (room, slot) = (config.pool.data_room(), device::ring_slot(&self.device));
+        let limit =
+            slot.map_or(self.ethdev_mtu_limit, |slot| slot.saturating_sub(device::RING_OVERHEAD));
         let whose = if config.mtu.is_some() { "the port's mtu" } else { "its interface's MTU" };
         if mtu > limit {
             let way_out = match slot {
-                Some(_) => {
-                    let size = usize::from(mtu.saturating_add(RING_OVERHEAD)).next_power_of_two();
-                    format!("add framesz={size},blocksz={} to the device", size.max(4096))
-                }
+                Some(_) => format!("add {} to the device", device::ring_arguments(mtu)),
                 None => "the driver takes no more".to_owned(),
             };
             return Err(self.error(
@@ -334,7 +321,7 @@ impl Port {
                 Said::default(),
             ));
         }
-        if mtu.saturating_add(L2_OVERHEAD) > room {
+        if mtu.saturating_add(device::L2_OVERHEAD) > room {
             return Err(self.error(
                 &format!("{whose} is {mtu}, and packet buffers hold frames of {room} bytes"),
                 "lower the MTU of the port or of the interface behind it",
@@ -342,18 +329,6 @@ impl Port {
             ));
         }
         Ok(mtu)
-    }
-
-    /// The size of a slot in the rings of `net_af_packet`. What bounds its frames is this alone:
-    /// the driver tells ethdev 1518 bytes whatever it can do, and where the kernel cuts a frame to
-    /// fit a slot, it delivers the cut one.
-    fn ring_slot(&self) -> Option<u16> {
-        let default = 2048;
-        (self.info.driver == "net_af_packet").then(|| {
-            device::argument(&self.device, "framesz")
-                .and_then(|size| size.parse().ok())
-                .unwrap_or(default)
-        })
     }
 
     /// Finds the sockets whose losses `net_af_packet` does not count.
@@ -440,7 +415,7 @@ impl Port {
     fn set_mtu(&self, mtu: u16) -> Result<(), Error> {
         let way_out = "remove the port's mtu to keep what the interface has, or choose another";
         if mtu > self.ethdev_mtu_limit {
-            // Beyond what ethdev passes on to the driver (see `ring_slot`).
+            // Beyond what ethdev passes on to the driver (see [`device::ring_slot`]).
             let set = |mut interface: Interface| interface.set_mtu(mtu).err();
             return self.interface().and_then(set).map_or(Ok(()), |error| {
                 let cause = format!("its interface refuses an MTU of {mtu}: {error}");
@@ -547,19 +522,6 @@ impl Drop for Open {
     }
 }
 
-/// The room that a buffer must have for the device to put a whole frame into it. NICs count the room
-/// in steps and round it down; what is longer they spread over several buffers, asked or not.
-fn whole_frame_room(driver: &str, frame: u16) -> u16 {
-    match driver {
-        // Powers of two, up to 16384 (RCTL.BSIZE and BSEX; `em_rctl_bsize`).
-        "net_e1000_em" => frame.checked_next_power_of_two(),
-        // Steps of 1 KiB (SRRCTL.BSIZEPACKET of igb and ixgbe), of 128 bytes (the queue context of
-        // i40e, iavf and ice), or none.
-        _ => frame.checked_next_multiple_of(1024),
-    }
-    .unwrap_or(frame)
-}
-
 fn id_by_name(name: &str) -> Option<u16> {
     let mut id = 0;
     // SAFETY: a C string, and a number of ours to write to.
@@ -573,17 +535,4 @@ fn text(array: &[c_char]) -> String {
     let bytes: Vec<u8> =
         array.iter().take_while(|&&byte| byte != 0).map(|&byte| byte.cast_unsigned()).collect();
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buffers_are_as_large_as_the_device_counts_them() {
-        assert_eq!(whole_frame_room("net_e1000_em", 9022), 16384);
-        assert_eq!(whole_frame_room("net_e1000_em", 1522), 2048);
-        assert_eq!(whole_frame_room("net_ixgbe", 9022), 9 * 1024);
-        assert_eq!(whole_frame_room("net_ixgbe", u16::MAX), u16::MAX);
-    }
 }

@@ -258,6 +258,10 @@ fn zeros<T: Zeroed>(count: usize) -> Box<[T]> {
     unsafe { Box::new_zeroed_slice(count).assume_init() }
 }
 
+/// Addresses that one writer's counters take, in bytes.
+pub const BYTES: usize =
+    INDICES * (size_of::<PortCounters>() + 2 * size_of::<SiteDrops>() + 2 * size_of::<Line>());
+
 /// Counters for one writer who reads no clock, or one that counts nanoseconds: see [`with_clock`].
 #[must_use]
 pub fn new() -> (Counters, CountersView) {

@@ -47,6 +47,9 @@ const BURST: usize = 64;
 /// Lends the newest table; owned by one worker. Lending it is the worker's quiescent point.
 pub type FdbReader = Reader<Table>;
 
+/// What an entry of a full table takes at most, in bytes: 43, and half as much again while it grows.
+pub const BYTES_PER_ENTRY: usize = 65;
+
 /// A table for `capacity` entries, as its writer and so many readers.
 ///
 /// `seed` should be [random](super::random_seed) and new at every start: it keeps tenants from aiming

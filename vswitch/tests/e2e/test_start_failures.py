@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Iterator
 import pytest
 from lib.lab import Lab, overlay_config
 from lib.netns import run
+from lib.surroundings import as_nobody
 from lib.switch import BINARY, Switch
 
 RUNTIME_FAILURE, USAGE_ERROR = 1, 2
@@ -56,16 +55,8 @@ def test_too_few_hugepages(machine: Switch, few_hugepages: None) -> None:
 def test_no_permission(machine: Switch) -> None:
     """As nobody, without capabilities."""
     with tempfile.TemporaryDirectory(prefix="vse-") as name:
-        place = Path(name)
-        os.chown(place, 65534, 65534)
-        place.chmod(0o755)
-        binary = place / "vswitch"
-        shutil.copy(BINARY, binary)
-        machine.socket = place / "vswitch.sock"
-        machine.config_file = place / "vswitch.toml"
-        status, said = machine.refuses(
-            prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"), binary=binary
-        )
+        as_nobody(machine, Path(name))
+        status, said = machine.refuses()
     assert status == RUNTIME_FAILURE
     says(said, "permission|not permitted|privilege", "root|cap_")
 

@@ -102,13 +102,25 @@ class Switch:
         self.process: subprocess.Popen | None = None
         self.over = False
         """Stopped or killed by the test. A switch that is not over at the end of a test must be alive."""
+        self.outside: tuple[str, ...] = ()
+        """What runs the process that enters the namespace: a command that ends in an exec of its arguments."""
+        self.inside: tuple[str, ...] = ()
+        """What runs the switch in its namespace."""
+        self.binary = BINARY
+        self.is_edited = False
+        """The configuration file was changed by hand, and is not to be written again."""
         self._before: Remains | None = None
 
     # --- life -------------------------------------------------------------------------------
 
     def write_config(self) -> Path:
-        self.config_file.write_text(self.config.render(self.socket))
+        if not self.is_edited:
+            self.config_file.write_text(self.config.render(self.socket))
         return self.config_file
+
+    def command(self, *arguments: str) -> list[str]:
+        """The argument list of this switch's binary, in its surroundings."""
+        return [*self.outside, *self.namespace.command(*self.inside, str(self.binary), *arguments)]
 
     def spawn(self) -> subprocess.Popen:
         """Starts the process and returns at once."""
@@ -116,8 +128,8 @@ class Switch:
         self._before = Remains.of(self.namespace)
         self.over = False
         with open(self.log_file, "ab") as log:
-            self.process = self.namespace.popen(
-                str(BINARY), "run", "--config", str(self.config_file), "--state", str(self.state),
+            self.process = subprocess.Popen(
+                self.command("run", "--config", str(self.config_file), "--state", str(self.state)),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )
         return self.process
@@ -180,14 +192,13 @@ class Switch:
         assert now.files <= self._before.files, f"left: {now.files - self._before.files}"
         assert not self.socket.exists(), f"left: {self.socket}"
 
-    def refuses(self, *, prefix: tuple[str, ...] = (), binary: Path = BINARY) -> tuple[int, str]:
+    def refuses(self) -> tuple[int, str]:
         """Runs a switch that is not to start: status and everything it said. It must end by itself, leaving nothing."""
         self.over = True
         self.write_config()
         self._before = Remains.of(self.namespace)
-        done = self.namespace.run(
-            *prefix, str(binary), "run", "--config", str(self.config_file), "--state", str(self.state),
-            check=False, timeout=20
+        done = run(
+            *self.command("run", "--config", str(self.config_file), "--state", str(self.state)), check=False, timeout=20
         )
         said = done.stdout + done.stderr
         self.log_file.write_text(said)

@@ -1,0 +1,179 @@
+//! `vswitch doctor`: what is wrong with this host, and what mends it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+
+use super::check::count;
+use super::table::Lines;
+use super::terminal::Look;
+use super::{Exit, SOCKET_VARIABLE, complain, note, print, print_json};
+use crate::config::{self, Config};
+use crate::doctor::edit::File;
+use crate::doctor::host::Host;
+use crate::doctor::{self, Finding, Memory, Purpose, Report, Severity, View};
+
+/// Options of `vswitch doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The configuration that is to run here; without one, what can be said of the host alone.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Looks at everything, and prints what it found.
+pub(super) fn doctor(typed: &Doctor) -> Exit {
+    let config = match typed.file.as_deref().map(config::load).transpose() {
+        Ok(config) => config,
+        Err(error) => {
+            note(error);
+            return Exit::Usage;
+        }
+    };
+    for warning in config.iter().flat_map(|config| &config.warnings) {
+        note(warning);
+    }
+    let socket = config.as_ref().map_or_else(usual_socket, |config| config.api.socket.clone());
+    let host = Host::here(&socket);
+    let file = typed.file.as_deref().and_then(File::read);
+    let view =
+        View { host: &host, config: config.as_ref(), file: file.as_ref(), purpose: Purpose::Look };
+    let report = doctor::examine(&view);
+    let printed = if typed.json {
+        match serde_json::to_string_pretty(&report) {
+            Ok(json) => print_json(&json),
+            Err(error) => complain(format_args!("vswitch: error: {error}")),
+        }
+    } else {
+        print(&text(&report, config.as_ref(), Look::of_output()))
+    };
+    if printed == Exit::Success && report.worst == Severity::Problem {
+        Exit::Failure
+    } else {
+        printed
+    }
+}
+
+fn usual_socket() -> PathBuf {
+    std::env::var_os(SOCKET_VARIABLE).map_or_else(|| config::SOCKET.into(), PathBuf::from)
+}
+
+/// A line for everything that was looked at, then what is not as it should be with its cause and remedy, then memory.
+fn text(report: &Report, config: Option<&Config>, look: Look) -> String {
+    let mut lines = Lines::new(&["CHECK", "RESULT", "FOUND"], &[]).folding(&["FOUND"]);
+    for finding in &report.findings {
+        let (check, severity) = (finding.check.name(), finding.severity.name());
+        lines.add(vec![check.to_owned(), severity.to_owned(), finding.found.clone()]);
+    }
+    let mut text = lines.or("nothing was looked at", look);
+    for finding in report.findings.iter().filter(|finding| !finding.cause.is_empty()) {
+        let _ = write!(text, "\n{}", explained(finding, look));
+    }
+    if let (Some(memory), Some(config)) = (&report.memory, config) {
+        let _ = write!(text, "\n{}", of_memory(memory, config, look));
+    }
+    let counts =
+        [(Severity::Problem, "problem"), (Severity::Warning, "warning"), (Severity::Note, "note")];
+    let counts = counts.map(|(severity, what)| count(report.count(severity), what));
+    let _ = writeln!(text, "\n{}; {} ok", counts.join(", "), report.count(Severity::Ok));
+    text
+}
+
+fn explained(finding: &Finding, look: Look) -> String {
+    let colour = match finding.severity {
+        Severity::Problem => AnsiColor::Red,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Note | Severity::Ok => AnsiColor::Blue,
+    };
+    let title = look.paint(colour.on_default().bold(), finding.severity.name());
+    let mut text = format!("{title}: {}: ", finding.check.name());
+    for (n, line) in finding.to_string().lines().enumerate() {
+        // Commands stand out: they are what is copied.
+        let is_command = n > 0 && line.starts_with("  mend:");
+        let style = if is_command { Style::new().bold() } else { Style::new() };
+        let _ = writeln!(text, "{}", look.paint(style, line));
+    }
+    text
+}
+
+/// The computed need.
+fn of_memory(memory: &Memory, config: &Config, look: Look) -> String {
+    let mut lines = Lines::new(&["MEMORY", "FOR"], &["MIB"]);
+    let mut add = |what: &str, reason: String, mib: u64| {
+        lines.add(vec![what.to_owned(), reason, mib.to_string()]);
+    };
+    let buffers = format!(
+        "{} of {} bytes: {} in rings, {} in workers, {} in queues, {} for flooding",
+        memory.packet_buffers,
+        memory.buffer_bytes,
+        memory.for_rings,
+        memory.for_workers,
+        memory.for_queues,
+        memory.for_flooding
+    );
+    add("packet buffers", buffers, memory.pool_mib);
+    add("DPDK", "EAL and drivers".into(), memory.dpdk_other_mib);
+    add(
+        "needed of memory-mib",
+        format!("memory-mib is {}", memory.memory_mib),
+        memory.least_memory_mib,
+    );
+    for node in &memory.by_node {
+        let reason = format!("hugepages of memory-mib; {} MiB are free", node.free_mib);
+        add(&format!("NUMA node {}", node.node), reason, node.need_mib);
+    }
+    let capacity = format!("FDB with {} MACs, outside of DPDK", config.fdb_capacity);
+    add("ordinary", capacity, memory.fdb_mib);
+    add("ordinary", "learn events".into(), memory.events_mib);
+    add("ordinary", "counters, at most".into(), memory.counters_mib);
+    lines.or("", look)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Check;
+
+    #[test]
+    fn the_text_has_every_finding_and_explains_what_is_wrong() {
+        let findings = vec![
+            Finding::ok(Check::Tun, "there"),
+            Finding::problem(Check::Hugepages, "none", "gone").mend("sysctl x=1").advice("or not"),
+        ];
+        let report = Report { worst: Severity::Problem, memory: None, findings };
+        assert_eq!(
+            text(&report, None, Look::default()),
+            "CHECK      RESULT   FOUND\n\
+             tun        ok       there\n\
+             hugepages  problem  none\n\
+             \n\
+             problem: hugepages: none\n  cause: gone\n  mend:  sysctl x=1\n  help:  or not\n\
+             \n\
+             1 problem, 0 warnings, 0 notes; 1 ok\n"
+        );
+    }
+
+    #[test]
+    fn memory_is_a_table_of_sums() {
+        let config = config::parse(
+            "t",
+            "[dpdk]\nhugepages = false\n[[port]]\nname = \"a\"\ndevice = \"net_null0\"\n",
+        )
+        .unwrap();
+        let view = View {
+            host: &Host::at("/nowhere"),
+            config: Some(&config),
+            file: None,
+            purpose: Purpose::Look,
+        };
+        let memory = doctor::examine(&view).memory.unwrap();
+        let text = of_memory(&memory, &config, Look::default());
+        assert!(text.contains("packet buffers        8191 of 2048 bytes: 2048 in rings"), "{text}");
+        assert_eq!(memory.least_memory_mib, memory.pool_mib + memory.dpdk_other_mib);
+    }
+}

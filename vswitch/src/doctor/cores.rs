@@ -1,0 +1,350 @@
+//! The cores of a configuration: that they are there and this process may have them, that workers have theirs
+//! alone, and that these run at full speed.
+
+use std::collections::BTreeSet;
+
+use super::edit::{File, Table};
+use super::host::{Host, cores, listed};
+use super::{Check, Finding, View};
+use crate::config::{Config, Dpdk};
+
+/// DPDK's `RTE_MAX_LCORE` as Debian builds it.
+#[cfg(not(feature = "dpdk"))]
+const MAX_LCORE: u32 = 128;
+#[cfg(feature = "dpdk")]
+const MAX_LCORE: u32 = dpdk_sys::VSW_MAX_LCORE;
+
+const CPU: &str = "sys/devices/system/cpu";
+
+/// The main core and the workers'.
+fn wanted(dpdk: &Dpdk) -> BTreeSet<u32> {
+    dpdk.worker_cores.iter().copied().chain([dpdk.main_core]).collect()
+}
+
+pub(super) fn usable(view: &View<'_>) -> Vec<Finding> {
+    let host = view.host;
+    let online = host.online();
+    let Some(config) = view.config else {
+        return vec![Finding::ok(Check::Cores, format!("on line: {}", listed(&online)))];
+    };
+    let mut findings = unusable(host, &config.dpdk, view.file);
+    if findings.is_empty() {
+        let (workers, main) = (listed(&config.dpdk.worker_cores), config.dpdk.main_core);
+        findings
+            .push(Finding::ok(Check::Cores, format!("workers on {workers}, control on {main}")));
+    }
+    findings
+}
+
+/// The cores that EAL would fail or panic over.
+#[must_use]
+pub fn unusable(host: &Host, dpdk: &Dpdk, file: Option<&File>) -> Vec<Finding> {
+    let online = host.online();
+    let problem = |found: String, cause: String| Finding::problem(Check::Cores, found, cause);
+    let wanted = wanted(dpdk);
+    let is_known = |core: &&u32| **core < MAX_LCORE && host.has(format!("{CPU}/cpu{core}"));
+    let (known, unknown): (Vec<&u32>, Vec<&u32>) = wanted.iter().partition(is_known);
+    let mut findings = Vec::new();
+    if let Some(last) = unknown.last() {
+        let list = listed(unknown.iter().copied());
+        let cores = if unknown.len() == 1 { "core" } else { "cores" };
+        let are = if unknown.len() == 1 { "is" } else { "are" };
+        let finding = if **last < MAX_LCORE {
+            let cause = format!("it has cores {}", listed(&online));
+            problem(format!("{cores} {list} {are} not on this machine"), cause)
+        } else {
+            let cause = format!("it numbers cores up to {}", MAX_LCORE - 1);
+            problem(format!("{cores} {list} {are} beyond what this DPDK was built for"), cause)
+        };
+        findings.push(choose_others(finding, host, dpdk, file));
+    }
+    for &core in known {
+        if !online.contains(&core) {
+            let cause = "somebody took it off line".to_owned();
+            let finding = problem(format!("core {core} is off line"), cause);
+            findings.push(finding.mend(format!("echo 1 > /{CPU}/cpu{core}/online")));
+        } else if host.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&core)) {
+            findings.push(not_allowed(host, core));
+        }
+    }
+    findings
+}
+
+/// Cores of this machine in place of those that it does not have.
+fn choose_others(finding: Finding, host: &Host, dpdk: &Dpdk, file: Option<&File>) -> Finding {
+    let online = host.allowed.clone().unwrap_or_else(|| host.online());
+    let is_there = |core: &u32| online.contains(core);
+    let main = if is_there(&dpdk.main_core) {
+        dpdk.main_core
+    } else {
+        online.first().copied().unwrap_or(0)
+    };
+    let mut workers: Vec<_> = dpdk.worker_cores.iter().copied().filter(is_there).collect();
+    let mut others = online.iter().rev().filter(|core| **core != main);
+    while workers.len() < dpdk.worker_cores.len() {
+        match others.next() {
+            Some(core) if !workers.contains(core) => workers.push(*core),
+            Some(_) => {}
+            // Fewer workers then; one shares the main core if there is no other.
+            None => break,
+        }
+    }
+    if workers.is_empty() {
+        workers.push(main);
+    }
+    workers.sort_unstable();
+    let set =
+        |key: &str, value: String| file.and_then(|f| f.set(Table::Section("dpdk"), key, &value));
+    let list: Vec<_> = workers.iter().map(u32::to_string).collect();
+    let mut finding = finding;
+    if workers != dpdk.worker_cores {
+        finding = finding.mend_if(set("worker-cores", format!("[{}]", list.join(", "))));
+    }
+    if main != dpdk.main_core {
+        finding = finding.mend_if(set("main-core", main.to_string()));
+    }
+    finding.advice(format!(
+        "name cores of this machine in worker-cores and main-core, for example worker-cores = [{}] and main-core = {main}",
+        list.join(", ")
+    ))
+}
+
+/// A core outside the process's cpuset.
+fn not_allowed(host: &Host, core: u32) -> Finding {
+    let groups = host.read("proc/self/cgroup").unwrap_or_default();
+    // Version 1: `3:cpuset:/path`; version 2: `0::/path`.
+    let find = |wanted: &dyn Fn(&str) -> bool| {
+        groups.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (controllers, path) = (fields.next()?, fields.next()?);
+            wanted(controllers).then(|| path.trim_end_matches('/').to_owned())
+        })
+    };
+    let first = find(&|controllers| controllers.split(',').any(|name| name == "cpuset"));
+    let (folder, path) = match first {
+        Some(path) => ("/sys/fs/cgroup/cpuset", path),
+        None => ("/sys/fs/cgroup", find(&str::is_empty).unwrap_or_default()),
+    };
+    let file = format!("{folder}{path}/cpuset.cpus");
+    let mut all = cores(&host.read(&file).unwrap_or_default());
+    if all.is_empty() {
+        all = host.allowed.clone().unwrap_or_default();
+    }
+    all.insert(core);
+    let name = if path.is_empty() { "/" } else { &path };
+    Finding::problem(
+        Check::Cores,
+        format!("core {core} is not for this process"),
+        format!("the cpuset of its cgroup {name} leaves the core out"),
+    )
+    .mend(format!("echo {} > {}", listed(&all), super::edit::quoted(&file)))
+    .advice("under systemd: AllowedCPUs= of the unit or its slice; in a container: --cpuset-cpus")
+}
+
+/// A command that adds arguments to the kernel's command line, on Debian.
+#[must_use]
+pub fn kernel_arguments(arguments: &str) -> String {
+    format!(
+        "sed -i 's/^GRUB_CMDLINE_LINUX=\"/&{arguments} /' /etc/default/grub && update-grub && reboot"
+    )
+}
+
+pub(super) fn isolation(view: &View<'_>) -> Vec<Finding> {
+    let host = view.host;
+    let read = |path: &str| cores(&host.read(path).unwrap_or_default());
+    let mut isolated = read(&format!("{CPU}/isolated"));
+    // A partition of cgroup version 2.
+    isolated.extend(read("sys/fs/cgroup/cpuset.cpus.isolated"));
+    let Some(config) = view.config else {
+        let list = if isolated.is_empty() { "none".to_owned() } else { listed(&isolated) };
+        return vec![Finding::ok(Check::Isolation, format!("isolated cores: {list}"))];
+    };
+    let workers: BTreeSet<u32> = config.dpdk.worker_cores.iter().copied().collect();
+    let mut findings = Vec::new();
+    let shared: BTreeSet<_> = workers.difference(&isolated).copied().collect();
+    if !shared.is_empty() {
+        let list = listed(&shared);
+        let all = listed(&isolated.union(&workers).copied().collect::<BTreeSet<_>>());
+        findings.push(
+            Finding::warning(
+                Check::Isolation,
+                format!("worker cores {list} are not isolated"),
+                "the kernel puts other work there, and while that runs frames are lost",
+            )
+            .mend(kernel_arguments(&format!("isolcpus={all} nohz_full={all} rcu_nocbs={all}")))
+            .advice(
+                "the machine is booted anew; arguments of these names that are there already are taken out first",
+            ),
+        );
+    }
+    if workers.contains(&config.dpdk.main_core) {
+        findings.push(beside_control(view, config, &workers));
+    }
+    findings.extend(siblings(host, &workers));
+    if findings.is_empty() {
+        findings.push(Finding::ok(Check::Isolation, format!("isolated: {}", listed(&workers))));
+    }
+    findings
+}
+
+fn beside_control(view: &View<'_>, config: &Config, workers: &BTreeSet<u32>) -> Finding {
+    let main = config.dpdk.main_core;
+    let free = view.host.online().into_iter().find(|core| !workers.contains(core));
+    let edit = free.and_then(|core| {
+        view.file.and_then(|f| f.set(Table::Section("dpdk"), "main-core", &core.to_string()))
+    });
+    Finding::warning(
+        Check::Isolation,
+        format!("core {main} has a worker and the control thread"),
+        "the control thread gets half of the core, and the worker stands still meanwhile",
+    )
+    .mend_if(edit)
+    .advice("give main-core another core than worker-cores have")
+}
+
+/// Workers that share one physical core.
+fn siblings(host: &Host, workers: &BTreeSet<u32>) -> Option<Finding> {
+    let of = |core: &u32| {
+        cores(
+            &host
+                .read(format!("{CPU}/cpu{core}/topology/thread_siblings_list"))
+                .unwrap_or_default(),
+        )
+    };
+    let pair = workers.iter().find_map(|core| {
+        let other = of(core).into_iter().find(|other| other > core && workers.contains(other))?;
+        Some((*core, other))
+    });
+    let (core, other) = pair?;
+    Some(
+        Finding::warning(
+            Check::Isolation,
+            format!("workers on {core} and {other} share one physical core"),
+            "they are its two hyper-threads, and each gets little more than half of it",
+        )
+        .advice("take one of each pair for worker-cores: `lscpu -e` shows the pairs"),
+    )
+}
+
+pub(super) fn governor(view: &View<'_>) -> Vec<Finding> {
+    let host = view.host;
+    let wanted = match view.config {
+        Some(config) => config.dpdk.worker_cores.iter().copied().collect(),
+        None => host.online(),
+    };
+    let file = |core: u32| format!("{CPU}/cpu{core}/cpufreq/scaling_governor");
+    let of = |core: &u32| host.read(file(*core)).map(|governor| (*core, governor));
+    let all: Vec<_> = wanted.iter().filter_map(of).collect();
+    if all.is_empty() {
+        return vec![Finding::ok(
+            Check::Governor,
+            "the kernel does not scale these cores' frequency",
+        )];
+    }
+    let slow: Vec<_> = all.iter().filter(|(_, governor)| governor != "performance").collect();
+    let Some((_, governor)) = slow.first() else {
+        return vec![Finding::ok(Check::Governor, "performance")];
+    };
+    let list = listed(slow.iter().map(|(core, _)| core));
+    let finding = Finding::warning(
+        Check::Governor,
+        format!("the frequency governor of cores {list} is {governor}"),
+        "a core that looks idle to it is slowed down, and takes time to be fast again",
+    );
+    slow.iter()
+        .fold(finding, |finding, (core, _)| finding.mend(format!("echo performance > /{}", file(*core))))
+        .advice("at each boot: GOVERNOR=performance in /etc/default/cpufrequtils (package cpufrequtils)")
+        .into()
+}
+
+impl From<Finding> for Vec<Finding> {
+    fn from(finding: Finding) -> Self {
+        vec![finding]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Severity;
+    use super::super::fixture::{Fixture, config};
+    use super::*;
+
+    fn with_cores(workers: &[u32], main: u32) -> Config {
+        let mut config = config(&["net_null0"]);
+        config.dpdk.worker_cores = workers.to_vec();
+        config.dpdk.main_core = main;
+        config
+    }
+
+    #[test]
+    fn a_core_that_is_not_there_is_replaced() {
+        let file = File::with("f.toml", "[dpdk]\nworker-cores = [1, 97]\n");
+        let fixture = Fixture::new().cores(4).with_file(&file);
+        let finding = fixture.problem(&with_cores(&[1, 97], 0), usable);
+        assert_eq!(finding.found, "core 97 is not on this machine");
+        assert_eq!(finding.cause, "it has cores 0,1,2,3");
+        assert_eq!(finding.mend, ["sed -i '2s|=[^#]*|= [1, 3]|' f.toml"]);
+        fixture.all_is_well(&with_cores(&[1, 2], 0), usable);
+        let finding = fixture.problem(&with_cores(&[8, 9], 0), usable);
+        assert_eq!(finding.found, "cores 8,9 are not on this machine");
+        let finding = fixture.problem(&with_cores(&[1], 5000), usable);
+        assert!(finding.found.starts_with("core 5000 is beyond"), "{finding}");
+    }
+
+    #[test]
+    fn a_core_that_is_off_line_is_brought_back() {
+        let fixture = Fixture::new().cores(4).file("sys/devices/system/cpu/online", "0,2-3");
+        let finding = fixture.problem(&with_cores(&[1], 0), usable);
+        assert_eq!(finding.found, "core 1 is off line");
+        assert_eq!(finding.mend, ["echo 1 > /sys/devices/system/cpu/cpu1/online"]);
+    }
+
+    #[test]
+    fn a_core_outside_the_cpuset_is_let_in() {
+        let mut fixture = Fixture::new().cores(4).file("proc/self/cgroup", "0::/system.slice/x\n");
+        fixture.host.allowed = Some(BTreeSet::from([0, 2]));
+        let finding = fixture.problem(&with_cores(&[1], 0), usable);
+        assert!(finding.cause.contains("/system.slice/x"), "{finding}");
+        assert_eq!(finding.mend, ["echo 0,1,2 > /sys/fs/cgroup/system.slice/x/cpuset.cpus"]);
+        let fixture = fixture
+            .file("proc/self/cgroup", "5:devices:/\n3:cpuset:/y\n0::/\n")
+            .file("sys/fs/cgroup/cpuset/y/cpuset.cpus", "0\n");
+        let finding = fixture.problem(&with_cores(&[1], 0), usable);
+        assert_eq!(finding.mend, ["echo 0,1 > /sys/fs/cgroup/cpuset/y/cpuset.cpus"]);
+    }
+
+    #[test]
+    fn workers_want_their_cores_alone() {
+        let fixture = Fixture::new().cores(4);
+        let finding = fixture.warning(&with_cores(&[2, 3], 0), isolation);
+        assert_eq!(finding.found, "worker cores 2,3 are not isolated");
+        assert!(finding.mend[0].contains("isolcpus=2,3 nohz_full=2,3"), "{finding}");
+        let isolated = fixture.file("sys/devices/system/cpu/isolated", "2-3\n");
+        isolated.all_is_well(&with_cores(&[2, 3], 0), isolation);
+        let finding = isolated.warning(&with_cores(&[2, 3], 2), isolation);
+        assert_eq!(finding.found, "core 2 has a worker and the control thread");
+        let paired =
+            isolated.file("sys/devices/system/cpu/cpu2/topology/thread_siblings_list", "2-3");
+        let finding = paired.warning(&with_cores(&[2, 3], 0), isolation);
+        assert!(finding.found.contains("share one physical core"), "{finding}");
+    }
+
+    #[test]
+    fn workers_want_full_speed() {
+        let file = "sys/devices/system/cpu/cpu1/cpufreq/scaling_governor";
+        let fixture = Fixture::new().cores(2);
+        fixture.all_is_well(&with_cores(&[1], 0), governor);
+        let fixture = fixture.file(file, "powersave\n");
+        let finding = fixture.warning(&with_cores(&[1], 0), governor);
+        assert_eq!(finding.mend, [format!("echo performance > /{file}")]);
+        fixture.file(file, "performance\n").all_is_well(&with_cores(&[1], 0), governor);
+    }
+
+    #[test]
+    fn a_host_alone_is_described() {
+        let fixture = Fixture::new().cores(2);
+        for check in [usable, isolation, governor] {
+            assert!(fixture.of_host(check).iter().all(|f| f.severity == Severity::Ok));
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The host as the checks see it: files below one root (`/proc`, `/sys`, `/dev`), the interfaces of this network
+//! namespace, and what of a switch runs here already.
+//!
+//! Reading only. Everything but the interfaces and the cores that this process may have is read below a root
+//! directory, which tests replace by a tree of their own: so NUMA nodes, NICs and IOMMUs are seen that the machine
+//! does not have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::unistd::Pid;
+
+use crate::control::netdev::{self, Link};
+
+/// Who listens on the API's socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Running {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// A process.
+    Process(i32),
+    /// This user may not ask.
+    Hidden,
+}
+
+/// A host.
+#[derive(Clone, Debug)]
+pub struct Host {
+    root: PathBuf,
+    /// The interfaces of the network namespace, by name.
+    pub links: BTreeMap<String, Link>,
+    /// The cores that this process can be put on; `None`: not known.
+    pub allowed: Option<BTreeSet<u32>>,
+    /// The file of this program, for commands.
+    pub program: PathBuf,
+    /// Where DPDK has its driver plugins, below the root; `None`: built without DPDK.
+    pub plugins: Option<PathBuf>,
+    /// Who listens on the API's socket.
+    pub running: Running,
+}
+
+impl Host {
+    /// This one. `socket` is that of the switch that may run already.
+    #[must_use]
+    pub fn here(socket: &Path) -> Self {
+        Self { running: who_listens(socket), ..Self::machine() }
+    }
+
+    /// This one, whoever runs on it.
+    #[must_use]
+    pub fn machine() -> Self {
+        let online = Self::at("/").online();
+        Self {
+            links: netdev::all().unwrap_or_default(),
+            allowed: allowed_of(&online),
+            program: std::env::current_exe().unwrap_or_else(|_| "vswitch".into()),
+            plugins: plugin_folder(),
+            ..Self::at("/")
+        }
+    }
+
+    /// A tree of files, and nothing else.
+    #[must_use]
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            links: BTreeMap::new(),
+            allowed: None,
+            program: "vswitch".into(),
+            plugins: None,
+            running: Running::Nobody,
+        }
+    }
+
+    /// A path of the host, which may begin with a slash.
+    #[must_use]
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Whether there is something.
+    #[must_use]
+    pub fn has(&self, path: impl AsRef<Path>) -> bool {
+        self.path(path).exists()
+    }
+
+    /// A file's text, without the space around it.
+    #[must_use]
+    pub fn read(&self, path: impl AsRef<Path>) -> Option<String> {
+        fs::read_to_string(self.path(path)).ok().map(|text| text.trim().to_owned())
+    }
+
+    /// A file's number.
+    #[must_use]
+    pub fn number(&self, path: impl AsRef<Path>) -> Option<i64> {
+        self.read(path)?.parse().ok()
+    }
+
+    /// The names in a folder, sorted; none if there is no such folder.
+    #[must_use]
+    pub fn list(&self, path: impl AsRef<Path>) -> Vec<String> {
+        let entries = fs::read_dir(self.path(path)).into_iter().flatten().flatten();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// The last part of what a symbolic link points to.
+    #[must_use]
+    pub fn link_name(&self, path: impl AsRef<Path>) -> Option<String> {
+        let target = fs::read_link(self.path(path)).ok()?;
+        target.file_name().map(OsStr::to_string_lossy).map(Into::into)
+    }
+
+    /// The value behind `Key:` in a file of such lines.
+    #[must_use]
+    pub fn field(&self, path: &str, key: &str) -> Option<String> {
+        let text = self.read(path)?;
+        let value = |line: &str| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim().to_owned());
+        text.lines().find_map(value)
+    }
+
+    /// A `12 kB` of such a file, in KiB.
+    #[must_use]
+    pub fn kib(&self, path: &str, key: &str) -> Option<u64> {
+        self.field(path, key)?.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Whether this process has a capability, by number (capabilities(7)).
+    #[must_use]
+    pub fn has_capability(&self, number: u32) -> bool {
+        let bits = self.field("proc/self/status", "CapEff");
+        let bits = bits.and_then(|hex| u64::from_str_radix(&hex, 16).ok());
+        bits.is_some_and(|bits| bits >> number & 1 != 0)
+    }
+
+    /// The number of the user that this process acts as.
+    #[must_use]
+    pub fn user(&self) -> String {
+        let ids = self.field("proc/self/status", "Uid").unwrap_or_default();
+        ids.split_whitespace().nth(1).unwrap_or("0").to_owned()
+    }
+
+    /// Whether this process is root's.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.user() == "0"
+    }
+
+    /// The cores that are on line.
+    #[must_use]
+    pub fn online(&self) -> BTreeSet<u32> {
+        cores(&self.read("sys/devices/system/cpu/online").unwrap_or_default())
+    }
+
+    /// The numbers of the NUMA nodes; empty if the kernel knows none.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<u32> {
+        let names = self.list("sys/devices/system/node");
+        let number = |name: &String| name.strip_prefix("node")?.parse().ok();
+        let mut nodes: Vec<u32> = names.iter().filter_map(number).collect();
+        nodes.sort_unstable();
+        nodes
+    }
+
+    /// The cores of a NUMA node.
+    #[must_use]
+    pub fn cores_of(&self, node: u32) -> BTreeSet<u32> {
+        let list = self.read(format!("sys/devices/system/node/node{node}/cpulist"));
+        cores(&list.unwrap_or_default())
+    }
+
+    /// The NUMA node of a core.
+    #[must_use]
+    pub fn node_of(&self, core: u32) -> Option<u32> {
+        self.nodes().into_iter().find(|node| self.cores_of(*node).contains(&core))
+    }
+
+    /// The NUMA node of a device, by its folder in sysfs.
+    #[must_use]
+    pub fn node_of_device(&self, folder: &str) -> Option<u32> {
+        // -1: the firmware does not say.
+        self.number(format!("{folder}/numa_node")).and_then(|node| u32::try_from(node).ok())
+    }
+
+    /// An MTU of an interface.
+    #[must_use]
+    pub fn mtu_of(&self, interface: &str) -> Option<u16> {
+        // The loopback interface has 65536.
+        self.links.get(interface).map(|link| u16::try_from(link.mtu).unwrap_or(u16::MAX))
+    }
+
+    /// The processes with a name, and their memory in hugepages in KiB.
+    #[must_use]
+    pub fn hugepage_users(&self) -> Vec<(i32, String, u64)> {
+        let pids = self.list("proc").into_iter().filter_map(|name| name.parse::<i32>().ok());
+        let user = |pid: i32| {
+            let status = format!("proc/{pid}/status");
+            let kib = self.kib(&status, "HugetlbPages").filter(|kib| *kib > 0)?;
+            Some((pid, self.field(&status, "Name").unwrap_or_default(), kib))
+        };
+        pids.filter_map(user).collect()
+    }
+}
+
+/// A list as the kernel writes it: `0-3,8`.
+#[must_use]
+pub fn cores(list: &str) -> BTreeSet<u32> {
+    let ranges = list.trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.trim().parse::<u32>().ok()?..=last.trim().parse::<u32>().ok()?)
+    });
+    ranges.flatten().collect()
+}
+
+/// A list as people and the kernel's command line read it.
+#[must_use]
+pub fn listed<'a>(cores: impl IntoIterator<Item = &'a u32>) -> String {
+    cores.into_iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// The cores that this process can be put on: tried on a thread of its own, because what an affinity excludes may
+/// still be allowed, and only the kernel knows what a cpuset does.
+fn allowed_of(online: &BTreeSet<u32>) -> Option<BTreeSet<u32>> {
+    let is_allowed = |core: &u32| {
+        let mut one = CpuSet::new();
+        one.set(*core as usize).and_then(|()| sched_setaffinity(Pid::from_raw(0), &one)).is_ok()
+    };
+    let online = online.clone();
+    let tried = std::thread::spawn(move || online.into_iter().filter(is_allowed).collect());
+    tried.join().ok()
+}
+
+fn who_listens(socket: &Path) -> Running {
+    match UnixStream::connect(socket) {
+        Ok(stream) => match getsockopt(&stream, sockopt::PeerCredentials) {
+            Ok(peer) => Running::Process(peer.pid()),
+            Err(_) => Running::Hidden,
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Running::Hidden,
+        Err(_) => Running::Nobody,
+    }
+}
+
+#[cfg(feature = "dpdk")]
+fn plugin_folder() -> Option<PathBuf> {
+    Some(crate::dpdk::eal::plugin_folder())
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn plugin_folder() -> Option<PathBuf> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn lists_of_cores_are_read_and_written() {
+        assert_eq!(cores("0-2,7"), BTreeSet::from([0, 1, 2, 7]));
+        assert_eq!(cores(""), BTreeSet::new());
+        assert_eq!(listed(&cores("1-2,5")), "1,2,5");
+    }
+
+    #[test]
+    fn this_host_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let host = Host::here(&socket);
+        assert_eq!(host.running, Running::Nobody);
+        assert!(host.links.contains_key("lo"));
+        assert!(!host.online().is_empty());
+        let allowed = host.allowed.as_ref().unwrap();
+        assert!(!allowed.is_empty() && allowed.is_subset(&host.online()));
+
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let me = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(Host::here(&socket).running, Running::Process(me));
+    }
+}

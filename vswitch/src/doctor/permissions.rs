@@ -1,0 +1,167 @@
+//! What the process may do: capabilities, and how much memory it may lock.
+
+use super::edit::quoted;
+use super::{Check, Finding, View};
+use crate::config::Config;
+use crate::config::device::{driver, pci_address};
+use crate::control::memory::Need;
+
+// By number (capabilities(7)).
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_NET_RAW: u32 = 13;
+const CAP_IPC_LOCK: u32 = 14;
+const CAP_SYS_ADMIN: u32 = 21;
+
+fn uses(config: &Config, name: &str) -> bool {
+    config.ports.iter().any(|port| driver(&port.device) == Some(name))
+}
+
+/// What each capability is needed for.
+fn needed(config: &Config) -> Vec<(u32, &'static str, &'static str)> {
+    let xdp = uses(config, "net_af_xdp");
+    let (packet, tap) = (uses(config, "net_af_packet"), uses(config, "net_tap"));
+    let mut needed = Vec::new();
+    if !config.vteps.is_empty() || tap || xdp || packet {
+        needed.push((CAP_NET_ADMIN, "CAP_NET_ADMIN", "host interfaces, and interfaces of ports"));
+    }
+    if packet || xdp {
+        needed.push((CAP_NET_RAW, "CAP_NET_RAW", "AF_PACKET and AF_XDP ports"));
+    }
+    if xdp {
+        needed.push((CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "XDP programs"));
+        needed.push((CAP_IPC_LOCK, "CAP_IPC_LOCK", "buffers of AF_XDP ports"));
+    }
+    needed
+}
+
+pub(super) fn capabilities(view: &View<'_>) -> Vec<Finding> {
+    let host = view.host;
+    let Some(config) = view.config else {
+        return vec![if host.is_root() {
+            Finding::ok(Check::Permissions, "root")
+        } else {
+            Finding::note(Check::Permissions, "not root: some things here cannot be seen")
+        }];
+    };
+    let needed = needed(config);
+    let missing: Vec<_> = needed.iter().filter(|cap| !host.has_capability(cap.0)).collect();
+    if missing.is_empty() {
+        let names: Vec<_> = needed.iter().map(|cap| cap.1).collect();
+        let names = if names.is_empty() { "none is needed".to_owned() } else { names.join(", ") };
+        let mut findings = vec![Finding::ok(Check::Permissions, format!("capabilities: {names}"))];
+        if !host.is_root() {
+            let found = "not root: whose the sockets of other users are cannot be seen";
+            findings.push(Finding::note(Check::Permissions, found));
+        }
+        return findings;
+    }
+    let what: Vec<_> = missing.iter().map(|cap| format!("{} ({})", cap.1, cap.2)).collect();
+    let all: Vec<_> = needed.iter().map(|cap| cap.1.to_lowercase()).collect();
+    vec![
+        Finding::problem(
+            Check::Permissions,
+            format!("no permission: this user lacks {}", what.join(" and ")),
+            "the process is neither root's nor has it been given these capabilities",
+        )
+        .mend(format!(
+            "setcap {}=ep {}",
+            all.join(","),
+            quoted(&host.program.display().to_string())
+        ))
+        .advice(format!(
+            "or run it as root; in a systemd unit: AmbientCapabilities={}",
+            all.join(" ").to_uppercase()
+        )),
+    ]
+}
+
+/// What may be locked matters to those who have buffers pinned: vfio all of DPDK's memory, AF_XDP the pool.
+pub(super) fn memlock(view: &View<'_>) -> Vec<Finding> {
+    let Some(config) = view.config else { return Vec::new() };
+    let pci = config.ports.iter().any(|port| pci_address(&port.device).is_some());
+    let xdp = uses(config, "net_af_xdp");
+    if !pci && !xdp {
+        return Vec::new();
+    }
+    if view.host.has_capability(CAP_IPC_LOCK) {
+        return vec![Finding::ok(Check::Memlock, "no limit: CAP_IPC_LOCK")];
+    }
+    let limits = view.host.read("proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"));
+    let soft = line.and_then(|rest| rest.split_whitespace().next()).unwrap_or("unlimited");
+    let need_mib = if pci {
+        u64::from(config.dpdk.memory_mib)
+    } else {
+        Need::foreseen(config, |interface| view.host.mtu_of(interface)).pool_mib()
+    };
+    match soft.parse::<u64>() {
+        Ok(bytes) if bytes >> 20 < need_mib => vec![
+            Finding::problem(
+                Check::Memlock,
+                format!(
+                    "this process may lock {} MiB of memory, and {need_mib} are needed",
+                    bytes >> 20
+                ),
+                if pci {
+                    "vfio locks all memory of DPDK"
+                } else {
+                    "AF_XDP locks the packet buffers"
+                },
+            )
+            .mend("prlimit --pid $$ --memlock=unlimited")
+            .advice("that is for what this shell starts; in a systemd unit: LimitMEMLOCK=infinity"),
+        ],
+        _ => vec![Finding::ok(Check::Memlock, format!("limit: {soft}"))],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, config};
+    use super::*;
+
+    const NOBODY: &str = "Uid:\t65534\t65534\t65534\t65534\nCapEff:\t0000000000000000\n";
+    const ROOT: &str = "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n";
+
+    #[test]
+    fn what_is_missing_is_given_by_setcap() {
+        let config = config(&["net_af_packet0,iface=up0", "net_af_packet1,iface=ta"]);
+        let mut fixture = Fixture::new().file("proc/self/status", NOBODY);
+        fixture.host.program = "/usr/bin/vswitch".into();
+        let finding = fixture.problem(&config, capabilities);
+        assert!(finding.found.contains("lacks CAP_NET_ADMIN"), "{finding}");
+        assert_eq!(finding.mend, ["setcap cap_net_admin,cap_net_raw=ep /usr/bin/vswitch"]);
+        Fixture::new().file("proc/self/status", ROOT).all_is_well(&config, capabilities);
+    }
+
+    #[test]
+    fn no_more_is_asked_for_than_is_needed() {
+        let only_nics = config(&["0000:01:00.0"]);
+        let only_nics = Config { vteps: Vec::new(), ..only_nics };
+        Fixture::new().file("proc/self/status", NOBODY).all_is_well(&only_nics, capabilities);
+    }
+
+    #[test]
+    fn af_xdp_needs_more() {
+        let finding = Fixture::new()
+            .file("proc/self/status", NOBODY)
+            .problem(&config(&["net_af_xdp0,iface=up0"]), capabilities);
+        assert!(finding.mend[0].contains("cap_sys_admin"), "{finding}");
+    }
+
+    #[test]
+    fn locked_memory_is_limited_or_not() {
+        let nic = config(&["0000:01:00.0"]);
+        let limits = |soft: &str| {
+            let line = format!("Max locked memory         {soft}              8388608   bytes\n");
+            Fixture::new().file("proc/self/status", NOBODY).file("proc/self/limits", &line)
+        };
+        let finding = limits("8388608").problem(&nic, memlock);
+        assert!(finding.found.contains("may lock 8 MiB"), "{finding}");
+        assert!(finding.mend[0].contains("--memlock=unlimited"), "{finding}");
+        limits("unlimited").all_is_well(&nic, memlock);
+        limits("8388608").file("proc/self/status", ROOT).all_is_well(&nic, memlock);
+        let virtual_only = config(&["net_null0"]);
+        assert!(limits("1").findings(&virtual_only, memlock).is_empty());
+    }
+}
