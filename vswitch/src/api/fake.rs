@@ -163,7 +163,8 @@ impl Running for Fake {
         }
         let former = std::mem::replace(&mut self.config, new);
         self.generation += u64::from(!plan.is_empty());
-        let (generation, within) = (self.generation, options.confirm_within);
+        let within = options.confirm_within.filter(|_| !plan.is_empty());
+        let generation = self.generation;
         self.pending = within.map(|within| Pending { former, expires: Instant::now() + within });
         if !plan.is_empty() {
             let confirm_within_secs = within.map(|within| within.as_secs());

@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(question(&planned(small, small)), None);
         assert_eq!(question(&planned(small, &network(5))), None);
         let removed = question(&planned(&network(5), small)).unwrap();
-        assert_eq!(removed, "2 steps remove something. Apply?");
+        assert_eq!(removed, "1 step interrupts traffic, 2 steps remove something. Apply?");
         let interrupts = question(&planned(&network(5), &mtu)).unwrap();
         assert_eq!(interrupts, "1 step interrupts traffic. Apply?");
         let restart = format!("[dpdk]\nmain-core = 3\n{small}");

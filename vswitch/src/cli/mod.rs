@@ -42,6 +42,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use client::{Client, ClientError};
 use tracing_subscriber::EnvFilter;
 
+use crate::doctor::edit::quoted;
+
 /// How a command ended; the process's exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -202,7 +204,7 @@ impl At {
         if self.socket == usual {
             String::new()
         } else {
-            format!(" --socket {}", self.socket.display())
+            format!(" --socket {}", quoted(&self.socket.to_string_lossy()))
         }
     }
 }

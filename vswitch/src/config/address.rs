@@ -154,7 +154,7 @@ pub(super) fn name(name: &str) -> Result<(), Complaint> {
     } else if name.chars().count() > MAX_CHARS {
         format!("is longer than {MAX_CHARS} characters")
     } else if let Some(bad) =
-        name.chars().find(|c| *c == '/' || c.is_whitespace() || c.is_control())
+        name.chars().find(|c| *c == '/' || c.is_whitespace() || c.is_control() || is_unseen(*c))
     {
         contains(bad)
     } else {
@@ -164,6 +164,11 @@ pub(super) fn name(name: &str) -> Result<(), Complaint> {
         format!("{} cannot be a name: it {what}", quoted(name)),
         "write 1 to 63 characters without spaces or slashes, for example `tenant-a`",
     ))
+}
+
+/// Characters that change how their neighbours look, or look like nothing: a name is what one sees.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn contains(bad: char) -> String {

@@ -130,11 +130,24 @@ impl Learner {
         Ok(replaced)
     }
 
-    /// Whether there is room for the static entries of another topology, beside all that is known now.
+    /// Whether there is room for the static entries of another topology. What was learned makes room for them.
     #[must_use]
     pub fn has_room_for(&self, next: &Topology) -> bool {
-        let new = next.static_entries().filter(|(key, _)| self.fdb.get(*key).is_none()).count();
-        self.fdb.len() + new <= self.fdb.capacity()
+        next.static_entries().count() <= self.fdb.capacity()
+    }
+
+    /// Forgets as much as is in the way of the static entries. What is learned again meanwhile is
+    /// flooded to, as after a flush.
+    fn make_room_for(&mut self, statics: &HashMap<Key, Entry>) {
+        let new = statics.keys().filter(|key| self.fdb.get(**key).is_none()).count();
+        let mut excess = (self.fdb.len() + new).saturating_sub(self.fdb.capacity());
+        if excess > 0 {
+            self.retain(|key, _| {
+                let is_kept = excess == 0 || statics.contains_key(&key);
+                excess -= usize::from(!is_kept);
+                is_kept
+            });
+        }
     }
 
     /// Before a generation is published: forgets every entry for a port that is not in the entry's network any more, or for
@@ -185,6 +198,7 @@ impl Learner {
         now: Now,
     ) -> Result<(), TableFull> {
         let statics: HashMap<Key, Entry> = topology.static_entries().collect();
+        self.make_room_for(&statics);
         for (key, entry) in &statics {
             match self.fdb.get(*key) {
                 Some(before) if before == *entry => {}
@@ -447,6 +461,40 @@ vni = 100
         }
         assert_eq!(learner.entries().collect::<Vec<_>>(), before);
         assert_eq!(learner.network(BridgeDomain(0)).entries, 1);
+    }
+
+    /// Tenants cannot keep an operator from saying where a MAC is, nor a change from being rolled back.
+    #[test]
+    fn what_was_learned_makes_room_for_static_entries() {
+        let mut learner = learner();
+        let capacity = learner.capacity() as u64;
+        for mac in 0..2 * capacity {
+            learner.handle(event(0x100 + mac, 0, LearnKind::Heard), &generation(), 0, |_| ());
+        }
+        assert_eq!(learner.entries().count(), learner.capacity());
+        let macs = |count: u64| {
+            let mac = |n| {
+                format!("[[network.mac]]\naddress = \"02:00:00:00:02:{n:02x}\"\nport = \"b\"\n")
+            };
+            let text = format!("{CONFIG}{}", (0..count).map(mac).collect::<String>());
+            topology().next(config::parse("test.toml", &text).unwrap()).unwrap()
+        };
+        // One is there already.
+        assert!(!learner.has_room_for(&macs(capacity)));
+        for count in [1, capacity - 1, 1] {
+            let next = macs(count);
+            assert!(learner.has_room_for(&next));
+            learner.prepare(&topology(), &next, &generation());
+            learner.settle(&next, &generation(), Vec::new(), Now::default()).unwrap();
+            let mut statics: Vec<_> = learner.entries().filter(|(_, e)| e.is_static).collect();
+            let mut expected: Vec<_> = next.static_entries().collect();
+            statics.sort_by_key(|(key, _)| key.to_u64());
+            expected.sort_by_key(|(key, _)| key.to_u64());
+            assert_eq!(statics, expected);
+            let entries = learner.entries().count();
+            assert!(entries <= learner.capacity());
+            assert_eq!(learner.network(BridgeDomain(0)).entries, entries as u64);
+        }
     }
 
     /// Two workers: one hears the MAC move while the other's refresh is on its way.

@@ -202,7 +202,8 @@ impl Running for Switch {
         if !restarts.is_empty() {
             return Err(ApplyError::NeedsRestart(restarts));
         }
-        let within = options.confirm_within;
+        // Nothing changes, so there is nothing to go back from.
+        let within = options.confirm_within.filter(|_| !plan.is_empty());
         let former = self.topology.config().clone();
         let document = Document::from(&new);
         if !plan.is_empty() {

@@ -257,6 +257,16 @@ fn a_change_stays_if_it_is_confirmed_and_goes_if_not() {
     }
 }
 
+/// It would keep everybody else from changing anything until it expires.
+#[test]
+fn what_changes_nothing_does_not_wait_to_be_confirmed() {
+    let served = Served::default();
+    let path = "/v1/apply?confirm-within-secs=60";
+    let applied = served.ask("POST", path, &[TOML, ANY], CONFIG).ok().json();
+    assert_eq!(applied["confirm_before_unix_millis"], json!(null));
+    served.ask("POST", "/v1/confirm", &[], "").problem(409, "nothing-pending");
+}
+
 #[test]
 fn what_the_switch_refuses_is_passed_on() {
     let refused = |refusal| {

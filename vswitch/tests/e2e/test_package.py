@@ -193,7 +193,7 @@ def test_installed_upgraded_under_traffic_removed_and_purged(lab: Lab, packages:
     assert silence < 5, f"nothing was answered for {silence:.1f} s"
     assert "red" in world.networks()
     assert "02:00:00:00:00:99" in machine.run("vswitch", "network", "show", "blue").stdout
-    assert "started with the state in /var/lib/vswitch/" in machine.journal()
+    assert "starting with the state in /var/lib/vswitch/" in machine.journal()
     world.carries_traffic()
     world.all_accounted_for()
 

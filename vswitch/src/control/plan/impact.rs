@@ -5,7 +5,7 @@
 //! port, a VTEP) cannot be changed in place: it ends and begins again. What EAL, the listening
 //! sockets and the FDB were made from stays as it is until the process ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::{Action, FieldChange, Impact, Kind};
 use crate::config::document::{Document, VtepDocument};
@@ -16,21 +16,24 @@ const NAMES_SHOWN: usize = 5;
 /// Who uses what in one of the two configurations.
 pub(super) struct Surroundings<'d> {
     networks_of_vtep: HashMap<&'d str, Vec<&'d str>>,
-    remote_networks: HashSet<&'d str>,
+    remote_networks: HashMap<&'d str, OnTheWire<'d>>,
     vtep_of_port: HashMap<&'d str, &'d VtepDocument>,
     network_of_port: HashMap<&'d str, &'d str>,
     vteps: HashMap<&'d str, &'d VtepDocument>,
 }
 
+/// What a network is to other hosts: the name of the VTEP, and the VNI.
+type OnTheWire<'d> = (&'d str, i64);
+
 impl<'d> Surroundings<'d> {
     pub fn of(document: &'d Document) -> Self {
         let mut networks_of_vtep: HashMap<&str, Vec<&str>> = HashMap::new();
-        let mut remote_networks = HashSet::new();
+        let mut remote_networks = HashMap::new();
         let mut network_of_port = HashMap::new();
         for network in &document.network {
             if let Some(vtep) = &network.vtep {
                 networks_of_vtep.entry(vtep).or_default().push(&network.name);
-                remote_networks.insert(network.name.as_str());
+                remote_networks.insert(network.name.as_str(), (vtep.as_str(), network.vni));
             }
             for member in &network.port {
                 network_of_port.insert(member.port.as_str(), network.name.as_str());
@@ -90,8 +93,14 @@ pub(super) fn of(
             let moves = |key: &str| {
                 changes.iter().any(|change| change.field == key && change.from.is_some())
             };
-            let was_remote = old.remote_networks.contains(name);
-            let cut = action == Action::Change && was_remote && (moves("vni") || moves("vtep"));
+            let was_remote = old.remote_networks.get(name);
+            let cut = match action {
+                Action::Add => false,
+                Action::Change => was_remote.is_some() && (moves("vni") || moves("vtep")),
+                // Unless another network takes its place: a new name for the same thing.
+                Action::Remove => was_remote
+                    .is_some_and(|was| !new.remote_networks.values().any(|network| network == was)),
+            };
             let what = cut.then(|| format!("remote traffic of network {name}"));
             let concerns = match action {
                 Action::Remove => format!("stations of network {name}, which lose it"),
@@ -104,17 +113,22 @@ pub(super) fn of(
             let joined = new.network_of_port.get(name);
             let how = match (left, joined) {
                 (Some(left), Some(joined)) => format!("leave network {left} for {joined}"),
-                (Some(left), None) => format!("leave network {left}"),
+                (Some(left), None) => {
+                    let what = format!("stations on port {name}, which leave network {left}");
+                    return (Impact::Interrupts { what }, format!("port {name}"));
+                }
                 (None, joined) => format!("join network {}", joined.copied().unwrap_or(network)),
             };
             (Impact::LossFree, format!("stations on port {name}, which {how}"))
         }
         Kind::Mac => (Impact::LossFree, format!("frames to {name} in network {network}")),
         Kind::RemoteVtep => {
-            let verb = if action == Action::Remove { "no longer get" } else { "get" };
-            let concerns = format!(
-                "hosts behind {name}, which {verb} the flooded frames of network {network}"
-            );
+            let hosts = format!("hosts behind {name}");
+            if action == Action::Remove {
+                let what = format!("{hosts}, which leave network {network}");
+                return (Impact::Interrupts { what }, hosts);
+            }
+            let concerns = format!("{hosts}, which get the flooded frames of network {network}");
             (Impact::LossFree, concerns)
         }
     }

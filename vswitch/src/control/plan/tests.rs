@@ -245,13 +245,13 @@ fn what_is_in_a_network_that_stays_has_its_own_steps() {
 ~ network blue: mac-ageing-secs 300 → 60
     loss-free; concerns network blue
 - remote VTEP 198.51.100.2 in network blue
-    loss-free; concerns hosts behind 198.51.100.2, which no longer get the flooded frames of network blue
+    interrupts hosts behind 198.51.100.2, which leave network blue
 + remote VTEP 198.51.100.3 in network blue
     loss-free; concerns hosts behind 198.51.100.3, which get the flooded frames of network blue
 ~ MAC 02:00:00:00:00:09 in network blue: remote VTEP 198.51.100.2 → port a
     loss-free; concerns frames to 02:00:00:00:00:09 in network blue
 
-4 steps: 1 to add, 2 to change, 1 to remove; all loss-free";
+4 steps: 1 to add, 2 to change, 1 to remove; 1 step interrupts traffic";
     let to = [
         (
             "remote-vteps = [\"198.51.100.2\"]",
@@ -312,9 +312,9 @@ fn what_goes_for_good_interrupts_who_used_it() {
 - network green: vni 200, mac-ageing-secs 300
     loss-free; concerns stations of network green, which lose it
 - member b: network green
-    loss-free; concerns stations on port b, which leave network green
+    interrupts stations on port b, which leave network green
 
-3 steps: 0 to add, 0 to change, 3 to remove; 1 step interrupts traffic";
+3 steps: 0 to add, 0 to change, 3 to remove; 2 steps interrupt traffic";
     let to = [
         ("[[port]]\nname = \"b\"\ndevice = \"net_af_packet2,iface=b\"\nmtu = 1500\n", ""),
         ("[[network]]\nname = \"green\"\nvni = 200\n  [[network.port]]\n  port = \"b\"\n", ""),

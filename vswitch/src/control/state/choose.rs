@@ -115,24 +115,24 @@ impl fmt::Display for Line<'_> {
         let Self { origin, generation, file, directory } = self;
         match origin {
             Origin::State => {
-                write!(f, "started with the state in {directory}, generation {generation}")
+                write!(f, "starting with the state in {directory}, generation {generation}")
             }
             Origin::StateAndNotFile => write!(
                 f,
-                "started with the state in {directory}, generation {generation}, which was changed \
+                "starting with the state in {directory}, generation {generation}, which was changed \
                  since it was given {file}: `vswitch plan {file}` shows how they differ, and \
                  --fresh would start with the file"
             ),
-            Origin::File => write!(f, "started with {file}"),
+            Origin::File => write!(f, "starting with {file}"),
             Origin::FileAndNotState => write!(
                 f,
-                "started with {file}, which is new to the state in {directory}: that is kept there \
-                 as state.toml.replaced-N"
+                "starting with {file}, which is new to the state in {directory}: that is kept there \
+                 as the newest state.toml.replaced-*"
             ),
             Origin::FreshFile => write!(
                 f,
-                "started with {file}, as --fresh asks: the state in {directory} is kept there as \
-                 state.toml.replaced-N"
+                "starting with {file}, as --fresh asks: the state in {directory} is kept there as \
+                 the newest state.toml.replaced-*"
             ),
         }
     }

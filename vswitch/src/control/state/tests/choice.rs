@@ -84,10 +84,10 @@ fn the_line_at_the_start_names_file_and_directory() {
         let start = Start { config: config(0), generation: 7, origin };
         start.line(Path::new("/d"), Some(Path::new("f.toml")))
     };
-    assert_eq!(line(Origin::State), "started with the state in /d, generation 7");
+    assert_eq!(line(Origin::State), "starting with the state in /d, generation 7");
     let differs = line(Origin::StateAndNotFile);
     assert!(differs.contains("`vswitch plan f.toml`") && differs.contains("--fresh"), "{differs}");
-    assert_eq!(line(Origin::File), "started with f.toml");
+    assert_eq!(line(Origin::File), "starting with f.toml");
     for origin in [Origin::FileAndNotState, Origin::FreshFile] {
         assert!(line(origin).contains("state.toml.replaced-"));
     }
