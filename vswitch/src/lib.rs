@@ -24,6 +24,7 @@ pub mod control;
 pub mod datapath;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
+pub mod explain;
 pub mod ids;
 pub mod metrics;
 pub mod sim;

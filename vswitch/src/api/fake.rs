@@ -1,5 +1,6 @@
 //! A switch in memory, for tests of the server: configuration, rows and events as a running switch
-//! has them, and no data path.
+//! has them, and no data path. A frame is explained by a [simulation](crate::sim) of the configuration, which has
+//! learned nothing.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,7 +17,9 @@ use super::running::{Applied, ApplyError, ApplyOptions, Running};
 use crate::config::Config;
 use crate::config::document::{Document, NetworkDocument};
 use crate::control::plan::Plan;
+use crate::explain::{Question, Trace, Unknown};
 use crate::ids::MacAddr;
+use crate::sim::{Options, Simulation};
 
 /// How much of the FDB is looked at in one piece.
 const PIECE: usize = 100;
@@ -323,6 +326,13 @@ impl Running for Fake {
         scan.go_on_at(reached);
         if reached >= entries.len() {
             scan.complete(|key| entries.iter().find(|(k, _)| *k == key).map(|(_, r)| r.clone()));
+        }
+    }
+
+    fn explain(&self, question: Question) -> Result<Trace, Unknown> {
+        match Simulation::new(self.config.clone(), Options::default()) {
+            Ok(simulation) => simulation.explain(question),
+            Err(error) => unreachable!("a test's configuration is small: {error}"),
         }
     }
 

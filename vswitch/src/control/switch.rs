@@ -46,6 +46,7 @@ use crate::dpdk::eal::{self, Eal};
 use crate::dpdk::lcore::{self, LaunchError};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::{Link, Losses, Port};
+use crate::explain::Explainer;
 use crate::ids::{MacAddr, PortId};
 use crate::metrics::counters::{self, Counters, CountersView};
 use crate::table::{self, Destination, Publisher, TableFull, fdb, snapshot};
@@ -293,6 +294,7 @@ pub struct Switch {
     /// The queues between everybody.
     pub wiring: Wiring,
     pub(super) host_counters: Counters,
+    pub(super) explainer: Explainer,
     pub(super) publisher: Publisher<Generation>,
     /// The configuration's generation, and what waits to be confirmed.
     pub(super) configured: Configured,
@@ -394,6 +396,7 @@ impl Switch {
             baselines: Baselines::default(),
             wiring,
             host_counters,
+            explainer: Explainer::default(),
             publisher,
             configured,
             unsettled: None,

@@ -16,6 +16,7 @@ use crate::datapath::context::Now;
 use crate::datapath::io::{Relayed, RelayedFrom};
 use crate::datapath::verdict::DropReason;
 use crate::datapath::worker::Worker;
+use crate::explain::{Explainer, Live, Question, Trace, Unknown};
 use crate::ids::{MacAddr, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{self, CountersView, Site};
 use crate::table::{Publisher, fdb, snapshot};
@@ -79,6 +80,7 @@ pub struct Simulation {
     buffers: Buffers,
     options: Options,
     now: Now,
+    explainer: Explainer,
 }
 
 /// Why there is no simulation of a configuration.
@@ -132,6 +134,7 @@ impl Simulation {
             buffers,
             options,
             now,
+            explainer: Explainer::default(),
         })
     }
 
@@ -287,6 +290,33 @@ impl Simulation {
     /// Takes what was dropped, in order.
     pub fn dropped(&mut self) -> Vec<DroppedFrame> {
         self.worker.io_mut().take_dropped()
+    }
+
+    /// What would become of a frame now.
+    ///
+    /// # Errors
+    /// See [`Unknown`].
+    pub fn explain(&self, question: Question) -> Result<Trace, Unknown> {
+        let unresolved = |tunnel: TunnelId| {
+            let is_known = self.next_hops.get(tunnel.index()).is_some_and(Option::is_some);
+            (!is_known).then(|| "the simulation has none".to_owned())
+        };
+        let live = Live {
+            topology: &self.topology,
+            generation: self.publisher.current(),
+            fdb: self.learner.table(),
+            fdb_is_full: self.learner.is_full(),
+            facts: &self.facts,
+            unresolved: &unresolved,
+            now: self.now,
+        };
+        self.explainer.explain(live, question)
+    }
+
+    /// The number of the generation that workers see: one more with each change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.publisher.version()
     }
 
     /// The counters.
