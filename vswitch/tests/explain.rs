@@ -216,7 +216,6 @@ fn question(from: Origin, frame: Vec<u8>) -> Question {
 }
 
 fn check_offer(sim: &mut Simulation, offer: &Offer, id: u32, now: &mut u64, document: &Value) {
-    sim.set_next_hop(offer.has_next_hops.then(Simulation::next_hop));
     sim.advance_millis(100 + offer.wait);
     *now += (100 + offer.wait).div_ceil(100) * 100;
     let frame = offer.frame.bytes(id);
@@ -309,8 +308,12 @@ proptest! {
         config.ports.push(spare);
         let document = serde_json::to_value(Document::from(&config)).unwrap();
         let mut sim = Simulation::new(config, Options::default()).unwrap();
-        let mut now = 0;
+        let (mut now, mut has_next_hops) = (0, true);
         for (id, offer) in (1..).zip(&offers) {
+            if offer.has_next_hops != has_next_hops {
+                has_next_hops = offer.has_next_hops;
+                sim.set_next_hop(has_next_hops.then(Simulation::next_hop));
+            }
             check_offer(&mut sim, offer, id, &mut now, &document);
         }
         prop_assert_eq!(sim.counters().ledger().unaccounted(), 0);

@@ -34,6 +34,9 @@ const PCAPNG: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 /// Which frame.
 #[derive(Clone, Debug, Default, Args)]
 #[group(skip)]
+#[command(group = clap::ArgGroup::new("building").multiple(true),
+    group = clap::ArgGroup::new("network"), group = clap::ArgGroup::new("ip"),
+    group = clap::ArgGroup::new("transport"))]
 pub struct FrameOptions {
     /// The bytes of the frame in hexadecimal, from the Ethernet header on; blanks and colons are ignored.
     #[arg(long, value_name = "HEX", group = "frame", conflicts_with = "building")]
@@ -57,22 +60,22 @@ pub struct FrameOptions {
     #[arg(long, value_name = "TYPE", requires = "dst", group = "building", value_parser = ether_type, conflicts_with = "network")]
     pub ether_type: Option<u16>,
     /// … with an IPv4 header: source and destination, as 203.0.113.1,203.0.113.2.
-    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network"], value_parser = pair::<Ipv4Addr>)]
+    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network", "ip"], value_parser = pair::<Ipv4Addr>)]
     pub ipv4: Option<(Ipv4Addr, Ipv4Addr)>,
     /// … with an IPv6 header: source and destination.
-    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network"], value_parser = pair::<Ipv6Addr>, conflicts_with = "ipv4")]
+    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network", "ip"], value_parser = pair::<Ipv6Addr>)]
     pub ipv6: Option<(Ipv6Addr, Ipv6Addr)>,
     /// … that asks by ARP: the IPv4 address of who asks, and the one that is looked for.
-    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network"], value_parser = pair::<Ipv4Addr>, conflicts_with_all = ["ipv4", "ipv6"])]
+    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network"], value_parser = pair::<Ipv4Addr>)]
     pub arp: Option<(Ipv4Addr, Ipv4Addr)>,
     /// … with a UDP header: source port and destination port.
-    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "transport"], value_parser = pair::<u16>)]
+    #[arg(long, value_name = "SRC,DST", requires = "ip", groups = ["building", "transport"], value_parser = pair::<u16>)]
     pub udp: Option<(u16, u16)>,
     /// … with a TCP header (a SYN): source port and destination port.
-    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "transport"], value_parser = pair::<u16>, conflicts_with = "udp")]
+    #[arg(long, value_name = "SRC,DST", requires = "ip", groups = ["building", "transport"], value_parser = pair::<u16>)]
     pub tcp: Option<(u16, u16)>,
     /// … that is a ping.
-    #[arg(long, requires = "dst", groups = ["building", "transport"], conflicts_with_all = ["udp", "tcp"])]
+    #[arg(long, requires = "ip", groups = ["building", "transport"])]
     pub icmp: bool,
     /// … of this length in bytes, without FCS; of a tunnel frame that of what is in it.
     #[arg(long = "len", value_name = "N", requires = "dst", group = "building", value_parser = clap::value_parser!(u16).range(14..=10_000))]

@@ -55,6 +55,7 @@ pub struct Explanation {
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = ExplainedOutcome)]
 pub enum Outcome {
     /// It leaves by a port; a frame from the overlay without its outer headers.
     Forwarded,
@@ -73,6 +74,7 @@ pub enum Outcome {
 /// Where a frame comes from: a port, or the kernel by the host interface of a VTEP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schema(as = ExplainedOrigin)]
 pub enum Origin {
     /// Name of the port that receives it.
     Port(String),
@@ -82,6 +84,7 @@ pub enum Origin {
 
 /// A frame, as bytes and decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedFrame)]
 pub struct Frame {
     /// Its length in bytes, without FCS.
     pub length: usize,
@@ -93,6 +96,7 @@ pub struct Frame {
 
 /// A network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedNetworkName)]
 pub struct NetworkName {
     /// Its name.
     pub name: String,
@@ -102,6 +106,7 @@ pub struct NetworkName {
 
 /// A tunnel frame's way to this switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedTunnel)]
 pub struct Tunnel {
     /// Name of the local VTEP.
     pub vtep: String,
@@ -113,6 +118,7 @@ pub struct Tunnel {
 
 /// What one stage decides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedStep)]
 pub struct Step {
     /// The stage: `relay`, `rx`, `parse`, `decap`, `learn`, `forward`, `flood`, `encap`, `tx`.
     pub stage: String,
@@ -146,6 +152,7 @@ fn name(stage: Stage) -> &'static str {
 
 /// A look into the FDB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedLookup)]
 pub struct Lookup {
     /// Whose address it is.
     pub of: Station,
@@ -162,6 +169,7 @@ pub struct Lookup {
 /// Whose MAC address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = ExplainedStation)]
 pub enum Station {
     /// The sender's.
     Source,
@@ -171,6 +179,7 @@ pub enum Station {
 
 /// An entry of the FDB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedFdbEntry)]
 pub struct FdbEntry {
     /// Where the station is.
     #[serde(flatten)]
@@ -185,6 +194,7 @@ pub struct FdbEntry {
 
 /// What the FDB would learn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedLearns)]
 pub struct Learns {
     /// What would become of the entry.
     pub what: Learning,
@@ -203,6 +213,7 @@ pub struct Learns {
 /// What would become of an entry of the FDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = ExplainedLearning)]
 pub enum Learning {
     /// It would be new.
     Learned,
@@ -216,6 +227,7 @@ pub enum Learning {
 
 /// A frame that would leave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedCopy)]
 pub struct Copy {
     /// Where to.
     pub to: Exit,
@@ -232,6 +244,7 @@ pub struct Copy {
 /// The way out of the switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = ExplainedExit)]
 pub enum Exit {
     /// By the port of this name.
     Port(String),
@@ -241,6 +254,7 @@ pub enum Exit {
 
 /// Whom an encapsulated frame is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedEncapsulation)]
 pub struct Encapsulated {
     /// Address of the remote VTEP.
     pub remote_vtep: String,
@@ -250,6 +264,7 @@ pub struct Encapsulated {
 
 /// A frame, or a copy of it, that would end here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedDropped)]
 pub struct Dropped {
     /// Why.
     #[serde(flatten)]
@@ -268,6 +283,7 @@ pub struct Dropped {
 
 /// A reason to drop a frame, and what in the configuration makes it one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedReason)]
 pub struct Reason {
     /// Its name, as in `vswitch show drops` and in the metrics.
     pub reason: String,
@@ -279,6 +295,7 @@ pub struct Reason {
 
 /// A piece of configuration that decides about a frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedCause)]
 pub struct Cause {
     /// JSON pointer (RFC 6901) to it in `GET /v1/config`. If the last key is not there, its default holds.
     #[schema(example = "/network/0/remote-vteps")]

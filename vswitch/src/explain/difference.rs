@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 /// One difference. Places are in bytes, counted from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[schema(as = ExplainedEdit)]
 pub enum Edit {
     /// Bytes of the frame that came are gone.
     Removed {

@@ -21,6 +21,7 @@ const MAX_DEPTH: usize = 4;
 
 /// One layer, at its place in the frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExplainedLayer)]
 pub struct Layer {
     /// Where it begins, in bytes from the begin of the frame.
     pub at: usize,
@@ -34,6 +35,7 @@ pub struct Layer {
 /// What a layer says. Numbers that have no name are as they stand in the frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "layer", rename_all = "kebab-case")]
+#[schema(as = ExplainedHeader)]
 #[allow(missing_docs, reason = "the fields are those of the protocols' headers")]
 pub enum Header {
     Ethernet {

@@ -97,7 +97,7 @@ pub enum SimulationError {
 /// Port `n` has the MAC 02:ff:00:00:00:n.
 fn facts_of(topology: &Topology, options: Options) -> Vec<PortFacts> {
     let facts = |id: PortId| PortFacts {
-        mac: MacAddr::from_u64(0x02ff_0000_0000 | u64::from(id.0)),
+        mac: Simulation::mac_of(id),
         mtu: topology.port(id).and_then(|port| port.mtu).unwrap_or(options.mtu),
     };
     (0..).map(PortId).take(topology.port_slots()).map(facts).collect()
@@ -155,6 +155,12 @@ impl Simulation {
     #[must_use]
     pub fn port(&self, name: &str) -> Option<PortId> {
         self.topology.ports().find(|(_, port)| port.name == name).map(|(id, _)| id)
+    }
+
+    /// The MAC of the port with an index: 02:ff:00:00:00:n.
+    #[must_use]
+    pub fn mac_of(port: PortId) -> MacAddr {
+        MacAddr::from_u64(0x02ff_0000_0000 | u64::from(port.0))
     }
 
     /// The MAC of a port.
