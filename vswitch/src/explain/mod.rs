@@ -11,6 +11,7 @@
 //! | `journey` | what each stage left of the frame |
 //! | `story` | that in sentences |
 //! | `cause` | for each drop reason the piece of configuration, and what would make the frame pass |
+//! | `case` | what these two know of the frame |
 //! | [`layers`] | frames decoded |
 //! | [`difference`] | what leaves, compared with what came, byte for byte |
 //! | [`answer`] | all of it as data |
@@ -23,6 +24,7 @@
 //! [`Trace::explanation`], on whichever thread.
 
 pub mod answer;
+mod case;
 mod cause;
 pub mod difference;
 pub mod io;
@@ -48,7 +50,7 @@ use crate::metrics::counters::{self, Counters};
 use crate::table::fdb::Table;
 
 use answer::{Copy, Encapsulated, Exit, Explanation, Frame, Origin};
-use cause::Case;
+use case::Case;
 use io::{Marks, TracedDrop, TracedIo};
 use journey::Journey;
 use names::Names;

@@ -6,7 +6,8 @@ use super::answer::{
     Dropped, Explanation, FdbEntry, Frame, Learning, Learns, Lookup, NetworkName, Origin, Outcome,
     Reason, Station, Step, Tunnel,
 };
-use super::cause::{self, Case};
+use super::case::Case;
+use super::cause;
 use super::io::TracedIo;
 use super::journey::Seen;
 use super::names::listed;
@@ -408,7 +409,12 @@ fn summary(
         Outcome::Dropped => {
             let mut reasons: Vec<_> = drops.iter().map(|drop| drop.reason.reason.clone()).collect();
             reasons.dedup();
-            return format!("The frame is dropped: {}.", listed(reasons));
+            // Of one drop its cause fits into the sentence.
+            let cause = match drops {
+                [one] => format!(": {}", one.reason.cause.configured),
+                _ => String::new(),
+            };
+            return format!("The frame is dropped, {}{cause}.", listed(reasons));
         }
     };
     let also = drops.len() as u64 + io.dropped_more;

@@ -45,7 +45,9 @@ fn a_drop_is_a_reason_a_setting_and_a_way_out() {
     let said = served
         .types("explain --port uplink --src 02:00:00:00:00:05 --dst 02:00:00:00:00:01 --vxlan 100 --from-vtep 198.51.100.7")
         .ok();
-    assert!(said.starts_with("The frame is dropped: unknown_remote_vtep.\n\n"), "{said}");
+    assert!(said.starts_with(
+            "The frame is dropped, unknown_remote_vtep: network blue: remote-vteps are 198.51.100.2.\n\n"
+        ), "{said}");
     for line in [
         "parse     a VXLAN frame for VTEP fabric, with VNI 100, from 198.51.100.7",
         "decap     dropped: unknown_remote_vtep",
