@@ -9,7 +9,7 @@
 //!
 //! Everything slow is [`control`]: it turns the [`config`] into generations, learns and ages MACs, mirrors
 //! the kernel's routes and neighbours, and carries the host's frames. The outside sees it through
-//! [`cli`], [`api`] and [`metrics`].
+//! [`cli`], [`api`] and [`metrics`]. [`explain`] says why one frame goes where it goes.
 //!
 //! DPDK is behind `dpdk`, which alone calls `dpdk-sys`. Without the feature of that name, all but that
 //! and what starts it is still there, and [`sim`] runs the very same stages in memory.

@@ -331,7 +331,7 @@ fn a_name_that_nothing_has_is_said() {
         (Origin::Vtep("blue".to_owned()), None, "there is no VTEP `blue`"),
         (Origin::Port("a".to_owned()), was, "there is no port `nobody`"),
     ] {
-        let asked = Question { was, ..question(from, unicast()) };
+        let asked = Question { was, ..question(from, tenant(station(1), station(2))) };
         assert_eq!(sim.explain(asked).unwrap_err().to_string(), words);
     }
 }

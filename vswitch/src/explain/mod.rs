@@ -87,18 +87,18 @@ pub struct Question {
     pub was: Option<(DropReason, Option<String>)>,
 }
 
-/// A name in a question that nothing has.
+/// A name in a question that nothing has, with those that there are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unknown {
     /// No such port, where the frame is to come from.
     #[error("there is no port `{0}`")]
-    Port(String),
+    Port(String, Vec<String>),
     /// No such VTEP.
     #[error("there is no VTEP `{0}`")]
-    Vtep(String),
+    Vtep(String, Vec<String>),
     /// No such port, where it was dropped.
     #[error("there is no port `{0}`")]
-    WasPort(String),
+    WasPort(String, Vec<String>),
 }
 
 /// Explains frames. Owns the counters that the stages want to add to, which nobody reads.
@@ -205,22 +205,29 @@ fn entrance(live: Live<'_>, from: &Origin) -> Result<Entrance, Unknown> {
         Origin::Port(name) => {
             let mut ports = live.topology.ports();
             let found = ports.find(|(id, port)| port.name == *name && is_known(*id));
-            let (id, _) = found.ok_or_else(|| Unknown::Port(name.clone()))?;
+            let (id, _) = found.ok_or_else(|| Unknown::Port(name.clone(), ports_of(live)))?;
             Ok(Entrance::Port(id))
         }
         Origin::Vtep(name) => {
             let mut vteps = live.topology.vteps();
             let found = vteps.find(|(_, vtep)| vtep.name == *name && is_known(vtep.port));
-            let (id, vtep) = found.ok_or_else(|| Unknown::Vtep(name.clone()))?;
+            let (id, vtep) = found.ok_or_else(|| {
+                let known = live.topology.vteps().map(|(_, vtep)| vtep.name.clone());
+                Unknown::Vtep(name.clone(), known.collect())
+            })?;
             Ok(Entrance::Vtep(id, vtep.port))
         }
     }
 }
 
+fn ports_of(live: Live<'_>) -> Vec<String> {
+    live.topology.ports().map(|(_, port)| port.name.clone()).collect()
+}
+
 fn was_at(live: Live<'_>, port: Option<String>) -> Result<Option<PortId>, Unknown> {
     let Some(name) = port else { return Ok(None) };
     let found = live.topology.ports().find(|(_, port)| port.name == name);
-    found.map(|(id, _)| Some(id)).ok_or(Unknown::WasPort(name))
+    found.map(|(id, _)| Some(id)).ok_or_else(|| Unknown::WasPort(name, ports_of(live)))
 }
 
 impl Trace {

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 
 use super::{Answer, App, json, with_etag, written};
 use crate::api::control::aside;
-use crate::api::edit::absent;
 use crate::api::extract::{JsonBody, NoParams};
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
+use crate::api::refusal::absent;
 use crate::datapath::verdict::DropReason;
 use crate::explain::answer::{Explanation, Origin};
 use crate::explain::io::Marks;
@@ -107,11 +107,12 @@ impl ExplainRequest {
 }
 
 fn unknown(unknown: &Unknown) -> Problem {
-    match unknown {
-        Unknown::Port(name) => absent("port", name, Place::Body, "/from/port"),
-        Unknown::Vtep(name) => absent("VTEP", name, Place::Body, "/from/vtep"),
-        Unknown::WasPort(name) => absent("port", name, Place::Body, "/was/port"),
-    }
+    let (what, name, known, at) = match unknown {
+        Unknown::Port(name, known) => ("port", name, known, "/from/port"),
+        Unknown::Vtep(name, known) => ("VTEP", name, known, "/from/vtep"),
+        Unknown::WasPort(name, known) => ("port", name, known, "/was/port"),
+    };
+    absent(what, name, known.iter().map(String::as_str), Place::Body, at)
 }
 
 /// What would become of a frame now, and why: each stage's decision, the FDB entries it rests on, what would
