@@ -9,7 +9,7 @@
 //!
 //! Everything slow is [`control`]: it turns the [`config`] into generations, learns and ages MACs, mirrors
 //! the kernel's routes and neighbours, and carries the host's frames. The outside sees it through
-//! [`cli`], [`api`] and [`metrics`].
+//! [`cli`], [`api`] and [`metrics`]. [`explain`] says why one frame goes where it goes.
 //!
 //! What must be right with a host before any of it starts is [`doctor`].
 //!
@@ -27,6 +27,7 @@ pub mod datapath;
 pub mod doctor;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
+pub mod explain;
 pub mod ids;
 pub mod metrics;
 pub mod sim;

@@ -11,6 +11,8 @@ mod description;
 mod errors;
 #[path = "api/events.rs"]
 mod events;
+#[path = "api/explain.rs"]
+mod explain;
 #[path = "api/fdb.rs"]
 mod fdb;
 #[path = "api/over_tcp.rs"]

@@ -3,6 +3,8 @@
 
 #[path = "cli/conflicts.rs"]
 mod conflicts;
+#[path = "cli/explain.rs"]
+mod explain;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/shown.rs"]

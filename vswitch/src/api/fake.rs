@@ -1,5 +1,6 @@
 //! A switch in memory, for tests of the server: configuration, rows and events as a running switch
-//! has them, and no data path.
+//! has them, and no data path. A frame is explained by a [simulation](crate::sim) of the configuration, which has
+//! learned nothing.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,8 +17,10 @@ use super::running::{Applied, ApplyError, ApplyOptions, Running};
 use crate::config::Config;
 use crate::config::document::{Document, NetworkDocument};
 use crate::control::plan::Plan;
-use crate::ids::MacAddr;
+use crate::explain::{Question, Trace, Unknown};
+use crate::ids::{MacAddr, PortId};
 use crate::metrics::family::Family;
+use crate::sim::{Options, Simulation};
 
 /// How much of the FDB is looked at in one piece.
 const PIECE: usize = 100;
@@ -84,6 +87,13 @@ impl Fake {
         self.generation += 1;
         let generation = self.generation;
         self.events.tell(Happening::ConfigurationRolledBack { generation, reason });
+    }
+
+    /// The MAC of a port, as the simulation has it.
+    fn mac_of(&self, port: &str) -> String {
+        let index = self.config.ports.iter().position(|other| other.name == port);
+        let index = index.and_then(|index| u16::try_from(index).ok()).unwrap_or(u16::MAX);
+        Simulation::mac_of(PortId(index)).to_string()
     }
 
     /// Every entry with its key.
@@ -202,6 +212,7 @@ impl Running for Fake {
 
     fn port_rows(&self) -> Vec<PortRow> {
         let document = self.document();
+        let mac = |name: &str| self.mac_of(name);
         let row = |port: &crate::config::document::PortDocument| {
             let is_member =
                 |n: &&NetworkDocument| n.port.iter().any(|member| member.port == port.name);
@@ -216,7 +227,7 @@ impl Running for Fake {
                 name: port.name.clone(),
                 device: port.device.clone(),
                 driver: "net_fake".to_owned(),
-                mac: "02:00:00:00:00:ff".to_owned(),
+                mac: mac(&port.name),
                 numa_node: None,
                 mtu: 1500,
                 rx_queues: 1,
@@ -254,11 +265,11 @@ impl Running for Fake {
 
     fn vtep_rows(&self) -> Vec<VtepRow> {
         let row = |vtep: crate::config::document::VtepDocument| VtepRow {
+            mac: vtep.mac.unwrap_or_else(|| self.mac_of(&vtep.port)),
             name: vtep.name,
             address: vtep.address,
             udp_port: u16::try_from(vtep.udp_port).unwrap_or_default(),
             port: vtep.port,
-            mac: vtep.mac.unwrap_or_else(|| "02:00:00:00:00:ff".to_owned()),
             host_interface: vtep.host_interface,
             punted_packets: 0,
             host_packets: 0,
@@ -325,6 +336,13 @@ impl Running for Fake {
         scan.go_on_at(reached);
         if reached >= entries.len() {
             scan.complete(|key| entries.iter().find(|(k, _)| *k == key).map(|(_, r)| r.clone()));
+        }
+    }
+
+    fn explain(&self, question: Question) -> Result<Trace, Unknown> {
+        match Simulation::new(self.config.clone(), Options::default()) {
+            Ok(simulation) => simulation.explain(question),
+            Err(error) => unreachable!("a test's configuration is small: {error}"),
         }
     }
 

@@ -44,3 +44,4 @@ pub mod socket;
 pub mod tls;
 
 pub(crate) use routes::percent_encoded;
+pub use routes::{ExplainRequest, Was};

@@ -68,7 +68,9 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 
 /// Whether it changes the configuration, and needs an If-Match.
 fn is_change(path: &str, method: &str) -> bool {
-    method != "get" && !is_checked(path) && !matches!(path, "/v1/plan" | "/v1/fdb/flush")
+    method != "get"
+        && !is_checked(path)
+        && !matches!(path, "/v1/plan" | "/v1/fdb/flush" | "/v1/explain")
 }
 
 /// Whether it takes an If-Match, and does not need it.
@@ -113,7 +115,10 @@ fn etag(path: &str, operation: &mut Operation) {
 fn problems(path: &str, method: &str, operation: &mut Operation, changes: bool) {
     // Any route can be asked with parameters it does not have.
     let mut kinds = vec![Kind::BadRequest, Kind::Unauthorized, Kind::Timeout, Kind::Unavailable];
-    if path.contains('{') || path == "/v1/migrate" || path.starts_with("/v1/fdb") {
+    if path.contains('{')
+        || matches!(path, "/v1/migrate" | "/v1/explain")
+        || path.starts_with("/v1/fdb")
+    {
         kinds.push(Kind::NotFound);
     }
     if operation.request_body.is_some() {

@@ -12,6 +12,7 @@ use super::fdb::{FdbFilter, FdbScan};
 use crate::config::Config;
 use crate::config::document::Document;
 use crate::control::plan::{Plan, Step};
+use crate::explain::{Question, Trace, Unknown};
 use crate::metrics::family::Family;
 
 /// A running switch.
@@ -54,6 +55,11 @@ pub trait Running {
     /// Goes on with a look through the FDB for `GET /v1/fdb`: a piece of it that takes well
     /// under a millisecond. Called again until the [scan](FdbScan) is complete.
     fn scan_fdb(&self, scan: &mut FdbScan);
+    /// What would become of a frame now. Changes nothing, counts nothing, sends nothing.
+    ///
+    /// # Errors
+    /// The question names something that is not there.
+    fn explain(&self, question: Question) -> Result<Trace, Unknown>;
     /// Where events are told.
     fn events(&self) -> Events;
     /// What `GET /metrics` says.

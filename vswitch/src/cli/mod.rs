@@ -12,6 +12,7 @@
 //! | [`verbs`] | `network`, `port`, `vtep`, `mac`: what can be typed |
 //! | `requests` | what they ask of the switch |
 //! | `show`, `table` | what there is, and how it is laid out |
+//! | [`explain`], `frame` | why a frame goes where it goes; the frame, from options or a file |
 //! | `events` | what happens |
 //! | `top` | rates, live |
 //! | [`doctor`] | what is wrong with the host |
@@ -24,7 +25,9 @@ pub mod client;
 pub mod configuration;
 pub mod doctor;
 mod events;
+pub mod explain;
 mod failure;
+pub mod frame;
 pub mod pages;
 mod requests;
 mod run;
@@ -133,6 +136,11 @@ pub enum Command {
     Vtep(verbs::Vtep),
     /// Add and remove static MACs, and forget learned ones.
     Mac(verbs::Mac),
+    /// Say what the running switch would do with a frame, and why: every decision, what would leave, or why nothing.
+    ///
+    /// Sends nothing, learns nothing, counts nothing. The frame is given in hexadecimal, as one of a capture file, or
+    /// by its addresses. Exit status 0: explained, be it dropped or not.
+    Explain(explain::Explain),
     /// Follow what happens: MACs, ports, configurations. Ends with Ctrl-C.
     Events(At),
     /// Watch workers, ports, networks and drops, live.
@@ -261,6 +269,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Port(typed) => asked(&typed.at, |client| requests::port(typed, client)),
         Command::Vtep(typed) => asked(&typed.at, |client| requests::vtep(typed, client)),
         Command::Mac(typed) => asked(&typed.at, |client| requests::mac(typed, client)),
+        Command::Explain(typed) => asked(&typed.at, |client| explain::explain(typed, client)),
         Command::Events(at) => asked(at, |client| events::events(at, client)),
         Command::Top(typed) => asked(&typed.at, |client| top::top(typed, client)),
         Command::Bench(options) => bench::bench(options),
@@ -356,6 +365,11 @@ mod tests {
             "vswitch confirm",
             "vswitch roll-back --json",
             "vswitch events --json --socket s",
+            "vswitch explain --port a --hex 00",
+            "vswitch explain --port a --pcap f --index 7 --was runt --was-port b --json",
+            "vswitch explain --port a --src m --dst m --vlan 5 --ipv4 1.2.3.4,1.2.3.5 --udp 1,2 --len 99",
+            "vswitch explain --port a --src m --dst m --arp 1.2.3.4,1.2.3.5 --vxlan 5 --from-vtep 1.2.3.4",
+            "vswitch explain --from-host v --hex 00",
             "vswitch show config",
             "vswitch network show",
             "vswitch mac flush --network n --port p --remote-vtep a --mac m",
@@ -378,6 +392,13 @@ mod tests {
             ("vswitch rollback", "'roll-back'"),
             ("vswitch completions csh", "[possible values: bash, zsh, fish]"),
             ("vswitch show configs", "'config'"),
+            ("vswitch explain --port a", "<--hex <HEX>|--pcap <FILE>|--dst <MAC>>"),
+            ("vswitch explain --hex 00", "<--port <PORT>|--from-host <VTEP>>"),
+            ("vswitch explain --port a --dst m", "--src <MAC>"),
+            ("vswitch explain --port a --dst m --src m --udp 1,2", "--ipv4"),
+            ("vswitch explain --port a --hex 00 --udp 1,2", "cannot be used with"),
+            ("vswitch explain --port a --hex 00 --index 1", "--pcap"),
+            ("vswitch explain --port a --dst m --src m --vxlan 5", "--from-vtep"),
             ("vswitch check f --socket s", "unexpected argument '--socket'"),
         ] {
             let error = read(line).unwrap_err().to_string();

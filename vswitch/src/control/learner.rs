@@ -10,6 +10,7 @@ use crate::datapath::context::Now;
 use crate::datapath::generation::{Generation, Role};
 use crate::datapath::io::{LearnEvent, LearnKind};
 use crate::ids::BridgeDomain;
+use crate::table::fdb::Table;
 use crate::table::{Destination, Entry, FdbWriter, Key, TableFull};
 
 use super::generations::{Topology, refresh_after_secs};
@@ -384,6 +385,18 @@ impl Learner {
     #[must_use]
     pub fn buckets(&self) -> usize {
         self.fdb.buckets()
+    }
+
+    /// The table as the workers have it.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        self.fdb.table()
+    }
+
+    /// Whether a MAC that is not known cannot be learned: there is no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.fdb.len() >= self.fdb.capacity()
     }
 
     /// See [`FdbWriter::layout`].

@@ -11,6 +11,8 @@ use crate::api::events::{Events, Happening, RollBackReason};
 use crate::api::fdb::{FdbFilter, FdbScan};
 use crate::api::running::{Applied, ApplyError, ApplyOptions, Running};
 use crate::config::{Config, Document};
+use crate::explain::{Live, Question, Trace, Unknown};
+use crate::ids::TunnelId;
 use crate::metrics::exposition;
 use crate::metrics::family::Family;
 use crate::table::{Destination, Entry, Key};
@@ -20,6 +22,7 @@ use super::generations::Topology;
 use super::plan::Plan;
 use super::state::{StateError, StateStore};
 use super::switch::Switch;
+use super::underlay::NextHop;
 
 /// Buckets of the FDB that are looked at in one piece: some 100 microseconds.
 const PIECE: usize = 2048;
@@ -296,6 +299,24 @@ impl Running for Switch {
                 self.fdb_row(key, self.learner.entry(key)?)
             });
         }
+    }
+
+    fn explain(&self, question: Question) -> Result<Trace, Unknown> {
+        let unresolved = |tunnel: TunnelId| match self.next_hops.get(tunnel.index())? {
+            Some(NextHop::Resolved { .. }) => None,
+            Some(NextHop::Unresolved { reason, .. }) => Some(reason.to_string()),
+            None => Some("the kernel has not been asked yet".to_owned()),
+        };
+        let live = Live {
+            topology: &self.topology,
+            generation: self.publisher.current(),
+            fdb: self.learner.table(),
+            fdb_is_full: self.learner.is_full(),
+            facts: &self.facts,
+            unresolved: &unresolved,
+            now: self.clock.now(),
+        };
+        self.explainer.explain(live, question)
     }
 
     fn events(&self) -> Events {

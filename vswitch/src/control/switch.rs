@@ -51,6 +51,7 @@ use crate::dpdk::eal::{self, Eal};
 use crate::dpdk::lcore::{self, LaunchError};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::{Link, Losses, Port};
+use crate::explain::Explainer;
 use crate::ids::{MacAddr, PortId};
 use crate::metrics::counters::{self, Counters, CountersView};
 use crate::table::{self, Destination, Publisher, TableFull, fdb, snapshot};
@@ -303,6 +304,7 @@ pub struct Switch {
     /// The queues between everybody.
     pub wiring: Wiring,
     pub(super) host_counters: Counters,
+    pub(super) explainer: Explainer,
     pub(super) publisher: Publisher<Generation>,
     /// The configuration's generation, and what waits to be confirmed.
     pub(super) configured: Configured,
@@ -409,6 +411,7 @@ impl Switch {
             baselines,
             wiring,
             host_counters,
+            explainer: Explainer::default(),
             publisher,
             configured,
             unsettled: None,

@@ -59,7 +59,7 @@ fn flood<I: Io>(context: &mut Context<'_, I>, vector: &Vector<I::Packet>, i: usi
 
 /// Everybody else in the network.
 #[inline]
-fn targets(
+pub(crate) fn targets(
     domain: &Domain,
     origin: PackedDestination,
 ) -> (impl Iterator<Item = PortId> + '_, &[TunnelId]) {

@@ -119,40 +119,7 @@ impl<I: Io> Worker<I> {
             *wiring = generation.wiring;
         }
         let mut context = Context { generation, fdb, now, io, counters, outputs, recently_told };
-        let context = &mut context;
-
-        let mut frames = relay::run(context);
-        observer.ended(Stage::Relay, frames, vector);
-        for queue in 0..context.io.queues() {
-            rx::run(context, queue, vector);
-            let len = vector.len();
-            observer.ended(Stage::Rx, len, vector);
-            if len == 0 {
-                continue;
-            }
-            frames += len;
-            parse::run(context, vector);
-            observer.ended(Stage::Parse, len, vector);
-            decap::run(context, vector);
-            observer.ended(Stage::Decap, len, vector);
-            learn::run(context, vector);
-            observer.ended(Stage::Learn, len, vector);
-            let needs = forward::run(context, vector);
-            observer.ended(Stage::Forward, len, vector);
-            if needs.flood {
-                flood::run(context, vector);
-            }
-            observer.ended(Stage::Flood, len, vector);
-            if needs.flood | needs.encap {
-                encap::run(context, vector);
-            }
-            observer.ended(Stage::Encap, len, vector);
-            tx::run(context, vector);
-            observer.ended(Stage::Tx, len, vector);
-        }
-        tx::flush(context);
-        observer.ended(Stage::Flush, frames, vector);
-        frames
+        stages(&mut context, vector, observer)
     }
 
     /// The worker's queues and buffers.
@@ -164,4 +131,48 @@ impl<I: Io> Worker<I> {
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
+}
+
+/// The stages of a turn, in their order: what the control thread sent, then a burst from each queue, then what
+/// has gathered. Returns how many frames there were.
+///
+/// `vector` is empty before and after. Besides workers, [`explain`](crate::explain) calls it, with queues of its own.
+#[inline(always)]
+pub fn stages<I: Io>(
+    context: &mut Context<'_, I>,
+    vector: &mut Vector<I::Packet>,
+    observer: &mut impl Observer,
+) -> usize {
+    let mut frames = relay::run(context);
+    observer.ended(Stage::Relay, frames, vector);
+    for queue in 0..context.io.queues() {
+        rx::run(context, queue, vector);
+        let len = vector.len();
+        observer.ended(Stage::Rx, len, vector);
+        if len == 0 {
+            continue;
+        }
+        frames += len;
+        parse::run(context, vector);
+        observer.ended(Stage::Parse, len, vector);
+        decap::run(context, vector);
+        observer.ended(Stage::Decap, len, vector);
+        learn::run(context, vector);
+        observer.ended(Stage::Learn, len, vector);
+        let needs = forward::run(context, vector);
+        observer.ended(Stage::Forward, len, vector);
+        if needs.flood {
+            flood::run(context, vector);
+        }
+        observer.ended(Stage::Flood, len, vector);
+        if needs.flood | needs.encap {
+            encap::run(context, vector);
+        }
+        observer.ended(Stage::Encap, len, vector);
+        tx::run(context, vector);
+        observer.ended(Stage::Tx, len, vector);
+    }
+    tx::flush(context);
+    observer.ended(Stage::Flush, frames, vector);
+    frames
 }

@@ -16,6 +16,7 @@ use crate::datapath::context::Now;
 use crate::datapath::io::{Relayed, RelayedFrom};
 use crate::datapath::verdict::DropReason;
 use crate::datapath::worker::Worker;
+use crate::explain::{Explainer, Live, Question, Trace, Unknown};
 use crate::ids::{MacAddr, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{self, CountersView, Site};
 use crate::table::{Publisher, fdb, snapshot};
@@ -79,6 +80,7 @@ pub struct Simulation {
     buffers: Buffers,
     options: Options,
     now: Now,
+    explainer: Explainer,
 }
 
 /// Why there is no simulation of a configuration.
@@ -95,7 +97,7 @@ pub enum SimulationError {
 /// Port `n` has the MAC 02:ff:00:00:00:n.
 fn facts_of(topology: &Topology, options: Options) -> Vec<PortFacts> {
     let facts = |id: PortId| PortFacts {
-        mac: MacAddr::from_u64(0x02ff_0000_0000 | u64::from(id.0)),
+        mac: Simulation::mac_of(id),
         mtu: topology.port(id).and_then(|port| port.mtu).unwrap_or(options.mtu),
     };
     (0..).map(PortId).take(topology.port_slots()).map(facts).collect()
@@ -132,6 +134,7 @@ impl Simulation {
             buffers,
             options,
             now,
+            explainer: Explainer::default(),
         })
     }
 
@@ -152,6 +155,12 @@ impl Simulation {
     #[must_use]
     pub fn port(&self, name: &str) -> Option<PortId> {
         self.topology.ports().find(|(_, port)| port.name == name).map(|(id, _)| id)
+    }
+
+    /// The MAC of the port with an index: 02:ff:00:00:00:n.
+    #[must_use]
+    pub fn mac_of(port: PortId) -> MacAddr {
+        MacAddr::from_u64(0x02ff_0000_0000 | u64::from(port.0))
     }
 
     /// The MAC of a port.
@@ -287,6 +296,33 @@ impl Simulation {
     /// Takes what was dropped, in order.
     pub fn dropped(&mut self) -> Vec<DroppedFrame> {
         self.worker.io_mut().take_dropped()
+    }
+
+    /// What would become of a frame now.
+    ///
+    /// # Errors
+    /// See [`Unknown`].
+    pub fn explain(&self, question: Question) -> Result<Trace, Unknown> {
+        let unresolved = |tunnel: TunnelId| {
+            let is_known = self.next_hops.get(tunnel.index()).is_some_and(Option::is_some);
+            (!is_known).then(|| "the simulation has none".to_owned())
+        };
+        let live = Live {
+            topology: &self.topology,
+            generation: self.publisher.current(),
+            fdb: self.learner.table(),
+            fdb_is_full: self.learner.is_full(),
+            facts: &self.facts,
+            unresolved: &unresolved,
+            now: self.now,
+        };
+        self.explainer.explain(live, question)
+    }
+
+    /// The number of the generation that workers see: one more with each change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.publisher.version()
     }
 
     /// The counters.

@@ -266,8 +266,9 @@ impl FdbWriter {
             })
     }
 
-    #[cfg(test)]
-    pub(super) fn table(&self) -> &Table {
+    /// The table as the workers have it, to be looked up in. What the borrow sees does not change.
+    #[must_use]
+    pub fn table(&self) -> &Table {
         self.tables.current()
     }
 

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod random;
+
 use vswitch::config::{self, Config};
 use vswitch::datapath::generation::Role;
 use vswitch::datapath::verdict::{DropReason, SiteKind};

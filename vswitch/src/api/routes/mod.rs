@@ -6,6 +6,7 @@
 mod attachments;
 mod configuration;
 mod events;
+mod explain;
 mod fdb;
 mod networks;
 mod rows;
@@ -31,6 +32,7 @@ use super::openapi;
 use super::problem::{Kind, Place, Problem, ValueProblem};
 
 pub use events::MAX_STREAMS;
+pub use explain::{ExplainRequest, Was};
 pub use fdb::{DEFAULT_LIMIT, MAX_LIMIT};
 
 /// Longer lists become JSON on a thread of their own.
@@ -82,6 +84,7 @@ pub(super) fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(fdb::flush_fdb))
         .routes(routes!(rows::get_workers))
         .routes(routes!(rows::get_drops))
+        .routes(routes!(explain::explain))
         .routes(routes!(configuration::get_config))
         .routes(routes!(configuration::plan))
         .routes(routes!(configuration::apply))

@@ -1,0 +1,440 @@
+//! All that is known of one frame, and pieces of configuration in words: what [`cause`](super::cause) is made of.
+
+use super::answer::Cause;
+use super::journey::{Journey, Seen};
+use super::layers::{Header, Layer};
+use super::names::{Names, listed};
+use super::{Entrance, Live};
+use crate::datapath::generation::{OUTER_LEN, Role};
+use crate::datapath::worker::Stage;
+use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
+use crate::table::Destination;
+use crate::wire::ethernet;
+
+/// By how much a frame is longer than what its MTU counts, in bytes.
+pub(super) const FRAME_OVERHEAD: usize = ethernet::HEADER_LEN;
+/// By how much a tunnel's inner frame is shorter than its uplink's MTU.
+pub(super) const TUNNEL_OVERHEAD: usize = OUTER_LEN - ethernet::HEADER_LEN;
+
+/// All that is known of one frame.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub live: Live<'a>,
+    pub names: Names<'a>,
+    pub entrance: Entrance,
+    pub journey: &'a Journey,
+    /// As it came.
+    pub frame: &'a [u8],
+    /// The same, decoded.
+    pub layers: &'a [Layer],
+}
+
+/// A setting that decides.
+pub(super) fn setting(
+    pointer: String,
+    configured: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Cause {
+    let (configured, remedy) = (configured.into(), remedy.into());
+    Cause { pointer, configured, remedy, by_configuration: true }
+}
+
+/// Something that no setting lets pass.
+pub(super) fn fixed(
+    pointer: String,
+    configured: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Cause {
+    Cause { by_configuration: false, ..setting(pointer, configured, remedy) }
+}
+
+impl Case<'_> {
+    /// The port that the frame came by, or leaves by if it comes from the host.
+    pub fn port(&self) -> PortId {
+        match self.entrance {
+            Entrance::Port(port) | Entrance::Vtep(_, port) => port,
+        }
+    }
+
+    /// Length of the frame as the tenant has it.
+    pub fn inner_len(&self) -> usize {
+        let seen = self.journey.after(Stage::Forward);
+        seen.map_or(self.frame.len(), |seen| seen.len as usize)
+    }
+
+    /// The network, of the frame or of its port.
+    pub fn domain(&self) -> Option<BridgeDomain> {
+        let of_port = match self.live.topology.role(self.port()) {
+            Role::Tenant(domain) => Some(domain),
+            _ => None,
+        };
+        self.journey.domain().or(of_port)
+    }
+
+    pub fn uplink_of(&self, tunnel: TunnelId) -> PortId {
+        self.live.generation.tunnels.get(tunnel.index()).map_or(self.port(), |t| t.port())
+    }
+
+    /// The VTEP whose uplink a port is; else that of the frame, or of its network.
+    pub fn vtep(&self, at: PortId) -> Option<VtepId> {
+        if let Role::Uplink(vtep) = self.live.topology.role(at) {
+            return Some(vtep);
+        }
+        match self.entrance {
+            Entrance::Vtep(vtep, _) => Some(vtep),
+            Entrance::Port(_) => self.domain().and_then(|domain| self.names.vtep_of(domain)),
+        }
+    }
+
+    pub fn uplink(&self, at: PortId) -> PortId {
+        let vtep = self.vtep(at).and_then(|vtep| self.live.topology.vtep(vtep));
+        vtep.map_or(at, |vtep| vtep.port)
+    }
+
+    /// A cause at the VTEP of a port, given its MAC and address; if there is none, the place where it would be.
+    pub fn of_vtep(
+        &self,
+        at: PortId,
+        key: &str,
+        say: impl FnOnce(VtepId, String, String) -> Cause,
+    ) -> Cause {
+        let found = self.vtep(at).and_then(|id| Some((id, self.live.topology.vtep(id)?)));
+        let Some((id, vtep)) = found else {
+            let text = format!("no VTEP has port {} as its uplink", self.names.port(at));
+            return setting("/vtep".to_owned(), text, format!("a VTEP decides this, by {key}"));
+        };
+        let known = vtep.port.index() < self.live.facts.len();
+        let mac = known.then(|| self.live.topology.vtep_mac(vtep, self.live.facts).to_string());
+        say(id, mac.unwrap_or_else(|| "unknown".to_owned()), vtep.address.to_string())
+    }
+
+    /// The longest frame of a port.
+    pub fn longest(&self, port: PortId) -> usize {
+        self.live.generation.ports.get(port.index()).map_or(0, |port| port.max_frame_len as usize)
+    }
+
+    /// "port a: mtu = 1500".
+    pub fn mtu(&self, port: PortId) -> String {
+        let name = self.names.port(port);
+        match self.live.topology.port(port).map(|port| port.mtu) {
+            Some(Some(mtu)) => format!("port {name}: mtu = {mtu}"),
+            Some(None) => {
+                let mtu = self.longest(port).saturating_sub(FRAME_OVERHEAD);
+                format!("port {name}: mtu is not set; the device has {mtu}")
+            }
+            None => format!("port {name}"),
+        }
+    }
+
+    pub fn membership(&self, at: PortId) -> String {
+        match self.live.topology.role(at) {
+            Role::Tenant(domain) => self.names.at_member(domain, at),
+            Role::Uplink(vtep) => match self.journey.domain() {
+                Some(domain) => self.names.at_network(domain, "remote-vteps"),
+                None => self.names.at_vtep(vtep, "port"),
+            },
+            Role::Unused => self.names.at_port(at, ""),
+        }
+    }
+
+    pub fn membership_text(&self, at: PortId) -> String {
+        let port = self.names.port(at);
+        match self.live.topology.role(at) {
+            Role::Tenant(domain) => {
+                format!("port {port} is in network {}", self.names.network(domain))
+            }
+            Role::Uplink(vtep) => match self.journey.domain() {
+                Some(domain) => {
+                    format!(
+                        "network {} takes frames from its remote VTEPs",
+                        self.names.network(domain)
+                    )
+                }
+                None => format!("port {port} is the uplink of VTEP {}", self.names.vtep(vtep)),
+            },
+            Role::Unused => format!("port {port} is in no network"),
+        }
+    }
+
+    pub fn innermost(&self) -> Option<(&str, &str)> {
+        self.layers.iter().rev().find_map(|layer| match &layer.header {
+            Header::Ethernet { destination, source, .. } => Some((&**destination, &**source)),
+            _ => None,
+        })
+    }
+
+    pub fn source_text(&self) -> String {
+        self.innermost().map_or(String::new(), |(_, source)| format!(", not {source}"))
+    }
+
+    pub fn destination_text(&self) -> String {
+        match self.layers.first().map(|layer| &layer.header) {
+            Some(Header::Ethernet { destination, .. }) => format!(", not to {destination}"),
+            _ => String::new(),
+        }
+    }
+
+    pub fn outer_destination_text(&self) -> String {
+        let found = self.layers.iter().find_map(|layer| match &layer.header {
+            Header::Ipv4 { destination, .. } => Some(destination),
+            _ => None,
+        });
+        found.map_or(String::new(), |address| format!(", not to {address}"))
+    }
+
+    pub fn udp_text(&self) -> String {
+        let found = self.layers.iter().find_map(|layer| match &layer.header {
+            Header::Udp { destination, .. } => Some(destination),
+            _ => None,
+        });
+        found.map_or(String::new(), |port| format!(", and this frame is for {port}"))
+    }
+
+    pub fn mac_origin(&self, vtep: VtepId) -> String {
+        let vtep = self.live.topology.vtep(vtep);
+        match vtep {
+            Some(vtep) if vtep.mac.is_none() => {
+                format!(": mac is not set, so it is that of port {}", self.names.port(vtep.port))
+            }
+            _ => String::new(),
+        }
+    }
+
+    pub fn udp_port(&self, vtep: VtepId) -> u16 {
+        self.live.topology.vtep(vtep).map_or(0, |vtep| vtep.udp_port)
+    }
+
+    pub fn network_text(&self) -> String {
+        self.domain()
+            .map_or("no network".to_owned(), |d| format!("network {}", self.names.network(d)))
+    }
+
+    pub fn at_network(&self, key: &str) -> String {
+        self.domain().map_or_else(|| "/network".to_owned(), |d| self.names.at_network(d, key))
+    }
+
+    pub fn unknown_vni(&self, at: PortId) -> Cause {
+        let vtep = self.vtep(at).map_or_else(|| "NAME".to_owned(), |vtep| self.names.vtep(vtep));
+        let Some(vni) = self.journey.tunnelled().map(|tunnelled| tunnelled.vni) else {
+            let text = format!("the networks of VTEP {vtep} have the VNIs {}", self.vnis(at));
+            return setting("/network".to_owned(), text, "one of them needs the VNI of the frame");
+        };
+        if let Some(domain) = self.names.network_of(vni) {
+            let name = self.names.network(domain);
+            let elsewhere = self.names.vtep_of(domain).map_or_else(
+                || format!("network {name} has VNI {vni} and no VTEP"),
+                |other| format!("network {name} has VNI {vni} on VTEP {}", self.names.vtep(other)),
+            );
+            let remedy = format!("frames for it arrive at VTEP {vtep}: set vtep = {vtep:?} there");
+            return setting(self.names.at_network(domain, "vtep"), elsewhere, remedy);
+        }
+        setting(
+            "/network".to_owned(),
+            format!("no network has VNI {vni}; those of VTEP {vtep} have {}", self.vnis(at)),
+            format!(
+                "make a network of it: `vswitch network create NAME --vni {vni} --vtep {vtep} --remote-vtep {}`",
+                self.remote_text()
+            ),
+        )
+    }
+
+    pub fn vnis(&self, at: PortId) -> String {
+        let vtep = self.vtep(at);
+        let networks =
+            self.live.topology.networks().filter(|(_, n)| n.vtep.is_some() && n.vtep == vtep);
+        listed(networks.map(|(_, n)| format!("{} ({})", n.vni.get(), n.name)))
+    }
+
+    pub fn remote_text(&self) -> String {
+        let remote = self.journey.tunnelled().map(|tunnelled| tunnelled.remote);
+        remote.map_or("ADDRESS".to_owned(), |r| std::net::Ipv4Addr::from_bits(r).to_string())
+    }
+
+    pub fn remotes_text(&self, domain: BridgeDomain) -> String {
+        let network = self.live.topology.network(domain);
+        let remotes = network.map(|network| network.remote_vteps.clone()).unwrap_or_default();
+        listed(remotes.iter().map(ToString::to_string))
+    }
+
+    pub fn unknown_remote(&self, at: PortId) -> Cause {
+        let Some(domain) = self.domain() else {
+            let text =
+                format!("{}: each network has its own remote VTEPs", self.membership_text(at));
+            return setting("/network".to_owned(), text, "the sender has to be one of them");
+        };
+        let (name, remote) = (self.names.network(domain), self.remote_text());
+        setting(
+            self.names.at_network(domain, "remote-vteps"),
+            format!("network {name}: remote-vteps are {}", self.remotes_text(domain)),
+            format!(
+                "if {remote} should be one of them: `vswitch network remote-vtep add {name} {remote}`"
+            ),
+        )
+    }
+
+    /// Where the FDB has the receiver.
+    pub fn receiver(&self) -> Option<(&Seen, BridgeDomain)> {
+        let seen = self.journey.looked_up()?;
+        Some((seen, seen.destination.0.domain()))
+    }
+
+    /// The configured entry of the receiver, or what is there instead, and how to forget a learned one.
+    pub fn entry(&self, otherwise: impl Fn(BridgeDomain) -> String) -> (String, String, bool) {
+        let Some((seen, domain)) = self.receiver() else {
+            return (self.at_network("mac"), String::new(), false);
+        };
+        let (key, found) = seen.destination;
+        let network = self.names.network(domain);
+        match self.names.at_mac(domain, key.mac()).filter(|_| found.is_static()) {
+            Some(pointer) => {
+                let remedy = format!(
+                    "if the station is elsewhere, change its home: `vswitch network migrate --mac {} --network {network} …`",
+                    key.mac()
+                );
+                (pointer, remedy, true)
+            }
+            None => {
+                let remedy = format!(
+                    "if the station is elsewhere, it is known there with its next frame, or forget it: \
+                     `vswitch mac flush --network {network} --mac {}`",
+                    key.mac()
+                );
+                (otherwise(domain), remedy, false)
+            }
+        }
+    }
+
+    pub fn receiver_text(&self) -> String {
+        let Some((seen, domain)) = self.receiver() else { return self.network_text() };
+        let (key, found) = seen.destination;
+        let place = found.destination().map_or(String::new(), |place| self.names.place(place));
+        let kind = if found.is_static() { "a static MAC" } else { "learned" };
+        format!("network {}: {} is {place} ({kind})", self.names.network(domain), key.mac())
+    }
+
+    pub fn same_port(&self, at: PortId) -> Cause {
+        let (pointer, remedy, by_configuration) =
+            self.entry(|domain| self.names.at_member(domain, at));
+        let text = format!("{}, where the frame comes from", self.receiver_text());
+        let remedy = format!(
+            "nothing, if both stations are there: they reach each other without the switch; {remedy}"
+        );
+        Cause {
+            pointer,
+            configured: text,
+            remedy: remedy.trim_end_matches("; ").to_owned(),
+            by_configuration,
+        }
+    }
+
+    pub fn split_horizon(&self) -> Cause {
+        let (pointer, remedy, by_configuration) =
+            self.entry(|domain| self.names.at_network(domain, "remote-vteps"));
+        let text = format!("{}, and the frame comes from the overlay", self.receiver_text());
+        let remedy = format!(
+            "the sender has to send to that remote VTEP itself: its network needs it among its remote VTEPs; {remedy}"
+        );
+        Cause {
+            pointer,
+            configured: text,
+            remedy: remedy.trim_end_matches("; ").to_owned(),
+            by_configuration,
+        }
+    }
+
+    pub fn no_destination(&self, at: PortId) -> Cause {
+        let Some(domain) = self.domain() else {
+            return setting(
+                "/network".to_owned(),
+                self.membership_text(at),
+                "a network needs other members",
+            );
+        };
+        let name = self.names.network(domain);
+        let network = self.live.topology.network(domain);
+        let ports =
+            listed(network.into_iter().flat_map(|n| &n.ports).map(|port| self.names.port(*port)));
+        let from_overlay = self.live.topology.role(at) != Role::Tenant(domain);
+        let attach = format!("`vswitch network attach {name} PORT`");
+        if from_overlay {
+            return setting(
+                self.names.at_network(domain, "port"),
+                format!("network {name}: ports are {ports}"),
+                format!("give it the port of the station that the frame is for: {attach}"),
+            );
+        }
+        setting(
+            self.names.at_network(domain, "remote-vteps"),
+            format!(
+                "network {name}: ports are {ports}, remote-vteps are {}",
+                self.remotes_text(domain)
+            ),
+            format!(
+                "give it another port, {attach}, or a remote VTEP, `vswitch network remote-vtep add {name} ADDRESS`"
+            ),
+        )
+    }
+
+    pub fn next_hop_unresolved(&self, to: Option<Destination>) -> Cause {
+        let Some(Destination::Tunnel(tunnel)) = to else {
+            let (at, text) = (self.at_network("remote-vteps"), self.network_text());
+            return fixed(at, text, "`vswitch show vteps` says why the next hop is not known");
+        };
+        let remote = self.names.remote(tunnel);
+        let key = self.domain().and_then(|domain| {
+            let network = self.live.topology.network(domain)?;
+            let place = network.remote_vteps.iter().position(|known| known.to_string() == remote);
+            place.map(|place| format!("remote-vteps/{place}")).or_else(|| {
+                let (key, _) = self.receiver()?.0.destination;
+                let place = network.macs.iter().position(|mac| mac.address == key.mac());
+                place.map(|place| format!("mac/{place}/remote-vtep"))
+            })
+        });
+        let why = (self.live.unresolved)(tunnel);
+        let why = why.map_or(String::new(), |why| format!(": {why}"));
+        fixed(
+            self.at_network(key.as_deref().unwrap_or("remote-vteps")),
+            format!(
+                "{}: the next hop to remote VTEP {remote} has no known MAC{why}",
+                self.network_text()
+            ),
+            format!(
+                "the host needs a way there: `ip route get {remote}`, `ip neigh`; is that host up?"
+            ),
+        )
+    }
+
+    pub fn buffers_text(&self) -> String {
+        let dpdk = &self.live.topology.config().dpdk;
+        let buffers =
+            dpdk.packet_buffers.map_or("packet-buffers is not set".to_owned(), |buffers| {
+                format!("packet-buffers = {buffers}")
+            });
+        format!("{buffers}, memory-mib = {}", dpdk.memory_mib)
+    }
+
+    pub fn host_text(&self, vtep: VtepId) -> String {
+        let core = self.live.topology.config().dpdk.main_core;
+        let (name, interface) = (self.names.vtep(vtep), self.names.host_interface(vtep));
+        format!("VTEP {name}: host-interface = {interface:?}, served on main-core {core}")
+    }
+
+    pub fn workers_text(&self, port: PortId) -> String {
+        let cores = &self.live.topology.config().dpdk.worker_cores;
+        let cores = listed(cores.iter().map(ToString::to_string));
+        format!(
+            "worker-cores are {cores}, and port {} has fewer transmit queues",
+            self.names.port(port)
+        )
+    }
+
+    pub fn queues_text(&self, port: PortId) -> String {
+        let name = self.names.port(port);
+        match self.live.topology.port(port).and_then(|port| port.queues) {
+            Some(queues) => format!("port {name}: queues = {queues}"),
+            None => format!(
+                "port {name}: queues is not set; as many as there are workers, if the device has them"
+            ),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The byte-level difference between the frame that came and one that leaves.
+//!
+//! Exact, and not guessed from the bytes: each [packet](super::io::Traced) knows which part of the
+//! frame that came it still holds, and how much was put before it. Bytes of that part are compared one
+//! by one, so that whatever a stage may change in place is seen.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One difference. Places are in bytes, counted from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[schema(as = ExplainedEdit)]
+pub enum Edit {
+    /// Bytes of the frame that came are gone.
+    Removed {
+        /// Where they were, in the frame as it is before this step.
+        at: usize,
+        /// How many.
+        length: usize,
+        /// What they were.
+        hex: String,
+    },
+    /// Bytes are new.
+    Put {
+        /// Where they are, in the frame as it is after this step.
+        at: usize,
+        /// How many.
+        length: usize,
+        /// What they are.
+        hex: String,
+    },
+    /// Bytes are others than they were.
+    Changed {
+        /// Where, in the frame that leaves.
+        at: usize,
+        /// How many.
+        length: usize,
+        /// What they were.
+        before: String,
+        /// What they are.
+        after: String,
+    },
+}
+
+/// What makes `output` of `input`: of that, `kept` is in it, behind `put` bytes that are new.
+pub(super) fn between(input: &[u8], output: &[u8], kept: &Range<usize>, put: usize) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    let mut remove = |at: usize, range: Range<usize>| {
+        if let Some(bytes) = input.get(range).filter(|bytes| !bytes.is_empty()) {
+            edits.push(Edit::Removed { at, length: bytes.len(), hex: hex(bytes) });
+        }
+    };
+    // The end first, so that the places of what follows are those of the frame that came.
+    remove(kept.end, kept.end..input.len());
+    remove(0, 0..kept.start);
+    if let Some(bytes) = output.get(..put).filter(|bytes| !bytes.is_empty()) {
+        edits.push(Edit::Put { at: 0, length: put, hex: hex(bytes) });
+    }
+    let before = input.get(kept.clone()).unwrap_or_default();
+    let after = output.get(put..).unwrap_or_default();
+    let mut at = 0;
+    while let Some(offset) = (at..before.len().min(after.len())).find(|i| before[*i] != after[*i]) {
+        let same = (offset..before.len().min(after.len())).find(|i| before[*i] == after[*i]);
+        at = same.unwrap_or_else(|| before.len().min(after.len()));
+        let (before, after) = (hex(&before[offset..at]), hex(&after[offset..at]));
+        edits.push(Edit::Changed { at: put + offset, length: at - offset, before, after });
+    }
+    edits
+}
+
+/// Bytes as two hexadecimal digits each.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_off_what_was_put_and_what_changed() {
+        let input = [1, 2, 3, 4, 5, 6];
+        assert_eq!(between(&input, &input, &(0..6), 0), []);
+        let removed = |at, length, hex: &str| Edit::Removed { at, length, hex: hex.to_owned() };
+        let put = Edit::Put { at: 0, length: 2, hex: "0a0b".to_owned() };
+        let edits = between(&input, &[10, 11, 3, 9, 5], &(2..5), 2);
+        let changed =
+            Edit::Changed { at: 3, length: 1, before: "04".to_owned(), after: "09".to_owned() };
+        assert_eq!(edits, [removed(5, 1, "06"), removed(0, 2, "0102"), put, changed]);
+    }
+
+    #[test]
+    fn bytes_are_two_digits_each() {
+        assert_eq!(hex(&[0, 0x0f, 0xf0, 0xff]), "000ff0ff");
+    }
+}
