@@ -125,6 +125,6 @@ mod tests {
         assert_eq!((totals.counts[0], totals.counts[1], totals.count()), (1, 1, 4));
         assert_eq!(totals.counts[totals.bounds.len()], 1, "an hour is above every bound");
         assert!((totals.bounds[17] - 4.194_304).abs() < 1e-9, "{:?}", totals.bounds);
-        assert!((totals.sum - 3603.000_043).abs() < 1e-6);
+        assert!((totals.sum - 3_603.000_043).abs() < 1e-6);
     }
 }
