@@ -1,6 +1,6 @@
 //! Histograms whose bounds are powers of two, so that the bucket of a value is the number of its bits.
 //!
-//! [`Buckets`] is what a worker writes, under the rules of [`counters`](super::counters): one writer, a plain
+//! `Buckets` is what a worker writes, under the rules of [`counters`](super::counters): one writer, a plain
 //! load and store. [`Tally`] is the same for a thread that is asked by nobody but itself. Both become
 //! [`Totals`], which the exposition shows.
 
