@@ -58,6 +58,15 @@ struct rte_mbuf *vsw_mbuf_share_behind(struct rte_mbuf *mbuf, struct rte_mempool
 	return head;
 }
 
+void vsw_mbuf_read(const struct rte_mbuf *mbuf, uint32_t count, void *to)
+{
+	const void *from = rte_pktmbuf_read(mbuf, 0, count, to);
+
+	/* In one buffer it is not copied. */
+	if (from != NULL && from != to)
+		memcpy(to, from, count);
+}
+
 uint16_t vsw_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
 {
 	return rte_eth_rx_burst(port, queue, mbufs, count);

@@ -63,6 +63,9 @@ uint64_t vsw_tsc(void);
 
 struct rte_mbuf *vsw_mbuf_alloc(struct rte_mempool *pool);
 void vsw_mbuf_free(struct rte_mbuf *mbuf);
+/* Copies the first bytes of a frame, out of however many buffers; `count` is at most its length. */
+void vsw_mbuf_read(const struct rte_mbuf *mbuf, uint32_t count, void *to);
+
 /* An mbuf that refers to the data of another, or one without data with such a one behind it. */
 struct rte_mbuf *vsw_mbuf_share(struct rte_mbuf *mbuf, struct rte_mempool *pool);
 struct rte_mbuf *vsw_mbuf_share_behind(struct rte_mbuf *mbuf, struct rte_mempool *pool);

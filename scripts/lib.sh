@@ -10,7 +10,7 @@ tools_dir=$target_dir/tools
 PATH=$tools_dir:$PATH
 export PATH
 
-build_packages=(build-essential ca-certificates clang curl libclang-dev libdpdk-dev pkg-config)
+build_packages=(build-essential ca-certificates clang curl libclang-dev libdpdk-dev libpcap-dev pkg-config)
 run_packages=(ethtool iproute2 iputils-ping procps util-linux)
 # What packaging/build-deb needs besides.
 package_packages=(debhelper dpkg-dev)

@@ -18,7 +18,7 @@ from .openvswitch import CACHES, MODES, OpenVswitch
 from .progress import Progress
 from .subject import Subject
 from .testpmd import Testpmd
-from .vswitch import PolledVswitch, Vswitch
+from .vswitch import CapturedVswitch, PolledVswitch, Vswitch
 
 BENCH = TARGET / "bench"
 FULL = [(1, 64), (1_000, 64), (10_000, 64), (100_000, 64), (1_000, 512), (1_000, 1_500)]
@@ -123,7 +123,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--subjects", default="testpmd,ovs,vswitch", metavar="LIST",
         help="names or beginnings of names (testpmd-io, testpmd-macswap, ovs-normal-emc, … -smc, … -nocache, "
-        "ovs-static-…, vswitch, polled-vswitch); default: all but the last",
+        "ovs-static-…, vswitch, polled-vswitch, captured-vswitch); default: all but the last two",
     )
     parser.add_argument(
         "--vswitch", action="append", default=[], metavar="[NAME=]PATH",
@@ -188,7 +188,7 @@ def _all(options: argparse.Namespace) -> list[Subject]:
         name, _, path = given.rpartition("=")
         # A name that cannot be taken for another subject's.
         everyone.append(Vswitch(f"vswitch-{name}" if name else "vswitch", Path(path)))
-    return everyone if options.vswitch else [*everyone, Vswitch(), PolledVswitch()]
+    return everyone if options.vswitch else [*everyone, Vswitch(), PolledVswitch(), CapturedVswitch()]
 
 
 def _names(options: argparse.Namespace) -> list[str]:

@@ -135,19 +135,38 @@ class Vswitch(Subject):
             self.namespace.delete()
 
 
-class PolledVswitch(Vswitch):
-    """The same, while a client of its API asks everything ten times a second."""
+class AskedVswitch(Vswitch):
+    """The same, while a client of its API is at work on the main core."""
 
-    def __init__(self) -> None:
-        super().__init__("polled-vswitch")
+    client: str
+    """The module of the client."""
 
     def start(self, around: Surroundings) -> None:
         super().start(around)
         socket_path = around.folder / f"{self.name}.sock"
-        command = ["taskset", "-c", str(around.main_core), sys.executable, "-m", "side_by_side.poller", str(socket_path)]
-        self.poller = around.process(f"{self.name}-poller", command, {"PYTHONPATH": str(ROOT / "benches")})
+        module = f"side_by_side.{self.client}"
+        command = ["taskset", "-c", str(around.main_core), sys.executable, "-m", module, str(socket_path)]
+        self.asker = around.process(f"{self.name}-{self.client}", command, {"PYTHONPATH": str(ROOT / "benches")})
 
     def end(self) -> None:
-        if hasattr(self, "poller"):
-            self.poller.end()
+        if hasattr(self, "asker"):
+            self.asker.end()
         super().end()
+
+
+class PolledVswitch(AskedVswitch):
+    """Asked everything ten times a second."""
+
+    client = "poller"
+
+    def __init__(self) -> None:
+        super().__init__("polled-vswitch")
+
+
+class CapturedVswitch(AskedVswitch):
+    """With a capture of everything, read slowly."""
+
+    client = "capturer"
+
+    def __init__(self) -> None:
+        super().__init__("captured-vswitch")

@@ -20,10 +20,12 @@
 
 pub mod api;
 pub mod bench;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod decode;
 pub mod doctor;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;

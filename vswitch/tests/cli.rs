@@ -1,6 +1,8 @@
 //! The command line as people and scripts see it: the real binary and the real server, with a switch in memory.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "cli/captures.rs"]
+mod captures;
 #[path = "cli/conflicts.rs"]
 mod conflicts;
 #[path = "cli/explain.rs"]

@@ -5,15 +5,29 @@
 
 mod pipeline;
 
+use std::sync::Arc;
+
 use pipeline::*;
+use vswitch::capture::names::Names;
+use vswitch::capture::wanted::Wanted;
+use vswitch::capture::words::comment;
+use vswitch::config;
+use vswitch::control::captures::Captures;
+use vswitch::control::drops::Drops;
+use vswitch::control::generations::{PortFacts, Topology};
+use vswitch::datapath::capture::recorder::Frame;
+use vswitch::datapath::capture::{Capture, Recorder};
+use vswitch::datapath::context::Now;
 use vswitch::datapath::verdict::DropReason;
+use vswitch::ids::PortId;
+use vswitch::metrics::counters::{self, Site};
 use vswitch::sim::Options;
 
 /// How a drop reason comes about.
 enum Case {
     /// Setting the switch up, then the one frame that is dropped; where it is counted.
     Dropped { switch: Box<Switch>, offend: fn(&mut Switch), at: &'static str },
-    /// Not within what the simulation can do, and why.
+    /// Not within what the simulation can do, and why: the control thread drops such frames.
     Elsewhere(&'static str),
 }
 
@@ -158,17 +172,67 @@ fn every_reason_is_reached_and_counted_once_where_it_belongs() {
             Case::Dropped { switch, offend, at } => (switch, offend, at),
             Case::Elsewhere(why) => {
                 assert!(!why.is_empty());
+                control_thread_drops(reason);
                 continue;
             }
         };
+        let of_this = Wanted { reason: Some(reason), ..Wanted::default() };
+        let captures = [switch.watch(of_this), switch.watch(Wanted::default())];
         offend(&mut switch);
         let out = switch.run();
         let expected = usize::from(reason == DropReason::NoBuffers);
         assert_eq!(out.len(), expected, "{reason:?} let frames through: {out:?}");
         assert_eq!(switch.drops(), [(at.to_owned(), reason, 1)]);
-        assert!(!switch.told()[0].bytes.is_empty(), "{reason:?} is told of with the frame");
+        let told = switch.told()[0].clone();
+        assert!(!told.bytes.is_empty(), "{reason:?} is told of with the frame");
+        // The ring has the same frame, at the same place.
+        let [kept] = &switch.sim.captures().dropped()[..] else { panic!("{reason:?}") };
+        assert_eq!(
+            (kept.frame.reason, kept.frame.bytes()),
+            (reason, &told.bytes[..told.bytes.len().min(256)])
+        );
+        let (port, network) = (&kept.port, &kept.network);
+        assert!(at == format!("port {port}") || at == format!("network {network}"), "{kept:?}");
+        // So has a capture of the reason, and of everything.
+        let said = format!(", dropped: {}, generation 0", reason.label());
+        let taken = switch.taken(&captures[0]);
+        let [(comment, bytes)] = &taken[..] else { panic!("{reason:?}: {taken:?}") };
+        assert!(comment.starts_with("dropped at port ") && comment.ends_with(&said), "{comment}");
+        assert_eq!(*bytes, told.bytes, "{reason:?}");
+        let all = switch.taken(&captures[1]);
+        assert!(all.contains(&taken[0]), "{reason:?}: {all:?}");
         switch.check();
     }
+}
+
+/// What the control thread does where a frame ends there: `control::host` and `control::change`.
+fn control_thread_drops(reason: DropReason) {
+    let config = config::parse("test.toml", CONFIG).unwrap();
+    let topology = Topology::new(config).unwrap();
+    let (mut recorder, drops) = Recorder::new(0);
+    let mut captures = Captures::new(&topology, 7, vec![drops], Arc::new(|| 0));
+    let capture = Arc::new(Capture::new(None, 2048, 4, 1));
+    let of_this = Wanted { reason: Some(reason), ..Wanted::default() };
+    captures.watch(of_this, Arc::clone(&capture)).unwrap();
+    let facts = vec![PortFacts::NONE; topology.port_slots()];
+    let generation = topology.generation(&facts, &[], 0);
+    let generation = generation.watched(7, captures.watches(&topology));
+    let (counters, view) = counters::new();
+    recorder.begin(Now::from_millis(1), &generation);
+    let mut ends = Drops { counters: &counters, recorder: &mut recorder, generation: &generation };
+    let (uplink, frame) = (PortId(0), unicast());
+    ends.dropped(Site::port(uplink), reason, &Frame(&frame));
+    assert_eq!(view.port_drops(uplink, reason), 1);
+    captures.keep_drops();
+    let [kept] = &captures.dropped()[..] else { panic!("{reason:?}") };
+    assert_eq!(
+        (kept.frame.reason, kept.frame.bytes(), &*kept.port),
+        (reason, &frame[..], "uplink")
+    );
+    let record = capture.next().unwrap();
+    let said =
+        format!("dropped at port uplink, no network, dropped: {}, generation 7", reason.label());
+    assert_eq!((comment(&record, &Names::of(&topology)), &record.bytes), (said, &frame));
 }
 
 /// What became of a single frame.

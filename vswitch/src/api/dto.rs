@@ -7,6 +7,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::control::captures::{KeptDrop, RunningCapture};
+use crate::decode;
+
 /// One port: `GET /v1/ports`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PortRow {
@@ -229,4 +232,62 @@ pub struct DropRow {
     pub network: String,
     /// Frames dropped.
     pub packets: u64,
+}
+
+/// A frame that was dropped lately: `GET /v1/drops/frames`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DroppedFrameRow {
+    /// When, in microseconds since 1970 (UTC).
+    pub unix_micros: u64,
+    /// The reason, as the metric's label has it.
+    pub reason: String,
+    /// Name of the port, empty if the drop belongs to none.
+    pub port: String,
+    /// Name of the network, empty if the drop belongs to none.
+    pub network: String,
+    /// The generation of the configuration by which it was dropped.
+    pub generation: u64,
+    /// Length of the whole frame in bytes.
+    pub len: u64,
+    /// The frame in a line: who sends to whom, and what.
+    pub summary: String,
+    /// Its first bytes, at most 256, in hexadecimal.
+    pub bytes: String,
+}
+
+impl From<&KeptDrop> for DroppedFrameRow {
+    fn from(kept: &KeptDrop) -> Self {
+        let frame = &kept.frame;
+        Self {
+            unix_micros: kept.unix_nanos / 1000,
+            reason: frame.reason.label().to_owned(),
+            port: kept.port.clone(),
+            network: kept.network.clone(),
+            generation: frame.generation,
+            len: frame.len as u64,
+            summary: decode::line(frame.bytes()),
+            bytes: frame.bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+}
+
+/// A capture that runs: `GET /v1/captures`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CaptureRow {
+    /// Its number.
+    pub id: u64,
+    /// What is captured, in words.
+    pub what: String,
+    /// Frames that it missed as whoever reads it is too slow.
+    pub missed_no_room: u64,
+    /// Frames that it missed as they would have slowed forwarding by more than is allowed.
+    pub missed_over_budget: u64,
+}
+
+impl From<RunningCapture> for CaptureRow {
+    fn from(running: RunningCapture) -> Self {
+        let RunningCapture { id, what, missed } = running;
+        let (missed_no_room, missed_over_budget) = (missed.no_room, missed.over_budget);
+        Self { id, what, missed_no_room, missed_over_budget }
+    }
 }

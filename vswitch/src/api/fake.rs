@@ -1,7 +1,8 @@
 //! A switch in memory, for tests of the server: configuration, rows and events as a running switch
-//! has them, and no data path. A frame is explained by a [simulation](crate::sim) of the configuration, which has
-//! learned nothing.
+//! has them, and in place of a data path one that drops a frame for every reason. A frame is explained by a
+//! [simulation](crate::sim) of the configuration, which has learned nothing.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
@@ -16,11 +17,30 @@ use super::fdb::{FdbFilter, FdbScan};
 use super::running::{Applied, ApplyError, ApplyOptions, Running};
 use crate::config::Config;
 use crate::config::document::{Document, NetworkDocument};
+use crate::control::captures::Captures;
+use crate::control::generations::{PortFacts, Topology};
 use crate::control::plan::Plan;
+use crate::datapath::capture::Recorder;
+use crate::datapath::capture::recorder::Frame;
+use crate::datapath::context::Now;
+use crate::datapath::verdict::DropReason;
 use crate::explain::{Question, Trace, Unknown};
 use crate::ids::{MacAddr, PortId};
+use crate::metrics::counters::Site;
 use crate::metrics::family::Family;
 use crate::sim::{Options, Simulation};
+
+/// How often the data path runs while there is a capture.
+const TURN: Duration = Duration::from_millis(1);
+/// The longest frame.
+const LONGEST_FRAME: usize = 1514;
+/// What is dropped: from 02:00:00:00:00:01 to 02:00:00:00:00:02, of EtherType 88b5.
+const DROPPED: [u8; 60] = {
+    let mut frame = [0; 60];
+    (frame[0], frame[5], frame[6], frame[11]) = (2, 2, 2, 1);
+    (frame[12], frame[13]) = (0x88, 0xb5);
+    frame
+};
 
 /// How much of the FDB is looked at in one piece.
 const PIECE: usize = 100;
@@ -35,6 +55,9 @@ pub struct Fake {
     learned: Vec<Learned>,
     events: Events,
     pending: Option<Pending>,
+    captures: Captures,
+    recorder: Recorder,
+    began: Instant,
     /// What the next call of `apply` says instead of applying.
     pub refusal: Option<ApplyError>,
 }
@@ -49,14 +72,42 @@ impl Fake {
     /// A switch with this configuration, its first generation.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        let (recorder, drops) = Recorder::new(0);
+        let began = Instant::now();
+        let since_start = move || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        // What is configured here has no index too many.
+        let topology = Topology::new(config.clone()).unwrap_or_else(|e| unreachable!("{e}"));
+        let captures = Captures::new(&topology, 1, vec![drops], Arc::new(since_start));
         Self {
             config,
             generation: 1,
             learned: Vec::new(),
             events: Events::new(),
             pending: None,
+            captures,
+            recorder,
+            began,
             refusal: None,
         }
+    }
+
+    /// A millisecond of a data path that drops a frame for every reason, on the first port.
+    fn drop_one_of_each(&mut self) {
+        let Ok(topology) = Topology::new(self.config.clone()) else { return };
+        let facts = vec![PortFacts::NONE; topology.port_slots()];
+        let generation = topology.generation(&facts, &[], 0);
+        let generation = generation.watched(self.generation, self.captures.watches(&topology));
+        let nanos = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.recorder.begin(Now::from_nanos(nanos), &generation);
+        for &reason in DropReason::ALL {
+            let site = Site::port(PortId(0));
+            self.recorder.dropped(&generation, site, reason, &Frame(&DROPPED));
+        }
+        self.recorder.release(&generation);
+        drop(generation);
+        // The one thread that records has just done with it.
+        let _ = self.captures.look_after(true);
+        self.captures.keep_drops();
     }
 
     /// Hears a MAC address.
@@ -71,12 +122,21 @@ impl Fake {
     pub async fn run(mut self, mut asked: mpsc::Receiver<Query>) -> Self {
         loop {
             let expires = self.pending.as_ref().map(|pending| pending.expires);
-            let wait =
+            let mut wait =
                 expires.map_or(Duration::MAX, |e| e.saturating_duration_since(Instant::now()));
+            if !self.captures.is_empty() {
+                wait = wait.min(TURN);
+            }
             match tokio::time::timeout(wait, asked.recv()).await {
                 Ok(Some(query)) => query.answer(&mut self),
                 Ok(None) => return self,
-                Err(_) => self.go_back(RollBackReason::Expired),
+                Err(_) if expires.is_some_and(|expires| Instant::now() >= expires) => {
+                    self.go_back(RollBackReason::Expired);
+                }
+                Err(_) => {}
+            }
+            if !self.captures.is_empty() || self.captures.dropped().is_empty() {
+                self.drop_one_of_each();
             }
         }
     }
@@ -308,7 +368,6 @@ impl Running for Fake {
     }
 
     fn drop_rows(&self) -> Vec<DropRow> {
-        use crate::datapath::verdict::DropReason;
         let ports = self.document().port;
         let row = |reason: &DropReason, port: &str| DropRow {
             reason: reason.label().to_owned(),
@@ -348,6 +407,14 @@ impl Running for Fake {
 
     fn events(&self) -> Events {
         self.events.clone()
+    }
+
+    fn captures(&mut self) -> &mut Captures {
+        &mut self.captures
+    }
+
+    fn longest_frame(&self) -> usize {
+        LONGEST_FRAME
     }
 
     fn metrics(&self) -> Vec<Family> {

@@ -70,7 +70,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 fn is_change(path: &str, method: &str) -> bool {
     method != "get"
         && !is_checked(path)
-        && !matches!(path, "/v1/plan" | "/v1/fdb/flush" | "/v1/explain")
+        && !matches!(path, "/v1/plan" | "/v1/fdb/flush" | "/v1/explain" | "/v1/captures/{id}")
 }
 
 /// Whether it takes an If-Match, and does not need it.
@@ -95,7 +95,9 @@ fn if_match(operation: &mut Operation, is_needed: bool) {
 }
 
 fn etag(path: &str, operation: &mut Operation) {
-    if matches!(path, "/v1/fdb" | "/v1/fdb/flush" | "/v1/workers" | "/v1/drops" | "/v1/events")
+    if matches!(path, "/v1/fdb" | "/v1/fdb/flush" | "/v1/workers" | "/v1/events")
+        || path.starts_with("/v1/drops")
+        || path.starts_with("/v1/capture")
         || path.ends_with("openapi.json")
     {
         return;
@@ -115,10 +117,9 @@ fn etag(path: &str, operation: &mut Operation) {
 fn problems(path: &str, method: &str, operation: &mut Operation, changes: bool) {
     // Any route can be asked with parameters it does not have.
     let mut kinds = vec![Kind::BadRequest, Kind::Unauthorized, Kind::Timeout, Kind::Unavailable];
-    if path.contains('{')
-        || matches!(path, "/v1/migrate" | "/v1/explain")
-        || path.starts_with("/v1/fdb")
-    {
+    let takes_names =
+        matches!(path, "/v1/migrate" | "/v1/explain" | "/v1/capture" | "/v1/drops/frames");
+    if path.contains('{') || takes_names || path.starts_with("/v1/fdb") {
         kinds.push(Kind::NotFound);
     }
     if operation.request_body.is_some() {
@@ -134,6 +135,9 @@ fn problems(path: &str, method: &str, operation: &mut Operation, changes: bool) 
         if path == "/v1/roll-back" {
             kinds.extend([Kind::Conflict, Kind::Storage]);
         }
+    }
+    if path == "/v1/capture" {
+        kinds.extend([Kind::TooManyCaptures, Kind::BadFilter]);
     }
     if (method, path) == ("get", "/v1/config") {
         kinds.push(Kind::NotAcceptable);

@@ -61,10 +61,12 @@ kinds! {
     NeedsRestart 409 "needs-restart" "A part of the change needs a restart of the switch.";
     AwaitsConfirmation 409 "awaits-confirmation" "An earlier change waits to be confirmed.";
     NothingPending 409 "nothing-pending" "No change waits to be confirmed.";
+    TooManyCaptures 409 "too-many-captures" "As many captures run as can run at a time.";
     PreconditionFailed 412 "precondition-failed" "The configuration has changed since it was read.";
     TooLarge 413 "too-large" "The body is too large.";
     UnsupportedMediaType 415 "unsupported-media-type" "The body is in a format that is not understood.";
     Invalid 422 "invalid" "The configuration would not be valid.";
+    BadFilter 422 "bad-filter" "The filter is no expression of pcap-filter(7).";
     PreconditionRequired 428 "precondition-required" "The request does not say which configuration it changes.";
     Unavailable 503 "unavailable" "The switch cannot answer now.";
     Storage 507 "storage" "The configuration cannot be stored, and so nothing was changed.";

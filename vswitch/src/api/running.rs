@@ -11,6 +11,7 @@ use super::events::Events;
 use super::fdb::{FdbFilter, FdbScan};
 use crate::config::Config;
 use crate::config::document::Document;
+use crate::control::captures::Captures;
 use crate::control::plan::{Plan, Step};
 use crate::explain::{Question, Trace, Unknown};
 use crate::metrics::family::Family;
@@ -62,6 +63,10 @@ pub trait Running {
     fn explain(&self, question: Question) -> Result<Trace, Unknown>;
     /// Where events are told.
     fn events(&self) -> Events;
+    /// Captures, and the frames that were dropped last.
+    fn captures(&mut self) -> &mut Captures;
+    /// The longest frame that may come or leave, in bytes.
+    fn longest_frame(&self) -> usize;
     /// What `GET /metrics` says.
     fn metrics(&self) -> Vec<Family>;
 }

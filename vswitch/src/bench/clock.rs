@@ -36,7 +36,7 @@ pub fn ticks() -> u64 {
 pub struct Clock {
     start: u64,
     hz: f64,
-    /// Milliseconds per tick, times 2^64.
+    /// Nanoseconds per tick, times 2^64.
     scale: u128,
 }
 
@@ -53,7 +53,7 @@ impl Clock {
     fn with_hz(hz: f64) -> Self {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a frequency")]
         let whole = hz.round().max(1.0) as u128;
-        Self { start: ticks(), hz, scale: (1000 << 64) / whole }
+        Self { start: ticks(), hz, scale: (1_000_000_000 << 64) / whole }
     }
 
     /// Ticks per second.
@@ -75,9 +75,9 @@ impl Clock {
     #[must_use]
     pub fn time(&self) -> Time {
         let cycles = ticks();
-        let millis = (u128::from(cycles.wrapping_sub(self.start)) * self.scale) >> 64;
-        #[allow(clippy::cast_possible_truncation, reason = "a 64-bit count times less than one")]
-        let now = Now { millis: millis as u64 };
+        let nanos = (u128::from(cycles.wrapping_sub(self.start)) * self.scale) >> 64;
+        #[allow(clippy::cast_possible_truncation, reason = "it wraps after 584 years")]
+        let now = Now::from_nanos(nanos as u64);
         Time { cycles, now }
     }
 }

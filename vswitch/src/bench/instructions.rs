@@ -14,6 +14,7 @@ use super::scenario::{Options, Scenario};
 use super::world::{World, WorldError};
 use super::{arena, traffic};
 use crate::control::learner::EVENT_QUEUE_LEN;
+use crate::datapath::capture::Recorder;
 use crate::datapath::context::Now;
 use crate::datapath::vector::BURST;
 use crate::datapath::worker::{Time, Worker};
@@ -32,9 +33,10 @@ pub fn run(options: &Options, devices_only: bool, turns: usize) -> Result<usize,
     let (counters, _view) = counters::new();
     let (generations, fdb) = (generations.remove(0), fdb.remove(0));
     let ports = usize::from(options.ports());
-    let mut worker = Worker::new(device, generations, fdb, counters, ports);
+    let (recorder, _drops) = Recorder::new(0);
+    let mut worker = Worker::new(device, generations, fdb, counters, recorder, ports);
     // Always the same: the clock is read, but nothing depends on it.
-    let (clock, time) = (Clock::calibrate(), Time { cycles: 0, now: Now { millis: 1 } });
+    let (clock, time) = (Clock::calibrate(), Time { cycles: 0, now: Now::from_millis(1) });
     let mut frames = 0;
     for _ in 0..turns {
         if options.scenario == Scenario::Learn {

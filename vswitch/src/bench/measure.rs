@@ -22,6 +22,7 @@ use super::stages::StageClock;
 use super::traffic;
 use super::world::World;
 use crate::control::learner::{AGE_EVERY_MILLIS, EVENT_QUEUE_LEN, Learner};
+use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;
 use crate::datapath::io::LearnEvent;
 use crate::datapath::worker::{Time, Worker};
@@ -264,7 +265,8 @@ fn work(seat: Seat, shared: &Shared<'_>) -> Result<WorkerOutcome, Errno> {
     let mut slots = arena::slots(BUFFERS);
     let streams = traffic::streams(shared.options, number);
     let device = Device::new(&mut slots, streams, events);
-    let mut worker = Worker::new(device, generations, fdb, counters, ports);
+    let (recorder, _drops) = Recorder::new(number);
+    let mut worker = Worker::new(device, generations, fdb, counters, recorder, ports);
     if shared.start.wait().is_leader() {
         shared.begin.store(ticks(), Ordering::Release);
     }

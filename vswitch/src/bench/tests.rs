@@ -9,6 +9,7 @@ use super::device::{BUFFERS, Device};
 use super::scenario::{MAX_SIZE, Options, Scenario};
 use super::traffic::{self, Pair, UPLINK};
 use super::world::World;
+use crate::datapath::capture::Recorder;
 use crate::datapath::context::Now;
 use crate::datapath::vector::BURST;
 use crate::datapath::verdict::DropReason;
@@ -35,9 +36,11 @@ fn turns(options: &Options, turns: usize) -> counters::CountersView {
     let device = Device::new(&mut slots, traffic::streams(options, 0), Arc::clone(&events));
     let (counters, view) = counters::new();
     let ports = usize::from(options.ports());
-    let mut worker = Worker::new(device, generations.remove(0), fdb.remove(0), counters, ports);
+    let (recorder, _drops) = Recorder::new(0);
+    let (generations, fdb) = (generations.remove(0), fdb.remove(0));
+    let mut worker = Worker::new(device, generations, fdb, counters, recorder, ports);
     for _ in 0..turns {
-        worker.turn(Now { millis: 1 });
+        worker.turn(Now::from_millis(1));
     }
     worker.counters().publish();
     assert!(events.is_empty(), "every source is known");
@@ -96,15 +99,17 @@ fn a_storm_is_heard() {
     let device = Device::new(&mut slots, traffic::streams(&options, 0), Arc::clone(&events));
     let (counters, _view) = counters::new();
     let ports = usize::from(options.ports());
-    let mut worker = Worker::new(device, generations.remove(0), fdb.remove(0), counters, ports);
+    let (recorder, _drops) = Recorder::new(0);
+    let (generations, fdb) = (generations.remove(0), fdb.remove(0));
+    let mut worker = Worker::new(device, generations, fdb, counters, recorder, ports);
     let known = learner.network(BridgeDomain(0)).entries;
     worker.io_mut().release(100);
-    assert_eq!(worker.turn(Now { millis: 1 }), BURST);
-    assert_eq!(worker.turn(Now { millis: 1 }), BURST);
+    assert_eq!(worker.turn(Now::from_millis(1)), BURST);
+    assert_eq!(worker.turn(Now::from_millis(1)), BURST);
     assert_eq!((worker.io_mut().newcomers(), events.len()), (100, 100));
     learner.drain(&events, publisher.current(), 0, |_| ());
     assert_eq!(learner.network(BridgeDomain(0)).entries, known + 100);
-    worker.turn(Now { millis: 1 });
+    worker.turn(Now::from_millis(1));
     assert_eq!(events.len(), 0, "the others are known");
 }
 

@@ -10,17 +10,20 @@ use std::{fmt, io};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_MATCH, LINK};
+use hyper::header::{
+    ACCEPT, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_MATCH, LINK,
+};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
-use tokio::time::timeout;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::api::percent_encoded;
-use crate::api::problem::Problem;
+use crate::api::problem::{Kind, Problem};
 
 /// A switch answers from its own memory; one that takes longer is in trouble.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -278,6 +281,63 @@ impl Client {
                 let Ok(data) = frame.into_data() else { continue };
                 if let ControlFlow::Break(enough) = lines.take(&data, &mut each) {
                     return Ok(enough);
+                }
+            }
+        })
+    }
+
+    /// Reads a capture to its end, which Ctrl-C brings about. `each` is given the pieces, and says whether there is
+    /// anybody to read more; then, too, the capture is ended, and what is left of it is read.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), what `each` says, and the switch ended before the capture did.
+    pub fn capture(
+        &self,
+        path: &str,
+        mut each: impl FnMut(&[u8]) -> Result<bool, ClientError>,
+    ) -> Result<(), ClientError> {
+        let asked = Asked { accept: "application/x-pcapng", ..Asked::get(path) };
+        self.runtime.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt()).map_err(ClientError::Runtime)?;
+            let mut terminate = signal(SignalKind::terminate()).map_err(ClientError::Runtime)?;
+            let silent = ClientError::Silent(PATIENCE);
+            let response = timeout(PATIENCE, self.send(asked)).await.map_err(|_| silent)??;
+            if response.status() != StatusCode::OK {
+                return Err(whole(response, None).await.err().unwrap_or(ClientError::Ended));
+            }
+            let place = response.headers().get(CONTENT_LOCATION).and_then(|at| at.to_str().ok());
+            let place = place.unwrap_or_default().to_owned();
+            let mut body = response.into_body();
+            let mut ends: Option<Instant> = None;
+            loop {
+                let frame = async {
+                    match ends {
+                        Some(ends) => timeout_at(ends, body.frame()).await,
+                        None => Ok(body.frame().await),
+                    }
+                };
+                let is_wanted = tokio::select! {
+                    frame = frame => match frame {
+                        Ok(Some(Ok(frame))) => match frame.into_data() {
+                            Ok(piece) => each(&piece)?,
+                            Err(_) => true,
+                        },
+                        Ok(None) => return Ok(()),
+                        Ok(Some(Err(_))) | Err(_) => return Err(ClientError::Ended),
+                    },
+                    _ = interrupt.recv() => false,
+                    _ = terminate.recv() => false,
+                };
+                if is_wanted || ends.is_some() {
+                    continue;
+                }
+                ends = Some(Instant::now() + PATIENCE);
+                let end = Asked { method: Method::DELETE, ..Asked::get(&place) };
+                let ended = timeout(PATIENCE, async { whole(self.send(end).await?, None).await });
+                match ended.await.unwrap_or(Err(ClientError::Silent(PATIENCE))) {
+                    // It has just ended by itself.
+                    Err(ClientError::Problem { problem, .. }) if problem.is(Kind::NotFound) => {}
+                    other => drop(other?),
                 }
             }
         })

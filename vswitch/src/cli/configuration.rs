@@ -39,7 +39,7 @@ pub struct ApplyOptions {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Go back to the former configuration after this time (60s, 5m, 1h), unless `vswitch confirm` is called.
-    #[arg(long, value_name = "TIME", value_parser = time_to_confirm)]
+    #[arg(long, value_name = "TIME", value_parser = whole_seconds)]
     pub confirm_within: Option<Duration>,
     /// Do not ask, even if traffic is interrupted or something is removed.
     #[arg(long, short)]
@@ -52,7 +52,8 @@ pub struct ApplyOptions {
     pub at: At,
 }
 
-fn time_to_confirm(text: &str) -> Result<Duration, String> {
+/// A time of whole seconds, up to a day.
+pub(super) fn whole_seconds(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text)
         .map_err(|_| "write a number with its unit, such as 60s, 5m or 1h".to_owned())?;
     if time < Duration::from_secs(1) || time > A_DAY || time.subsec_nanos() != 0 {
@@ -213,9 +214,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_to_confirm_is_whole_seconds_up_to_a_day() {
+    fn a_whole_seconds_is_whole_seconds_up_to_a_day() {
         for (text, secs) in [("60s", 60), ("5m", 300), ("1h 30m", 5400), ("24h", 86400)] {
-            assert_eq!(time_to_confirm(text), Ok(Duration::from_secs(secs)), "{text}");
+            assert_eq!(whole_seconds(text), Ok(Duration::from_secs(secs)), "{text}");
         }
         for (text, words) in [
             ("60", "such as 60s"),
@@ -224,7 +225,7 @@ mod tests {
             ("25h", "1s to 24h"),
             ("1500ms", "whole seconds"),
         ] {
-            let error = time_to_confirm(text).unwrap_err();
+            let error = whole_seconds(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
         }
     }

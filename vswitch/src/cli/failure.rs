@@ -20,7 +20,9 @@ impl ClientError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Problem { problem, .. }
-                if problem.is(Kind::Invalid) || problem.is(Kind::BadRequest) =>
+                if problem.is(Kind::Invalid)
+                    || problem.is(Kind::BadRequest)
+                    || problem.is(Kind::BadFilter) =>
             {
                 Exit::Usage
             }
@@ -93,6 +95,8 @@ fn help(problem: &Problem) -> Option<&'static str> {
         Some("nothing was changed; `vswitch run` with this file begins with it")
     } else if problem.is(Kind::NotFound) && !is_named_absent(problem) {
         Some("use the vswitch binary that is running")
+    } else if problem.is(Kind::TooManyCaptures) {
+        Some("end one of them: each ends with its `vswitch capture`, or its HTTP client")
     } else if problem.is(Kind::Unavailable) || problem.is(Kind::Timeout) {
         Some("try again; see the log of the switch")
     } else {

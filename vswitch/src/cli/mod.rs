@@ -16,14 +16,17 @@
 //! | `events` | what happens |
 //! | `top` | rates, live |
 //! | [`doctor`] | what is wrong with the host |
+//! | [`capture`], `dropped` | frames as they pass, and those that were dropped |
 //! | [`terminal`] | colour, width, questions, progress |
 //! | [`pages`] | completions and manual pages |
 
 pub mod bench;
+pub mod capture;
 mod check;
 pub mod client;
 pub mod configuration;
 pub mod doctor;
+mod dropped;
 mod events;
 pub mod explain;
 mod failure;
@@ -147,6 +150,15 @@ pub enum Command {
     ///
     /// q ends it, p pauses, Tab goes to the next panel, the arrows scroll.
     Top(top::Top),
+    /// Capture frames as they pass: to a file, into a pipe, or in words. Ends with Ctrl-C.
+    ///
+    /// The file is pcapng: each packet's comment says port, network, verdict and generation.
+    ///
+    ///     vswitch capture --network blue arp or icmp
+    ///     vswitch capture --port tenant-a --stage received -w FILE
+    ///     vswitch capture --reason unknown_vni | tshark -r -
+    #[command(verbatim_doc_comment)]
+    Capture(capture::Capture),
     /// Measure the data path on devices in memory: no NIC, no root, no hugepages.
     Bench(bench::Bench),
     /// Print a script that completes commands and options in a shell.
@@ -182,6 +194,18 @@ pub struct Show {
     /// Drops: print the reasons that never happened, too (JSON always has them).
     #[arg(long)]
     pub all: bool,
+    /// Dropped frames: those dropped for this reason.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Dropped frames: those of this port.
+    #[arg(long, value_name = "NAME")]
+    pub port: Option<String>,
+    /// Dropped frames: those of this network.
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<String>,
+    /// Dropped frames: write them to a file, as pcapng.
+    #[arg(long, short = 'w', value_name = "FILE")]
+    pub write: Option<PathBuf>,
     /// Which switch.
     #[command(flatten)]
     pub at: At,
@@ -232,6 +256,8 @@ pub enum What {
     Workers,
     /// Dropped frames by reason, port and network.
     Drops,
+    /// The frames that were dropped last, up to 16 for each reason.
+    DroppedFrames,
     /// The running configuration, as a file.
     Config,
 }
@@ -272,6 +298,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Explain(typed) => asked(&typed.at, |client| explain::explain(typed, client)),
         Command::Events(at) => asked(at, |client| events::events(at, client)),
         Command::Top(typed) => asked(&typed.at, |client| top::top(typed, client)),
+        Command::Capture(typed) => asked(&typed.at, |client| capture::capture(typed, client)),
         Command::Bench(options) => bench::bench(options),
         Command::Completions { shell } => pages::completions(*shell),
         Command::Man(typed) => pages::man(typed),
@@ -370,6 +397,10 @@ mod tests {
             "vswitch explain --port a --src m --dst m --vlan 5 --ipv4 1.2.3.4,1.2.3.5 --udp 1,2 --len 99",
             "vswitch explain --port a --src m --dst m --arp 1.2.3.4,1.2.3.5 --vxlan 5 --from-vtep 1.2.3.4",
             "vswitch explain --from-host v --hex 00",
+            "vswitch capture --port p --network n --vtep v --stage received,dropped --stage decapsulated",
+            "vswitch capture --reason r -c 3 --for 10s -s 96 -w - --socket s udp port 4789 and not arp",
+            "vswitch capture --filter arp --write f",
+            "vswitch show dropped-frames --reason r --port p --network n -w f",
             "vswitch show config",
             "vswitch network show",
             "vswitch mac flush --network n --port p --remote-vtep a --mac m",
@@ -399,6 +430,9 @@ mod tests {
             ("vswitch explain --port a --hex 00 --udp 1,2", "cannot be used with"),
             ("vswitch explain --port a --hex 00 --index 1", "--pcap"),
             ("vswitch explain --port a --dst m --src m --vxlan 5", "--from-vtep"),
+            ("vswitch capture --stage sent", "transmitted"),
+            ("vswitch capture --filter arp icmp", "cannot be used with"),
+            ("vswitch capture --count 0", "0 is not in"),
             ("vswitch check f --socket s", "unexpected argument '--socket'"),
         ] {
             let error = read(line).unwrap_err().to_string();

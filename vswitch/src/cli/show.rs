@@ -5,10 +5,20 @@
 use super::check::count;
 use super::client::{Client, ClientError};
 use super::terminal::{Look, Progress};
-use super::{At, Exit, Show, What, print, print_json, table};
+use super::{At, Exit, Show, What, dropped, note, print, print_json, table};
 
 /// Asks, and prints the answer.
 pub(super) fn show(typed: &Show, client: &Client) -> Result<Exit, ClientError> {
+    let is_filtered = typed.reason.is_some() || typed.port.is_some() || typed.network.is_some();
+    if typed.what == What::DroppedFrames {
+        return dropped::show(typed, client);
+    }
+    if is_filtered || typed.write.is_some() {
+        note(
+            "vswitch: error: --reason, --port, --network and --write are for `show dropped-frames`",
+        );
+        return Ok(Exit::Usage);
+    }
     if typed.what == What::Config && !typed.at.json {
         return Ok(print(&client.configuration_file()?.body));
     }
@@ -43,6 +53,7 @@ impl What {
             Self::Vteps => "/v1/vteps",
             Self::Workers => "/v1/workers",
             Self::Drops => "/v1/drops",
+            Self::DroppedFrames => "/v1/drops/frames",
             Self::Config => "/v1/config",
         }
     }

@@ -35,8 +35,8 @@ pub(super) fn render(what: What, json: &str, all: bool, look: Look) -> serde_jso
         What::Vteps => vteps(&rows(json)?, look),
         What::Workers => workers(&rows(json)?, look),
         What::Drops => drops(&rows(json)?, all, look),
-        // Text already.
-        What::Config => json.to_owned(),
+        // Text already, and a line for each.
+        What::Config | What::DroppedFrames => json.to_owned(),
     })
 }
 

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::devices::{host_interface, pool_for, start_port};
+use super::drops::Drops;
 use super::generations::{PortFacts, TooMany, Topology, narrow};
 use super::host::HostPath;
 use super::pools::Pools;
@@ -101,35 +102,35 @@ pub struct UnderlayChange {
 }
 
 impl Switch {
-    /// Takes another configuration up. On return every worker works by it, unless one is late by a second, which is
+    /// Takes another configuration up, with the number that users know it by. On return every worker works by it, unless one is late by a second, which is
     /// logged; then no other change is made before it does. The configuration's settings are those that the switch was
     /// started with: whoever calls has [asked the plan](super::plan::Plan::needing_restart).
     ///
     /// # Errors
     /// See [`ChangeError`].
-    pub fn change(&mut self, config: Config) -> Result<(), ChangeError> {
-        let before = self.topology.config().clone();
+    pub fn change(&mut self, config: Config, number: u64) -> Result<(), ChangeError> {
+        let (before, before_number) = (self.topology.config().clone(), self.captures.number());
         self.settle()?;
         let next = self.topology.next(config.clone())?;
         let Some(without) = without_conflicts(&self.topology, &next) else {
-            return self.transition(next);
+            return self.transition(next, number);
         };
-        self.transition(self.topology.next(without)?)?;
+        self.transition(self.topology.next(without)?, number)?;
         let second = self
             .settle()
             .and_then(|()| Ok(self.topology.next(config)?))
-            .and_then(|next| self.transition(next));
+            .and_then(|next| self.transition(next, number));
         second.map_err(|error| {
             // Not over what the first one has left to do: a late worker still uses it.
             let back = self.settle().and_then(|()| Ok(self.topology.next(before)?));
-            match back.and_then(|next| self.transition(next)) {
+            match back.and_then(|next| self.transition(next, before_number)) {
                 Ok(()) => error,
                 Err(second) => ChangeError::NoWayBack(Box::new(error), Box::new(second)),
             }
         })
     }
 
-    fn transition(&mut self, next: Topology) -> Result<(), ChangeError> {
+    fn transition(&mut self, next: Topology, number: u64) -> Result<(), ChangeError> {
         if !self.learner.has_room_for(&next) {
             return Err(ChangeError::NoRoom);
         }
@@ -186,6 +187,7 @@ impl Switch {
         self.next_hops.resize(next.tunnel_slots(), None);
         self.facts = facts;
         let before = std::mem::replace(&mut self.topology, next);
+        self.captures.configured(number, &self.topology);
         let generation = self.generation();
         let moved = self.learner.prepare(&before, &self.topology, &generation);
         self.publisher.publish(Box::new(generation));
@@ -228,7 +230,8 @@ impl Switch {
     /// The generation of the topology and the next hops as they are.
     pub(super) fn generation(&self) -> Generation {
         let macs: Vec<_> = self.next_hops.iter().map(super::switch::mac_of).collect();
-        self.topology.generation(&self.facts, &macs, self.wiring.number())
+        let generation = self.topology.generation(&self.facts, &macs, self.wiring.number());
+        generation.watched(self.captures.number(), self.captures.watches(&self.topology))
     }
 
     /// Moves MACs to homes that can be reached by now.
@@ -253,19 +256,22 @@ impl Switch {
         // All that was reported by the generation before, so that no index in it is taken for another's.
         self.drain_all();
         let generation = self.publisher.current();
+        self.recorder.begin(self.clock.now(), generation);
+        let (counters, recorder) = (&self.host_counters, &mut self.recorder);
+        let mut drops = Drops { counters, recorder, generation };
         if let Err(error) = self.learner.settle(&self.topology, generation, moved, self.clock.now())
         {
             error!(%error, "a static MAC");
         }
         for id in vteps {
             if let Some(mut host) = self.hosts.take(id.index()) {
-                host.deliver_last(&self.host_counters);
+                host.deliver_last(&mut drops);
             }
         }
         for (port, queue) in self.wiring.release(&self.topology, &ports) {
-            while queue.pop().is_some() {
+            while let Some(packet) = queue.pop() {
                 self.host_counters.handed_in(1);
-                self.host_counters.dropped(Site::port(port), DropReason::PortRemoved);
+                drops.dropped(Site::port(port), DropReason::PortRemoved, &packet);
             }
         }
         self.host_counters.publish();

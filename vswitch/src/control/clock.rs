@@ -1,4 +1,4 @@
-//! The time of the pipeline: milliseconds since start, the same for workers and the control thread. A reading is one
+//! The time of the pipeline: nanoseconds since start, the same for workers and the control thread. A reading is one
 //! of the time-stamp counter and a multiplication.
 
 use crate::datapath::context::Now;
@@ -12,7 +12,7 @@ pub struct Clock {
     start: u64,
     /// Cycles per second.
     pub(super) hz: u64,
-    /// Milliseconds per cycle, times 2^64.
+    /// Nanoseconds per cycle, times 2^64.
     scale: u128,
 }
 
@@ -20,16 +20,16 @@ impl Clock {
     /// Starts now.
     pub(super) fn start(eal: &Eal) -> Self {
         let hz = lcore::tsc_hz(eal).max(1);
-        Self { start: lcore::tsc(), hz, scale: (1000 << 64) / u128::from(hz) }
+        Self { start: lcore::tsc(), hz, scale: (1_000_000_000 << 64) / u128::from(hz) }
     }
 
     /// The time, and the counter that it is from.
     #[inline]
     pub(super) fn time(&self) -> Time {
         let cycles = lcore::tsc();
-        let millis = (u128::from(cycles.wrapping_sub(self.start)) * self.scale) >> 64;
-        #[allow(clippy::cast_possible_truncation, reason = "a 64-bit count times less than one")]
-        let now = Now { millis: millis as u64 };
+        let nanos = (u128::from(cycles.wrapping_sub(self.start)) * self.scale) >> 64;
+        #[allow(clippy::cast_possible_truncation, reason = "it wraps after 584 years")]
+        let now = Now::from_nanos(nanos as u64);
         Time { cycles, now }
     }
 

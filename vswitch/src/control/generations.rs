@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use super::slots::Slots;
 use super::underlay::RemoteId;
 use crate::config::{self, Config, Home, Network, StaticMac};
+use crate::datapath::capture::Taps;
 use crate::datapath::directory::Directory;
 use crate::datapath::generation::{
     Domain, Generation, Membership, OuterPattern, PeerSets, Port, Role, Template, Tunnel, Vtep,
@@ -411,6 +412,7 @@ impl Topology {
         }
         let of = |n: usize| 0..narrow(n);
         Generation {
+            number: 0,
             wiring,
             ports: of(self.port_slots()).map(|id| self.port_entry(PortId(id), facts)).collect(),
             domains: of(self.network_slots())
@@ -421,6 +423,8 @@ impl Topology {
                 .map(|id| self.tunnel_entry(TunnelId(id), next_hops, facts))
                 .collect(),
             peers: sets,
+            watches: Box::default(),
+            taps: Taps::NONE,
             refresh_after_secs: self
                 .networks()
                 .map(|(_, network)| refresh_after_secs(network.mac_ageing_secs))
@@ -443,6 +447,7 @@ impl Topology {
         let Some(network) = self.network(id) else { return Domain::nothing(peers) };
         Domain {
             vni: network.vni,
+            uplink: network.vtep.and_then(|vtep| Some(self.vtep(vtep)?.port)),
             ports: network.ports.clone().into(),
             flood: self.tunnels_to(network, network.remote_vteps.iter().copied()).collect(),
             peers,

@@ -5,13 +5,15 @@
 
 use tracing::warn;
 
+use super::drops::Drops;
 use super::host_interface::HostInterface;
 use super::wiring::HostQueues;
+use crate::datapath::capture::recorder::Frame;
 use crate::datapath::packet::Packet as _;
 use crate::datapath::verdict::DropReason;
 use crate::dpdk::pool::Pool;
 use crate::ids::VtepId;
-use crate::metrics::counters::{Counters, Site};
+use crate::metrics::counters::Site;
 
 /// The most frames carried each way, per VTEP and call.
 const BUDGET: usize = 256;
@@ -38,21 +40,22 @@ impl HostPath {
     }
 
     /// Gives the host all that waits: to be called when no worker punts to it any more.
-    pub fn deliver_last(&mut self, counters: &Counters) {
+    pub fn deliver_last(&mut self, drops: &mut Drops<'_>) {
         while !self.queues.punts.is_empty() {
-            self.deliver(counters);
+            self.deliver(drops);
         }
-        counters.publish();
+        drops.counters.publish();
     }
 
     /// Carries what waits. `frame` is room for the longest frame.
-    pub fn carry(&mut self, pool: &Pool, counters: &Counters, frame: &mut [u8]) {
-        self.deliver(counters);
-        self.collect(pool, counters, frame);
-        counters.publish();
+    pub fn carry(&mut self, pool: &Pool, drops: &mut Drops<'_>, frame: &mut [u8]) {
+        self.deliver(drops);
+        self.collect(pool, drops, frame);
+        drops.counters.publish();
     }
 
-    fn deliver(&mut self, counters: &Counters) {
+    fn deliver(&mut self, drops: &mut Drops<'_>) {
+        let counters = drops.counters;
         for _ in 0..BUDGET {
             let Some(packet) = self.queues.punts.pop() else { return };
             counters.handed_in(1);
@@ -70,11 +73,12 @@ impl HostPath {
                     }
                 }
             }
-            counters.dropped(Site::port(self.queues.port), DropReason::HostWriteFailed);
+            drops.dropped(Site::port(self.queues.port), DropReason::HostWriteFailed, &packet);
         }
     }
 
-    fn collect(&mut self, pool: &Pool, counters: &Counters, frame: &mut [u8]) {
+    fn collect(&mut self, pool: &Pool, drops: &mut Drops<'_>, frame: &mut [u8]) {
+        let counters = drops.counters;
         for _ in 0..BUDGET {
             // An error means that the interface is down: there is nothing to carry.
             let Ok(Some(len)) = self.interface.try_read(frame) else { return };
@@ -82,16 +86,16 @@ impl HostPath {
             self.sent_by_host += 1;
             let site = Site::port(self.queues.port);
             let Some(mut packet) = pool.alloc() else {
-                counters.dropped(site, DropReason::NoBuffers);
+                drops.dropped(site, DropReason::NoBuffers, &Frame(&frame[..len]));
                 continue;
             };
             if !packet.fill(&frame[..len]) {
-                counters.dropped(site, DropReason::ExceedsPortMtu);
+                drops.dropped(site, DropReason::ExceedsPortMtu, &Frame(&frame[..len]));
                 continue;
             }
             match self.queues.injections.push(packet) {
                 Ok(()) => counters.handed_out(1),
-                Err(_) => counters.dropped(site, DropReason::HostQueueFull),
+                Err(packet) => drops.dropped(site, DropReason::HostQueueFull, &packet),
             }
         }
     }

@@ -11,12 +11,14 @@
 //! | `clock` | time since start |
 //! | [`memory`] | how much of it a configuration needs |
 //! | `pools` | packet buffers |
+//! | [`captures`] | captures, and the frames that were dropped last |
 //! | `baselines` | what the counters of an index showed before it was given away |
 //! | `slots` | indices that stay while the configuration changes |
 //! | [`learner`] | the FDB's one writer: learning and ageing |
 //! | [`plan`] | the difference between two configurations, and what traffic feels of it |
 //! | [`state`] | the configuration in force, on disk: what a restart comes up with |
 //! | [`underlay`] | the kernel's routes and neighbours, mirrored by netlink |
+//! | [`drops`] | frames that it drops itself |
 //! | [`host_interface`], `host` | a TAP per VTEP, and the frames to and from it |
 //! | `quiet` | the kernel's stack, silenced on interfaces that the switch reads |
 //! | [`supervisor`] | what the service manager is told |
@@ -30,12 +32,14 @@
 //! the workers only the FDB, the generations, the counters (read-only) and bounded queues.
 
 pub mod baselines;
+pub mod captures;
 #[cfg(feature = "dpdk")]
 pub mod change;
 #[cfg(feature = "dpdk")]
 pub mod clock;
 #[cfg(feature = "dpdk")]
 mod devices;
+pub mod drops;
 pub mod generations;
 #[cfg(feature = "dpdk")]
 pub mod host;

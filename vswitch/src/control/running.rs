@@ -17,6 +17,7 @@ use crate::metrics::exposition;
 use crate::metrics::family::Family;
 use crate::table::{Destination, Entry, Key};
 
+use super::captures::Captures;
 use super::change::ChangeError;
 use super::generations::Topology;
 use super::plan::Plan;
@@ -134,7 +135,7 @@ impl Switch {
     /// there any more either.
     fn put_in_force(&mut self, config: Config) -> Result<(), ChangeError> {
         let before = self.topology.config().clone();
-        let done = self.change(config);
+        let done = self.change(config, self.configured.generation + 1);
         if done.is_ok() || *self.topology.config() != before {
             self.configured.advance();
         }
@@ -321,6 +322,15 @@ impl Running for Switch {
 
     fn events(&self) -> Events {
         self.events.clone()
+    }
+
+    fn captures(&mut self) -> &mut Captures {
+        &mut self.captures
+    }
+
+    fn longest_frame(&self) -> usize {
+        let ports = self.publisher.current().ports.iter();
+        ports.map(|port| port.max_frame_len as usize).max().unwrap_or(0)
     }
 
     fn metrics(&self) -> Vec<Family> {

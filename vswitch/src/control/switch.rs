@@ -17,9 +17,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::baselines::Baselines;
+use super::captures::Captures;
 use super::change::{UnderlayChange, Unsettled};
 use super::clock::Clock;
 use super::devices::{eal_args, host_interface, make_pool, probe, start_port};
+use super::drops::Drops;
 use super::generations::{PortFacts, TooMany, Topology, narrow};
 use super::host::HostPath;
 use super::host_interface::HostInterfaceError;
@@ -42,6 +44,7 @@ use crate::api::server::{self, Listeners};
 use crate::api::socket::{Socket, SocketError};
 use crate::api::tls::{self, TlsError};
 use crate::config;
+use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;
 use crate::datapath::worker::Worker;
 use crate::doctor::edit::File;
@@ -98,6 +101,9 @@ pub enum StartError {
 
 /// Threads that check configurations and write long answers for the API.
 const API_THREADS: usize = 2;
+
+/// How long those who read a capture may take for the rest of it when the switch stops.
+const CAPTURES_END: Duration = Duration::from_millis(300);
 
 /// Starts the switch and runs it until SIGINT or SIGTERM. `file` is where the configuration came from, for commands
 /// that change it.
@@ -183,6 +189,7 @@ async fn run_until_signal(
         }
         Err(error) => switch.supervisor.stopping(&format!("stopping: {error}")),
     }
+    switch.end_captures().await;
     api.abort();
     workers.stop();
     drop(switch);
@@ -303,6 +310,9 @@ pub struct Switch {
     pub baselines: Baselines,
     /// The queues between everybody.
     pub wiring: Wiring,
+    /// What is captured, and the frames that were dropped last.
+    pub captures: Captures,
+    pub(super) recorder: Recorder,
     pub(super) host_counters: Counters,
     pub(super) explainer: Explainer,
     pub(super) publisher: Publisher<Generation>,
@@ -371,18 +381,23 @@ impl Switch {
         let next_hops = vec![None; topology.tunnel_slots()];
         let none = vec![None; next_hops.len()];
         let generation = topology.generation(&facts, &none, wiring.number());
+        let generation = generation.watched(configured.generation(), Vec::new());
         let (publisher, readers) = snapshot::channel(Box::new(generation), ios.len());
         let (host_counters, host_view) = counters::new();
         let clock = Clock::start(&eal);
 
         let mut workers = Workers { stop: Arc::new(AtomicBool::new(false)), handles: Vec::new() };
         let mut worker_seats = Vec::new();
+        let mut drops = Vec::new();
         let cores = config.dpdk.worker_cores.clone();
         let readers = readers.into_iter().zip(fdb);
         for (core, (io, (generations, fdb))) in cores.into_iter().zip(ios.into_iter().zip(readers))
         {
             let (counters, view) = counters::with_clock(clock.hz);
-            let mut worker = Worker::new(io, generations, fdb, counters, Topology::MAX_PORTS);
+            let (recorder, queue) = Recorder::new(drops.len());
+            drops.push(queue);
+            let ports = Topology::MAX_PORTS;
+            let mut worker = Worker::new(io, generations, fdb, counters, recorder, ports);
             let stop = Arc::clone(&workers.stop);
             let launched =
                 lcore::launch(&eal, core, move || worker.run(&stop, move || clock.time()));
@@ -398,6 +413,10 @@ impl Switch {
         }
         let networks = topology.networks().last().map_or(0, |(last, _)| last.index() + 1);
         let baselines = Baselines::new(networks);
+        let (recorder, queue) = Recorder::new(drops.len());
+        drops.push(queue);
+        let since_start = Arc::new(move || clock.now().nanos);
+        let captures = Captures::new(&topology, configured.generation(), drops, since_start);
         let mut switch = Self {
             workers: worker_seats,
             hosts,
@@ -410,6 +429,8 @@ impl Switch {
             facts,
             baselines,
             wiring,
+            captures,
+            recorder,
             host_counters,
             explainer: Explainer::default(),
             publisher,
@@ -479,8 +500,12 @@ impl Switch {
                 self.learner.drain(&worker.events, generation, now_secs, tell);
             }
         }
+        let generation = self.publisher.current();
+        self.recorder.begin(self.clock.now(), generation);
+        let (counters, recorder) = (&self.host_counters, &mut self.recorder);
+        let mut drops = Drops { counters, recorder, generation };
         for (_, host) in self.hosts.iter_mut() {
-            host.carry(&self.pools.first, &self.host_counters, &mut self.frame);
+            host.carry(&self.pools.first, &mut drops, &mut self.frame);
         }
         self.learner.upkeep();
         self.publisher.reclaim();
@@ -488,6 +513,26 @@ impl Switch {
         self.arrive();
         self.roll_back_if_expired();
         self.report_ready();
+        self.look_after_captures();
+    }
+
+    /// Lets whoever reads a capture have the end of it, for a moment.
+    async fn end_captures(&mut self) {
+        self.captures.end_all();
+        let ends = tokio::time::Instant::now() + CAPTURES_END;
+        while self.captures.is_read() && tokio::time::Instant::now() < ends {
+            self.look_after_captures();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn look_after_captures(&mut self) {
+        let is_everywhere = self.lagging().next().is_none();
+        if self.captures.look_after(is_everywhere) {
+            let generation = self.generation();
+            self.publisher.publish(Box::new(generation));
+        }
+        self.captures.keep_drops();
     }
 
     fn age(&mut self) {

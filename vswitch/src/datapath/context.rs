@@ -3,6 +3,7 @@
 use crate::metrics::counters::{Counters, Site};
 use crate::table::fdb;
 
+use super::capture::Recorder;
 use super::generation::Generation;
 use super::io::{Dropped, Io};
 use super::learn::RecentlyTold;
@@ -16,9 +17,24 @@ use super::verdict::DropReason;
 pub struct Now {
     /// Milliseconds since start.
     pub millis: u64,
+    /// Nanoseconds since start.
+    pub nanos: u64,
 }
 
 impl Now {
+    /// So many milliseconds after the start.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self { millis, nanos: millis * 1_000_000 }
+    }
+
+    /// So many nanoseconds after the start.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self { millis: nanos / 1_000_000, nanos }
+    }
+
     /// Whole seconds since start.
     #[inline(always)]
     #[must_use]
@@ -45,13 +61,16 @@ pub struct Context<'a, I: Io> {
     pub outputs: &'a mut Outputs<I::Packet>,
     /// What the control thread has just been told.
     pub recently_told: &'a mut RecentlyTold,
+    /// Who takes frames for captures, and a sample of the drops.
+    pub recorder: &'a mut Recorder,
 }
 
 impl<I: Io> Context<'_, I> {
     /// Counts a frame as dropped, and tells of it. Its buffer stays the caller's to give back.
     #[inline]
     pub fn dropped(&mut self, site: Site, reason: DropReason, packet: &I::Packet) {
-        dropped(self.io, self.counters, site, reason, packet);
+        let Self { generation, io, counters, recorder, .. } = self;
+        dropped(*io, counters, (*recorder, *generation), site, reason, packet);
     }
 
     /// Counts a frame as dropped, tells of it, and gives its buffer back.
@@ -69,10 +88,12 @@ impl<I: Io> Context<'_, I> {
 pub(super) fn dropped<I: Io>(
     io: &mut I,
     counters: &Counters,
+    (recorder, generation): (&mut Recorder, &Generation),
     site: Site,
     reason: DropReason,
     packet: &I::Packet,
 ) {
     counters.dropped(site, reason);
+    recorder.dropped(generation, site, reason, packet);
     io.dropped(Dropped { site, reason, bytes: packet.bytes(), len: packet.len() });
 }

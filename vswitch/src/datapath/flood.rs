@@ -73,11 +73,11 @@ fn send_replica<I: Io>(
     i: usize,
     port: PortId,
 ) {
-    let site = vector.site(context.generation, i);
     let Some(replica) = context.io.replicate(&vector.packets[i], port, 0) else {
-        return context.dropped(site, DropReason::NoBuffers, &vector.packets[i]);
+        return drop(context, vector, i, DropReason::NoBuffers);
     };
     if let Err(replica) = tx::send(context, port, replica, vector.lens[i]) {
+        let site = vector.site(context.generation, i);
         context.discard(site, DropReason::ExceedsPortMtu, replica);
     }
 }
@@ -92,7 +92,6 @@ fn send_encapsulated<I: Io>(
     let generation = context.generation;
     let (tunnel, len) = (&generation.tunnels[tunnel.index()], vector.lens[i]);
     let vni = generation.domains[vector.domains[i].index()].vni;
-    let site = vector.site(generation, i);
     let replica = tunnel.admits(len).and_then(|()| {
         let replica = context.io.replicate(&vector.packets[i], tunnel.port(), OUTER_LEN);
         let mut replica = replica.ok_or(DropReason::NoBuffers)?;
@@ -101,9 +100,21 @@ fn send_encapsulated<I: Io>(
     });
     let replica = match replica {
         Ok(replica) => replica,
-        Err(reason) => return context.dropped(site, reason, &vector.packets[i]),
+        Err(reason) => return drop(context, vector, i, reason),
     };
     if let Err(replica) = tx::send(context, tunnel.port(), replica, len + encap::ADDED_LEN) {
+        let site = vector.site(generation, i);
         context.discard(site, DropReason::ExceedsPortMtu, replica);
     }
+}
+
+/// A replica of frame `i` that there cannot be.
+#[cold]
+fn drop<I: Io>(
+    context: &mut Context<'_, I>,
+    vector: &Vector<I::Packet>,
+    i: usize,
+    reason: DropReason,
+) {
+    context.dropped(vector.site(context.generation, i), reason, &vector.packets[i]);
 }

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 
 use hashbrown::HashMap;
 
+use super::capture::{Taps, Watch};
 use super::directory::Directory;
 use super::verdict::DropReason;
 use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, Vni, VtepId};
@@ -21,6 +22,8 @@ pub const OUTER_LEN: usize =
 /// The whole picture.
 #[derive(Debug)]
 pub struct Generation {
+    /// The number of the configuration that it was made from, as users see it.
+    pub number: u64,
     /// The number of the wiring that it goes with: a worker that sees another one than before
     /// [changes its queues](super::io::Io::rewire) first.
     pub wiring: u64,
@@ -34,6 +37,10 @@ pub struct Generation {
     pub tunnels: Box<[Tunnel]>,
     /// Who may send to whom through tunnels.
     pub peers: PeerSets,
+    /// What captures there are: at most [`MAX_CAPTURES`](super::capture::MAX_CAPTURES).
+    pub watches: Box<[Watch]>,
+    /// Where they look, all together.
+    pub taps: Taps,
     /// The least [`Domain::refresh_after_secs`]: a source that was heard more lately needs no refresh
     /// in any network.
     pub refresh_after_secs: u32,
@@ -73,6 +80,8 @@ impl Role {
 pub struct Domain {
     /// Its VNI.
     pub vni: Vni,
+    /// The uplink of its VTEP, if it has one.
+    pub uplink: Option<PortId>,
     /// Member ports.
     pub ports: Box<[PortId]>,
     /// The tunnels that flooded frames go to.
@@ -90,6 +99,7 @@ impl Domain {
     pub fn nothing(peers: u16) -> Self {
         Self {
             vni: Vni::LEAST,
+            uplink: None,
             ports: Box::default(),
             flood: Box::default(),
             peers,
@@ -321,6 +331,13 @@ impl Generation {
                 self.tunnels.get(tunnel.index()).is_some_and(Tunnel::is_resolved)
             }
         }
+    }
+
+    /// The same, for a number, with captures.
+    #[must_use]
+    pub fn watched(self, number: u64, watches: Vec<Watch>) -> Self {
+        let taps = watches.iter().fold(Taps::NONE, |all, watch| all | watch.selection.taps);
+        Self { number, watches: watches.into(), taps, ..self }
     }
 
     /// Whether the stations of a network may be at a place: on a port of it, or behind one of its peers.

@@ -18,6 +18,7 @@
 //! same stages run on mbufs and, in memory, without DPDK. It has no clock, no log, no lock, and
 //! allocates nothing.
 
+pub mod capture;
 pub mod context;
 pub mod decap;
 pub mod directory;

@@ -26,6 +26,13 @@ pub trait Packet: Sized {
         self.len() == 0
     }
 
+    /// Copies the frame to `out`, out of however many buffers, as much as there is room for; says how much.
+    fn gather(&self, out: &mut [u8]) -> usize {
+        let len = self.bytes().len().min(out.len());
+        out[..len].copy_from_slice(&self.bytes()[..len]);
+        len
+    }
+
     /// Keeps of the frame the `len` bytes from `start` on. They must be in it; a buffer may panic or
     /// do nothing if they are not, but never reads outside the frame.
     fn narrow(&mut self, start: usize, len: usize);

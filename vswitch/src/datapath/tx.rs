@@ -3,12 +3,13 @@
 //!
 //! A burst that leaves whole by one port, as most do, is handed over as it is.
 
+use super::capture::Recorder;
 use super::context::{self, Context};
 use super::generation::Generation;
 use super::io::{Io, Sent};
 use super::packet::Packet;
 use super::vector::{BURST, Burst, Vector};
-use super::verdict::{DropReason, Verdict};
+use super::verdict::{DropReason, PackedVerdict, Verdict};
 use crate::ids::PortId;
 use crate::metrics::counters::{Counters, Site};
 use crate::table::prefetch;
@@ -52,7 +53,8 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
         && context.outputs.ports[port.index()].packets.is_empty()
     {
         let bytes = vector.lens[..vector.len()].iter().map(|len| u64::from(*len)).sum();
-        transmit(context.io, context.counters, port, &mut vector.packets, bytes);
+        let Context { generation, io, counters, recorder, .. } = context;
+        transmit(*io, counters, (*recorder, *generation), port, &mut vector.packets, bytes);
     } else {
         sort(context, vector);
     }
@@ -97,6 +99,7 @@ fn sort<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
             }
         };
         if let Err((packet, reason)) = ended {
+            vector.verdicts[i] = PackedVerdict::drop(reason);
             context.dropped(vector.site(context.generation, i), reason, &packet);
             context.outputs.dropped.push(packet);
         }
@@ -127,10 +130,18 @@ pub(super) fn send<I: Io>(
     output.packets.push(packet);
     output.bytes += u64::from(len);
     if output.packets.len() == BURST {
-        let bytes = std::mem::take(&mut output.bytes);
-        transmit(context.io, context.counters, port, &mut output.packets, bytes);
+        send_line(context, port);
     }
     Ok(())
+}
+
+/// Sends the line of a port. Not inlined: it is once for a burst, and its callers are loops over frames.
+#[inline(never)]
+fn send_line<I: Io>(context: &mut Context<'_, I>, port: PortId) {
+    let Context { generation, io, counters, outputs, recorder, .. } = context;
+    let output = &mut outputs.ports[port.index()];
+    let bytes = std::mem::take(&mut output.bytes);
+    transmit(*io, counters, (recorder, generation), port, &mut output.packets, bytes);
 }
 
 /// Sends everything that waits.
@@ -140,8 +151,7 @@ pub fn flush<I: Io>(context: &mut Context<'_, I>) {
         let output = &mut context.outputs.ports[port.index()];
         output.is_waiting = false;
         if !output.packets.is_empty() {
-            let bytes = std::mem::take(&mut output.bytes);
-            transmit(context.io, context.counters, port, &mut output.packets, bytes);
+            send_line(context, port);
         }
     }
 }
@@ -151,24 +161,30 @@ pub fn flush<I: Io>(context: &mut Context<'_, I>) {
 fn transmit<I: Io>(
     io: &mut I,
     counters: &Counters,
+    (recorder, generation): (&mut Recorder, &Generation),
     port: PortId,
     packets: &mut Burst<I::Packet>,
     bytes: u64,
 ) {
+    let mark = recorder.transmitting(generation, port, packets);
     let reason = match io.transmit(port, packets) {
         Sent::Transmitted(sent) => {
+            recorder.transmitted(generation, mark, sent);
             let left = packets.iter().map(|packet| packet.len() as u64);
             counters.transmitted(port, sent as u64, bytes - left.sum::<u64>());
             DropReason::TransmitQueueFull
         }
         Sent::HandedOver(sent) => {
+            // The worker that transmits them takes them.
+            recorder.transmitted(generation, mark, 0);
             counters.handed_out(sent as u64);
             DropReason::HandoverQueueFull
         }
     };
     if !packets.is_empty() {
         for packet in &*packets {
-            context::dropped(io, counters, Site::port(port), reason, packet);
+            let site = Site::port(port);
+            context::dropped(io, counters, (recorder, generation), site, reason, packet);
         }
         io.discard(packets);
     }

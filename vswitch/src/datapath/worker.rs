@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::capture::Recorder;
 use super::context::{Context, Now};
 use super::generation::Generation;
 use super::io::Io;
@@ -25,6 +26,7 @@ pub struct Worker<I: Io> {
     vector: Box<Vector<I::Packet>>,
     outputs: Outputs<I::Packet>,
     recently_told: RecentlyTold,
+    recorder: Recorder,
     wiring: u64,
 }
 
@@ -74,6 +76,7 @@ impl<I: Io> Worker<I> {
         generations: Reader<Generation>,
         fdb: FdbReader,
         counters: Counters,
+        recorder: Recorder,
         ports: usize,
     ) -> Self {
         Self {
@@ -84,6 +87,7 @@ impl<I: Io> Worker<I> {
             vector: Vector::new(),
             outputs: Outputs::new(ports),
             recently_told: RecentlyTold::new(),
+            recorder,
             wiring: 0,
         }
     }
@@ -110,7 +114,17 @@ impl<I: Io> Worker<I> {
     /// Borrowing generation and FDB is the quiescent point: nothing of the former ones is held any more.
     #[inline(always)]
     pub fn turn_observed(&mut self, now: Now, observer: &mut impl Observer) -> usize {
-        let Self { io, generations, fdb, counters, vector, outputs, recently_told, wiring } = self;
+        let Self {
+            io,
+            generations,
+            fdb,
+            counters,
+            vector,
+            outputs,
+            recently_told,
+            recorder,
+            wiring,
+        } = self;
         // In this order: what the control thread has forgotten before it published the generation is not in the
         // table that is newest after that.
         let (generation, fdb) = (generations.current(), fdb.current());
@@ -118,7 +132,9 @@ impl<I: Io> Worker<I> {
             io.rewire(generation.wiring);
             *wiring = generation.wiring;
         }
-        let mut context = Context { generation, fdb, now, io, counters, outputs, recently_told };
+        recorder.begin(now, generation);
+        let mut context =
+            Context { generation, fdb, now, io, counters, outputs, recently_told, recorder };
         stages(&mut context, vector, observer)
     }
 
@@ -153,13 +169,16 @@ pub fn stages<I: Io>(
             continue;
         }
         frames += len;
+        context.recorder.received(context.generation, vector);
         parse::run(context, vector);
         observer.ended(Stage::Parse, len, vector);
         decap::run(context, vector);
+        context.recorder.decapsulated(context.generation, vector);
         observer.ended(Stage::Decap, len, vector);
         learn::run(context, vector);
         observer.ended(Stage::Learn, len, vector);
         let needs = forward::run(context, vector);
+        context.recorder.decided(vector);
         observer.ended(Stage::Forward, len, vector);
         if needs.flood {
             flood::run(context, vector);
@@ -170,9 +189,11 @@ pub fn stages<I: Io>(
         }
         observer.ended(Stage::Encap, len, vector);
         tx::run(context, vector);
+        context.recorder.settled(context.generation, vector);
         observer.ended(Stage::Tx, len, vector);
     }
     tx::flush(context);
+    context.recorder.release(context.generation);
     observer.ended(Stage::Flush, frames, vector);
     frames
 }

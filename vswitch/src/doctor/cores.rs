@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::edit::{File, Table};
 use super::host::{Host, cores, listed};
 use super::{Check, Finding, View};
+use crate::config::device::pci_address;
 use crate::config::{Config, Dpdk};
 
 /// DPDK's `RTE_MAX_LCORE` as Debian builds it.
@@ -165,13 +166,17 @@ pub(super) fn isolation(view: &View<'_>) -> Vec<Finding> {
     if !shared.is_empty() {
         let list = listed(&shared);
         let all = listed(&isolated.union(&workers).copied().collect::<BTreeSet<_>>());
+        let found = format!("worker cores {list} are not isolated");
+        // What is on a veth or a TAP takes the kernel's time in any case.
+        let is_for_nics = config.ports.iter().any(|port| pci_address(&port.device).is_some());
+        let finding = if is_for_nics {
+            let cause = "the kernel puts other work there, and while that runs frames are lost";
+            Finding::warning(Check::Isolation, found, cause)
+        } else {
+            Finding::note(Check::Isolation, found)
+        };
         findings.push(
-            Finding::warning(
-                Check::Isolation,
-                format!("worker cores {list} are not isolated"),
-                "the kernel puts other work there, and while that runs frames are lost",
-            )
-            .mend(kernel_arguments(&format!("isolcpus={all} nohz_full={all} rcu_nocbs={all}")))
+            finding.mend(kernel_arguments(&format!("isolcpus={all} nohz_full={all} rcu_nocbs={all}")))
             .advice(
                 "the machine is booted anew; arguments of these names that are there already are taken out first",
             ),
@@ -316,7 +321,10 @@ mod tests {
     #[test]
     fn workers_want_their_cores_alone() {
         let fixture = Fixture::new().cores(4);
-        let finding = fixture.warning(&with_cores(&[2, 3], 0), isolation);
+        fixture.all_is_well(&with_cores(&[2, 3], 0), isolation);
+        let mut with_nic = with_cores(&[2, 3], 0);
+        with_nic.ports[0].device = "0000:01:00.0".to_owned();
+        let finding = fixture.warning(&with_nic, isolation);
         assert_eq!(finding.found, "worker cores 2,3 are not isolated");
         assert!(finding.mend[0].contains("isolcpus=2,3 nohz_full=2,3"), "{finding}");
         let isolated = fixture.file("sys/devices/system/cpu/isolated", "2-3\n");

@@ -124,6 +124,15 @@ impl Packet for Mbuf {
         unsafe { field::pkt_len(self.0.as_ptr()) as usize }
     }
 
+    fn gather(&self, out: &mut [u8]) -> usize {
+        let len = self.len().min(out.len());
+        // A frame is far below 4 GiB.
+        let count = u32::try_from(len).unwrap_or(0);
+        // SAFETY: the mbuf is ours, its frame is at least `count` bytes long, and so is `out`.
+        unsafe { dpdk_sys::vsw_mbuf_read(self.as_ptr(), count, out.as_mut_ptr().cast()) };
+        count as usize
+    }
+
     /// Does nothing if that is not within the frame.
     #[inline(always)]
     fn narrow(&mut self, start: usize, len: usize) {

@@ -36,6 +36,7 @@ mod story;
 use std::ops::Range;
 
 use crate::control::generations::{PortFacts, Topology};
+use crate::datapath::capture::Recorder;
 use crate::datapath::context::{Context, Now};
 use crate::datapath::generation::Generation;
 use crate::datapath::io::LearnEvent;
@@ -185,6 +186,8 @@ impl Explainer {
         let Live { generation, fdb, now, .. } = live;
         let (mut outputs, mut recently_told) =
             (Outputs::new(generation.ports.len()), RecentlyTold::new());
+        // It does not begin, so that no capture sees the frame, and its queue of drops is nobody's.
+        let (mut recorder, _) = Recorder::new(0);
         let mut context = Context {
             generation,
             fdb,
@@ -193,6 +196,7 @@ impl Explainer {
             counters: &self.counters,
             outputs: &mut outputs,
             recently_told: &mut recently_told,
+            recorder: &mut recorder,
         };
         worker::stages(&mut context, &mut Vector::new(), journey);
     }

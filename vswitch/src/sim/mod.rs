@@ -9,9 +9,13 @@ mod io;
 pub use buffer::{Buffer, Buffers};
 pub use io::MemoryIo;
 
+use std::sync::Arc;
+
 use crate::config::Config;
+use crate::control::captures::Captures;
 use crate::control::generations::{PortFacts, Topology};
 use crate::control::learner::{AGE_EVERY_MILLIS, Learner};
+use crate::datapath::capture::Recorder;
 use crate::datapath::context::Now;
 use crate::datapath::io::{Relayed, RelayedFrom};
 use crate::datapath::verdict::DropReason;
@@ -81,6 +85,7 @@ pub struct Simulation {
     options: Options,
     now: Now,
     explainer: Explainer,
+    captures: Captures,
 }
 
 /// Why there is no simulation of a configuration.
@@ -121,7 +126,9 @@ impl Simulation {
         let (ports, vteps) = (Topology::MAX_PORTS, Topology::MAX_VTEPS);
         let io = MemoryIo::new(ports, vteps, &buffers, options);
         let generations = readers.remove(0);
-        let worker = Worker::new(io, generations, fdb.remove(0), counters, ports);
+        let (recorder, drops) = Recorder::new(0);
+        let captures = Captures::new(&topology, 0, vec![drops], Arc::new(|| 0));
+        let worker = Worker::new(io, generations, fdb.remove(0), counters, recorder, ports);
         let now = Now::default();
         Ok(Self {
             topology,
@@ -135,6 +142,7 @@ impl Simulation {
             options,
             now,
             explainer: Explainer::default(),
+            captures,
         })
     }
 
@@ -172,8 +180,29 @@ impl Simulation {
     /// Makes the next hop to every remote VTEP known, or unknown.
     pub fn set_next_hop(&mut self, next_hop: Option<MacAddr>) {
         self.next_hops.fill(next_hop);
+        self.publish();
+    }
+
+    /// Hands the worker the generation of what is.
+    fn publish(&mut self) {
         let generation = self.topology.generation(&self.facts, &self.next_hops, 0);
-        self.publisher.publish(Box::new(generation));
+        let watches = self.captures.watches(&self.topology);
+        self.publisher.publish(Box::new(generation.watched(self.captures.number(), watches)));
+    }
+
+    /// What is captured, and the frames that were dropped last. A capture that is begun here is taken up in
+    /// the next [`run`](Self::run).
+    pub fn captures(&mut self) -> &mut Captures {
+        &mut self.captures
+    }
+
+    /// What the control thread does for captures every millisecond.
+    pub fn look_after_captures(&mut self) {
+        let is_everywhere = self.publisher.lagging().next().is_none();
+        if self.captures.look_after(is_everywhere) {
+            self.publish();
+        }
+        self.captures.keep_drops();
     }
 
     /// Changes the configuration as the control thread does. `between` is called when the new generation is
@@ -196,7 +225,10 @@ impl Simulation {
         for tunnel in (0..).map(TunnelId).take(next.tunnel_slots()).filter(|id| is_new(*id)) {
             self.next_hops[tunnel.index()] = self.options.next_hop;
         }
+        let number = self.captures.number() + 1;
+        self.captures.configured(number, &next);
         let generation = next.generation(&self.facts, &self.next_hops, 0);
+        let generation = generation.watched(number, self.captures.watches(&next));
         let moved = self.learner.prepare(&self.topology, &next, &generation);
         self.publisher.publish(Box::new(generation));
         self.topology = next;
@@ -259,7 +291,7 @@ impl Simulation {
     /// Lets time pass: ages the FDB as the control thread would.
     pub fn advance_millis(&mut self, millis: u64) {
         for _ in 0..millis.div_ceil(AGE_EVERY_MILLIS) {
-            self.now.millis += AGE_EVERY_MILLIS;
+            self.now = Now::from_millis(self.now.millis + AGE_EVERY_MILLIS);
             self.learner.age(self.now.secs(), |_| ());
             self.arrive();
         }
@@ -273,6 +305,7 @@ impl Simulation {
 
     /// Runs worker and control thread until every received frame has had its verdict.
     pub fn run(&mut self) {
+        self.look_after_captures();
         while self.worker.io_mut().has_work() {
             self.worker.turn(self.now);
             self.worker.counters().publish();
@@ -281,6 +314,7 @@ impl Simulation {
             self.hear();
             self.arrive();
         }
+        self.look_after_captures();
     }
 
     /// Takes what a port has transmitted (or, with [`Options::hand_over`], was to transmit).

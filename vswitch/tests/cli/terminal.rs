@@ -9,7 +9,7 @@ use crate::served::{CONFIG, Served};
 use crate::typed::{file, text, vswitch};
 
 /// Types a line on a terminal, and an answer; returns the exit status and all that was to be seen.
-fn on_a_terminal(
+pub fn on_a_terminal(
     served: &Served,
     line: &[&str],
     answer: &str,

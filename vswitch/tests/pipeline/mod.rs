@@ -5,7 +5,13 @@
 
 pub mod random;
 
+use std::sync::Arc;
+
+use vswitch::capture::names::Names;
+use vswitch::capture::wanted::Wanted;
+use vswitch::capture::words::comment;
 use vswitch::config::{self, Config};
+use vswitch::datapath::capture::Capture;
 use vswitch::datapath::generation::Role;
 use vswitch::datapath::verdict::{DropReason, SiteKind};
 use vswitch::ids::{MacAddr, PortId, VtepId};
@@ -239,6 +245,32 @@ impl Switch {
             }
         }
         drops
+    }
+
+    /// Begins a capture that the test reads itself.
+    pub fn watch(&mut self, wanted: Wanted) -> Arc<Capture> {
+        self.watch_with(wanted, Capture::new(None, 2048, 512, 1))
+    }
+
+    pub fn watch_with(&mut self, wanted: Wanted, capture: Capture) -> Arc<Capture> {
+        let capture = Arc::new(capture);
+        self.sim.captures().watch(wanted, Arc::clone(&capture)).unwrap();
+        self.sim.look_after_captures();
+        capture
+    }
+
+    /// What a capture took, in order: the comments of its packets, and their bytes.
+    pub fn taken(&mut self, capture: &Capture) -> Vec<(String, Vec<u8>)> {
+        let names = Names::of(self.sim.topology());
+        let taken = std::iter::from_fn(|| {
+            let record = capture.next()?;
+            let taken = (comment(&record, &names), record.bytes.clone());
+            capture.give_back(record);
+            Some(taken)
+        });
+        let taken = taken.collect();
+        assert_eq!(capture.records_in_hand(), 0, "a record leaked");
+        taken
     }
 
     /// Asserts that every frame is accounted for, and every buffer given back.

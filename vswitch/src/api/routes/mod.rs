@@ -4,6 +4,7 @@
 //! [control loop](super::control), and answers; there is nothing else in it.
 
 mod attachments;
+mod capture;
 mod configuration;
 mod events;
 mod explain;
@@ -85,6 +86,10 @@ pub(super) fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(rows::get_workers))
         .routes(routes!(rows::get_drops))
         .routes(routes!(explain::explain))
+        .routes(routes!(capture::get_dropped_frames))
+        .routes(routes!(capture::get_capture))
+        .routes(routes!(capture::get_captures))
+        .routes(routes!(capture::end_capture))
         .routes(routes!(configuration::get_config))
         .routes(routes!(configuration::plan))
         .routes(routes!(configuration::apply))

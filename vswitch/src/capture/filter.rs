@@ -1,0 +1,128 @@
+//! Filters as tcpdump has them: pcap-filter(7), compiled and run by libpcap.
+//!
+//! Compiled on a thread of its own, as a name in an expression may be looked up; run by workers.
+
+#[cfg(feature = "dpdk")]
+use crate::datapath::capture::Filter;
+
+/// The longest expression, in bytes.
+const MAX_LEN: usize = 4096;
+
+/// The most instructions of a program: each look at a frame pays for them.
+const MAX_INSTRUCTIONS: u32 = 1000;
+
+/// Why there is no filter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// What libpcap says.
+    #[error("{0}")]
+    Syntax(String),
+    /// Longer than anybody can read.
+    #[error("it has more than {MAX_LEN} bytes")]
+    TooLong,
+    /// Too many instructions.
+    #[error("it compiles to {0} instructions, and {MAX_INSTRUCTIONS} are the most")]
+    TooCostly(u32),
+    /// Its running time would have no bound.
+    #[error("`protochain` makes a loop, whose time has no bound")]
+    Loop,
+    /// Without libpcap.
+    #[error("this vswitch was built without libpcap")]
+    Absent,
+}
+
+/// A compiled program that several threads run.
+#[cfg(feature = "dpdk")]
+struct Program(pcap::BpfProgram);
+
+// SAFETY: `pcap_offline_filter` reads the program and the frame, and writes to its own stack only
+// (libpcap, bpf_filter.c). Nothing else is done with the program before it is freed.
+#[cfg(feature = "dpdk")]
+unsafe impl Sync for Program {}
+
+#[cfg(feature = "dpdk")]
+impl Program {
+    fn matches(&self, frame: &[u8]) -> bool {
+        self.0.filter(frame)
+    }
+}
+
+/// Compiles an expression for Ethernet frames.
+///
+/// # Errors
+/// See [`FilterError`].
+#[cfg(feature = "dpdk")]
+pub fn compile(expression: &str) -> Result<Filter, FilterError> {
+    check(expression)?;
+    let said = |error: pcap::Error| match error {
+        pcap::Error::PcapError(text) => FilterError::Syntax(text),
+        pcap::Error::InvalidString | pcap::Error::MalformedError(_) => {
+            FilterError::Syntax("it has characters that no expression has".to_owned())
+        }
+        other => FilterError::Syntax(other.to_string()),
+    };
+    let ethernet = pcap::Capture::dead(pcap::Linktype::ETHERNET).map_err(said)?;
+    if expression.contains('\0') {
+        return Err(said(pcap::Error::InvalidString));
+    }
+    let program = Program(ethernet.compile(expression, true).map_err(said)?);
+    let instructions = u32::try_from(program.0.get_instructions().len()).unwrap_or(u32::MAX);
+    if instructions > MAX_INSTRUCTIONS {
+        return Err(FilterError::TooCostly(instructions));
+    }
+    Ok(Filter { test: Box::new(move |frame| program.matches(frame)), instructions })
+}
+
+/// There is no libpcap.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "dpdk"))]
+pub fn compile(expression: &str) -> Result<crate::datapath::capture::Filter, FilterError> {
+    check(expression)?;
+    Err(FilterError::Absent)
+}
+
+fn check(expression: &str) -> Result<(), FilterError> {
+    if expression.len() > MAX_LEN {
+        return Err(FilterError::TooLong);
+    }
+    let mut words = expression.split(|c: char| !c.is_ascii_alphanumeric());
+    // libpcap says so of "ip6 protochain" and the like: classic BPF with a jump backwards.
+    if words.any(|word| word == "protochain") { Err(FilterError::Loop) } else { Ok(()) }
+}
+
+#[cfg(all(test, feature = "dpdk"))]
+mod tests {
+    use super::*;
+
+    const ARP: [u8; 60] = {
+        let mut frame = [0; 60];
+        (frame[12], frame[13]) = (0x08, 0x06);
+        frame
+    };
+
+    #[test]
+    fn what_tcpdump_takes_is_taken() {
+        let arp = compile("arp").unwrap();
+        assert!((arp.test)(&ARP) && !(arp.test)(&[0; 60]) && !(arp.test)(&[]));
+        let long = compile("udp port 4789 and greater 100 or icmp6").unwrap();
+        assert!(long.instructions > arp.instructions && !(long.test)(&ARP));
+        assert!((compile("").unwrap().test)(&ARP), "an empty one wants everything");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_libpcaps_words() {
+        let said = |expression: &str| match compile(expression) {
+            Err(error) => error.to_string(),
+            Ok(_) => panic!("{expression} is taken"),
+        };
+        assert!(said("icmp6p").contains("unknown host"), "{}", said("icmp6p"));
+        assert!(said("port (").contains("syntax error"), "{}", said("port ("));
+        assert!(said("tcp\0").contains("characters"));
+        assert!(said("ip6 protochain 6").contains("loop"));
+        let hosts: Vec<_> = (0..200).map(|n| format!("host 198.51.100.{n}")).collect();
+        assert!(said(&hosts.join(" or ")).contains("instructions"));
+        assert!(said(&" ".repeat(5000)).contains("4096"));
+    }
+}

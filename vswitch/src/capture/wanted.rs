@@ -1,0 +1,92 @@
+//! What somebody wants to capture, in names. What the names stand for can change while it runs.
+
+use std::time::Duration;
+
+use crate::control::generations::Topology;
+use crate::datapath::capture::{Selection, Tap};
+use crate::datapath::verdict::DropReason;
+
+/// Memory for the frames of a capture that wait, in bytes.
+const MEMORY: usize = 16 * 1024 * 1024;
+/// What a record takes beside the bytes of its frame, allocator included.
+const RECORD_OVERHEAD: usize = 160;
+/// The most records of a capture: they are short, so many of them are a few milliseconds.
+const MAX_RECORDS: usize = 16 * 1024;
+/// The most bytes of a frame that can be asked for.
+pub const MAX_SNAPLEN: usize = 16 * 1024;
+
+/// Which frames, in names; `None` does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Name of a port.
+    pub port: Option<String>,
+    /// Name of a network.
+    pub network: Option<String>,
+    /// Name of a local VTEP.
+    pub vtep: Option<String>,
+    /// A drop reason.
+    pub reason: Option<DropReason>,
+    /// Where; none: everywhere, and of a drop reason where it is dropped.
+    pub taps: Vec<Tap>,
+    /// A filter as pcap-filter(7) has them.
+    pub filter: Option<String>,
+}
+
+/// When a capture ends by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// After so many frames.
+    pub count: Option<u64>,
+    /// After so long.
+    pub time: Option<Duration>,
+}
+
+impl Wanted {
+    /// Where it looks.
+    #[must_use]
+    pub fn taps(&self) -> Vec<Tap> {
+        match (&self.taps[..], self.reason) {
+            ([], Some(_)) => vec![Tap::Dropped],
+            ([], None) => Tap::ALL.to_vec(),
+            (taps, _) => taps.to_vec(),
+        }
+    }
+
+    /// The same in the indices of a topology; `None` if it has no such thing, and there is nothing to capture.
+    #[must_use]
+    pub fn selection(&self, topology: &Topology) -> Option<Selection> {
+        let found = |wanted: Option<&String>, has: &dyn Fn(&str) -> Option<u16>| match wanted {
+            Some(name) => has(name).map(Some),
+            None => Some(None),
+        };
+        let port = |name: &str| topology.ports().find(|(_, p)| p.name == name).map(|(id, _)| id.0);
+        let network =
+            |name: &str| topology.networks().find(|(_, n)| n.name == name).map(|(id, _)| id.0);
+        let vtep = |name: &str| topology.vteps().find(|(_, v)| v.name == name).map(|(id, _)| id.0);
+        Some(Selection {
+            taps: self.taps().into_iter().collect(),
+            port: found(self.port.as_ref(), &port)?.map(crate::ids::PortId),
+            domain: found(self.network.as_ref(), &network)?.map(crate::ids::BridgeDomain),
+            vtep: found(self.vtep.as_ref(), &vtep)?.map(crate::ids::VtepId),
+            reason: self.reason,
+        })
+    }
+
+    /// In words: `port tenant-a, network blue, filter "arp"`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let names = [("port", &self.port), ("network", &self.network), ("VTEP", &self.vtep)];
+        let names =
+            names.iter().filter_map(|(what, name)| Some(format!("{what} {}", (*name).as_ref()?)));
+        let reason = self.reason.map(|reason| format!("reason {}", reason.label()));
+        let taps = self.taps().iter().map(|tap| tap.name()).collect::<Vec<_>>().join("+");
+        let filter = self.filter.as_ref().map(|filter| format!("filter \"{filter}\""));
+        names.chain(reason).chain([taps]).chain(filter).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// How many records a capture has of so many bytes each.
+#[must_use]
+pub fn records(snaplen: usize) -> usize {
+    (MEMORY / (snaplen + RECORD_OVERHEAD)).min(MAX_RECORDS)
+}

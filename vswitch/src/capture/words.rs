@@ -1,0 +1,48 @@
+//! What is known of a captured frame, in words: the comment of its packet.
+
+use std::fmt::Write as _;
+
+use super::names::Names;
+use crate::datapath::capture::{Record, Tap};
+use crate::datapath::verdict::Verdict;
+use crate::table::Destination;
+
+/// As in `received on port tenant-a, network blue (VNI 100), forwarded to port tenant-b, generation 7`.
+#[must_use]
+pub fn comment(record: &Record, names: &Names) -> String {
+    let mut text = String::with_capacity(96);
+    let at = if record.tap == Tap::Dropped { "at" } else { "on" };
+    let port = names.port(record.port);
+    let _ = write!(text, "{} {at} port {port}", record.tap.name());
+    if let Some(Destination::Tunnel(tunnel)) = record.origin.map(Destination::from)
+        && let Some(remote) = names.remote(tunnel)
+    {
+        let _ = write!(text, " from remote VTEP {remote}");
+    }
+    match names.network(record.domain) {
+        Some((name, vni)) => {
+            let _ = write!(text, ", network {name} (VNI {vni})");
+        }
+        None => text.push_str(", no network"),
+    }
+    if record.tap != Tap::Transmitted {
+        text.push_str(", ");
+        verdict(record.verdict, names, &mut text);
+    }
+    let _ = write!(text, ", generation {}", record.generation);
+    text
+}
+
+fn verdict(verdict: Verdict, names: &Names, text: &mut String) {
+    let _ = match verdict {
+        Verdict::Forward(port) => write!(text, "forwarded to port {}", names.port(port)),
+        Verdict::Encapsulate(tunnel) => match names.remote(tunnel) {
+            Some(remote) => write!(text, "encapsulated to remote VTEP {remote}"),
+            None => write!(text, "encapsulated to a remote VTEP that is gone"),
+        },
+        Verdict::Flood => write!(text, "flooded"),
+        Verdict::Punt(vtep) => write!(text, "given to the host by VTEP {}", names.vtep(vtep)),
+        Verdict::Drop(reason) => write!(text, "dropped: {}", reason.label()),
+        Verdict::Pending => write!(text, "pending"),
+    };
+}

@@ -1,0 +1,108 @@
+//! `vswitch show dropped-frames`: the frames that were dropped last, in words or as a file.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::check::count;
+use super::client::{Client, ClientError, query};
+use super::failure::plain;
+use super::{Exit, Show, complain, print, print_json};
+use crate::api::dto::DroppedFrameRow;
+use crate::capture::pcapng::{Packet, Writer};
+use crate::datapath::capture::Missed;
+use crate::datapath::capture::drops::KEPT_BYTES;
+
+/// Asks, and prints the answer.
+pub(super) fn show(typed: &Show, client: &Client) -> Result<Exit, ClientError> {
+    let (reason, port, network) = (typed.reason.clone(), typed.port.clone(), typed.network.clone());
+    let given = [("reason", reason), ("port", port), ("network", network)];
+    let answer = client.get(&query("/v1/drops/frames", &given))?;
+    if typed.at.json {
+        return Ok(print_json(&answer.body));
+    }
+    let rows: Vec<DroppedFrameRow> = answer.read()?;
+    match &typed.write {
+        Some(file) => Ok(write(file, &rows)),
+        None => Ok(print(&text(&rows))),
+    }
+}
+
+fn text(rows: &[DroppedFrameRow]) -> String {
+    if rows.is_empty() {
+        return "no frames were dropped\n".to_owned();
+    }
+    let mut text = String::new();
+    for row in rows {
+        let when = SystemTime::UNIX_EPOCH + Duration::from_micros(row.unix_micros);
+        let when = humantime::format_rfc3339_micros(when);
+        let _ = writeln!(text, "{when}  {}", plain(&format!("{}: {}", comment(row), row.summary)));
+    }
+    text
+}
+
+/// As the comment of a captured frame that was dropped.
+fn comment(row: &DroppedFrameRow) -> String {
+    let DroppedFrameRow { reason, port, network, generation, len, .. } = row;
+    let network = if network.is_empty() { String::new() } else { format!(", network {network}") };
+    format!("{reason} at port {port}{network}, generation {generation}, {len} bytes")
+}
+
+fn write(file: &Path, rows: &[DroppedFrameRow]) -> Exit {
+    let made = section(rows).map_err(|error| error.to_string());
+    match made.and_then(|bytes| fs::write(file, bytes).map_err(|error| error.to_string())) {
+        Ok(()) => print(&format!("{}: {}\n", file.display(), count(rows.len(), "frame"))),
+        Err(error) => {
+            complain(format_args!("vswitch: error: cannot write {}: {error}", file.display()))
+        }
+    }
+}
+
+fn section(rows: &[DroppedFrameRow]) -> Result<Vec<u8>, pcap_file::PcapError> {
+    let nanos = |row: Option<&DroppedFrameRow>| row.map_or(0, |row| row.unix_micros * 1000);
+    let what = "the frames that were dropped last";
+    let mut writer = Writer::new(what, KEPT_BYTES, nanos(rows.first()))?;
+    for row in rows {
+        writer.packet(Packet {
+            interface: (&row.port, "dropped"),
+            unix_nanos: nanos(Some(row)),
+            len: usize::try_from(row.len).unwrap_or(usize::MAX),
+            bytes: &from_hex(&row.bytes),
+            comment: &comment(row),
+        })?;
+    }
+    writer.end(Missed::default(), nanos(rows.last()))?;
+    Ok(writer.take())
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
+    digits.as_chunks::<2>().0.iter().filter_map(|[a, b]| u8::try_from(a * 16 + b).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_frame_is_one_line() {
+        let row = DroppedFrameRow {
+            unix_micros: 1_000_001,
+            reason: "unknown_vni".to_owned(),
+            port: "uplink".to_owned(),
+            network: String::new(),
+            generation: 7,
+            len: 110,
+            summary: "a → b\u{1b}".to_owned(),
+            bytes: "00ff1".to_owned(),
+        };
+        assert_eq!(
+            text(std::slice::from_ref(&row)),
+            "1970-01-01T00:00:01.000001Z  unknown_vni at port uplink, generation 7, 110 bytes: a → b\u{fffd}\n"
+        );
+        assert_eq!(text(&[]), "no frames were dropped\n");
+        assert_eq!(from_hex(&row.bytes), [0, 0xff]);
+        assert!(!section(&[row]).unwrap().is_empty());
+    }
+}

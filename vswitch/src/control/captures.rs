@@ -1,0 +1,247 @@
+//! The captures of a switch: begun, known to the workers, ended; and the frames that were dropped last.
+//!
+//! Owned by the control thread. A capture's memory is made before it comes here; publishing the generation that
+//! has it, or has it no more, is the caller's.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use crate::capture::names::{Names, Shelf};
+use crate::capture::stream::{self, SinceStart, Stream, unix_nanos};
+use crate::capture::wanted::{Limits, Wanted};
+use crate::control::generations::Topology;
+use crate::datapath::capture::drops::DropQueue;
+use crate::datapath::capture::{Capture, DroppedFrame, MAX_CAPTURES, Missed, Phase, Watch};
+use crate::datapath::verdict::DropReason;
+
+/// Dropped frames that are kept of each reason.
+pub const KEPT_DROPS: usize = 16;
+
+/// Everything that is set aside of frames.
+pub struct Captures {
+    running: Vec<Running>,
+    shelf: Shelf,
+    since_start: SinceStart,
+    next_id: u64,
+    /// The generation of the configuration in force.
+    number: u64,
+    /// Generations to be published: a capture came or went.
+    is_changed: bool,
+    /// Held by everybody who reads a capture.
+    readers: Arc<()>,
+    drops: Vec<DropQueue>,
+    kept: Vec<VecDeque<KeptDrop>>,
+}
+
+/// A capture.
+struct Running {
+    id: u64,
+    wanted: Wanted,
+    capture: Arc<Capture>,
+    /// The generation without it was published: when every worker has that one, nothing more comes.
+    is_unpublished: bool,
+}
+
+/// A dropped frame that is kept.
+#[derive(Clone, Debug)]
+pub struct KeptDrop {
+    /// The frame, and why it was dropped.
+    pub frame: DroppedFrame,
+    /// When, in nanoseconds since 1970 (UTC).
+    pub unix_nanos: u64,
+    /// Name of the port; empty if the drop belongs to none.
+    pub port: String,
+    /// Name of the network; empty if the drop belongs to none.
+    pub network: String,
+}
+
+/// A running capture, for whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningCapture {
+    /// Its number.
+    pub id: u64,
+    /// What is captured, in words.
+    pub what: String,
+    /// What it missed so far.
+    pub missed: Missed,
+}
+
+/// Why a capture did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// As many as there can be.
+    #[error("{MAX_CAPTURES} captures run already")]
+    TooMany,
+    /// No thread.
+    #[error("cannot make a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl Captures {
+    /// None yet. `drops` are the queues of all threads that drop frames; `number` is that of the generation.
+    #[must_use]
+    pub fn new(
+        topology: &Topology,
+        number: u64,
+        drops: Vec<DropQueue>,
+        since_start: SinceStart,
+    ) -> Self {
+        let shelf = Shelf::default();
+        shelf.put(number, Names::of(topology));
+        let kept = vec![VecDeque::with_capacity(KEPT_DROPS); DropReason::COUNT];
+        let (running, next_id, is_changed, readers) = (Vec::new(), 1, false, Arc::default());
+        Self { running, shelf, since_start, next_id, number, is_changed, readers, drops, kept }
+    }
+
+    /// How many threads record.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.drops.len()
+    }
+
+    /// The generation of the configuration in force.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Another configuration is in force, or is about to be.
+    pub fn configured(&mut self, number: u64, topology: &Topology) {
+        self.number = number;
+        self.shelf.put(number, Names::of(topology));
+    }
+
+    /// What a generation of this topology has of captures.
+    #[must_use]
+    pub fn watches(&self, topology: &Topology) -> Vec<Watch> {
+        let live = self.running.iter().filter(|running| !running.is_unpublished);
+        let watch = |running: &Running| {
+            let selection = running.wanted.selection(topology)?;
+            Some(Watch { selection, capture: Arc::clone(&running.capture) })
+        };
+        live.filter_map(watch).collect()
+    }
+
+    /// Has workers fill the queues of a capture, from the next generation on; returns its number.
+    ///
+    /// # Errors
+    /// See [`CaptureError`].
+    pub fn watch(&mut self, wanted: Wanted, capture: Arc<Capture>) -> Result<u64, CaptureError> {
+        if self.running.len() >= MAX_CAPTURES {
+            return Err(CaptureError::TooMany);
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.running.push(Running { id, wanted, capture, is_unpublished: false });
+        self.is_changed = true;
+        Ok(id)
+    }
+
+    /// Begins a capture with its memory, and a thread that writes what comes.
+    ///
+    /// # Errors
+    /// See [`CaptureError`].
+    pub fn begin(
+        &mut self,
+        wanted: Wanted,
+        limits: Limits,
+        capture: Capture,
+    ) -> Result<Stream, CaptureError> {
+        let capture = Arc::new(capture);
+        let id = self.watch(wanted.clone(), Arc::clone(&capture))?;
+        let words = (self.shelf.clone(), Arc::clone(&self.since_start));
+        let reader = Arc::clone(&self.readers);
+        let stream = stream::begin(id, capture, &wanted, limits, words, reader);
+        if stream.is_err() {
+            self.running.retain(|running| running.id != id);
+        }
+        Ok(stream?)
+    }
+
+    /// Ends a capture; its reader gets what was captured. False if there is none with this number.
+    pub fn end(&mut self, id: u64) -> bool {
+        let found = self.running.iter().find(|running| running.id == id);
+        found.inspect(|running| running.capture.advance(Phase::Ending)).is_some()
+    }
+
+    /// Ends all.
+    pub fn end_all(&mut self) {
+        self.running.iter().for_each(|running| running.capture.advance(Phase::Ending));
+    }
+
+    /// Those that run, or are not read to their end.
+    #[must_use]
+    pub fn rows(&self) -> Vec<RunningCapture> {
+        let row = |running: &Running| RunningCapture {
+            id: running.id,
+            what: running.wanted.words(),
+            missed: running.capture.missed(),
+        };
+        self.running.iter().map(row).collect()
+    }
+
+    /// Whether none runs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Whether somebody reads one, if only the rest of it.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        Arc::strong_count(&self.readers) > 1
+    }
+
+    /// Every millisecond. `is_everywhere`: every worker has the newest generation. True: a generation is to be
+    /// published, with what [`watches`](Self::watches) says then.
+    #[must_use]
+    pub fn look_after(&mut self, is_everywhere: bool) -> bool {
+        if is_everywhere {
+            self.running.retain(|running| {
+                if running.is_unpublished {
+                    running.capture.advance(Phase::Drained);
+                }
+                !running.is_unpublished
+            });
+        }
+        for running in &mut self.running {
+            if !running.is_unpublished && running.capture.phase() != Phase::Running {
+                running.is_unpublished = true;
+                self.is_changed = true;
+            }
+        }
+        std::mem::take(&mut self.is_changed)
+    }
+
+    /// Every millisecond: keeps what was dropped last.
+    pub fn keep_drops(&mut self) {
+        if self.drops.iter().all(|queue| queue.is_empty()) {
+            return;
+        }
+        let began = unix_nanos().saturating_sub((self.since_start)());
+        for queue in &self.drops {
+            // No more than were there: whoever drops faster does not keep us.
+            for _ in 0..queue.len() {
+                let Some(frame) = queue.pop() else { break };
+                let names = self.shelf.get(frame.generation);
+                let (port, network) = names.site(frame.site);
+                let (port, network) = (port.to_owned(), network.to_owned());
+                let kept = &mut self.kept[frame.reason.index()];
+                if kept.len() == KEPT_DROPS {
+                    kept.pop_front();
+                }
+                let unix_nanos = began.saturating_add(frame.nanos);
+                kept.push_back(KeptDrop { frame, unix_nanos, port, network });
+            }
+        }
+    }
+
+    /// The frames that were dropped last, of each reason, by time.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<&KeptDrop> {
+        let mut all: Vec<_> = self.kept.iter().flatten().collect();
+        all.sort_by_key(|kept| kept.unix_nanos);
+        all
+    }
+}

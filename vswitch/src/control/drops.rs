@@ -1,0 +1,26 @@
+//! Frames that the control thread drops: those to and from the host, and those on their way to a port that is removed.
+
+use crate::datapath::capture::Recorder;
+use crate::datapath::generation::Generation;
+use crate::datapath::packet::Packet;
+use crate::datapath::verdict::DropReason;
+use crate::metrics::counters::{Counters, Site};
+
+/// Counts a frame that the control thread drops, and tells of it.
+pub struct Drops<'a> {
+    /// The counters of the frames that it carries.
+    pub counters: &'a Counters,
+    /// Who takes frames for captures, and a sample of the drops.
+    pub recorder: &'a mut Recorder,
+    /// What the frame belongs to.
+    pub generation: &'a Generation,
+}
+
+impl Drops<'_> {
+    /// A frame ends here.
+    pub fn dropped(&mut self, site: Site, reason: DropReason, packet: &impl Packet) {
+        self.counters.dropped(site, reason);
+        self.recorder.dropped(self.generation, site, reason, packet);
+        self.recorder.release(self.generation);
+    }
+}

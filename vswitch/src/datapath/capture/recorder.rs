@@ -1,0 +1,490 @@
+//! What a thread does where frames come, go and end, so that captures and the sample of drops get them.
+//!
+//! Every worker has one, and the control thread for the frames that it carries. Without a capture it costs one
+//! branch for each burst and tap, and a comparison for each drop. With one, every frame looked at or taken is
+//! paid for from the [budget](super::budget).
+//!
+//! A received frame is copied when it comes, as its outer headers may go; what becomes of it is known later. So
+//! the records of a burst are *staged* until their verdicts are there, and then queued in the order
+//! in which they were taken. Nothing is staged between two turns.
+
+use super::budget::{self, Budget};
+use super::drops::{DropQueue, DropSampler};
+use super::{Record, Tap, Taps, Watch, add};
+use crate::datapath::context::Now;
+use crate::datapath::generation::{Generation, Role};
+use crate::datapath::packet::Packet;
+use crate::datapath::vector::{BURST, Burst, Vector};
+use crate::datapath::verdict::{DropReason, PackedVerdict, Verdict};
+use crate::ids::{BridgeDomain, PortId};
+use crate::metrics::counters::{Place, Site};
+use crate::table::PackedDestination;
+use crate::wire::{ethernet, ipv4, udp, vxlan};
+
+/// Records that are staged, at most: of a burst every frame, received and decapsulated, for each
+/// capture, and as many that flooding sends or drops meanwhile.
+const STAGED: usize = 4 * BURST * super::MAX_CAPTURES;
+/// The longest frame that is put together from several buffers, in bytes.
+const SCRATCH: usize = 16 * 1024;
+
+/// A record on its way, and the number of its watch in the generation.
+struct Staged {
+    watch: usize,
+    record: Box<Record>,
+}
+
+/// What is known of a frame when it is looked at.
+struct About {
+    tap: Tap,
+    port: PortId,
+    domain: BridgeDomain,
+    origin: Option<PackedDestination>,
+    verdict: Verdict,
+    /// Its place in the burst.
+    place: usize,
+    is_undecided: bool,
+}
+
+/// A thread's.
+pub struct Recorder {
+    /// The number of the thread: whose counters it writes.
+    thread: usize,
+    /// What the captures of this turn's generation look at, all together.
+    taps: Taps,
+    now: Now,
+    generation: u64,
+    budget: Budget,
+    /// Drops since the budget was used up.
+    unseen_drops: u64,
+    /// Never grows beyond its capacity.
+    staged: Vec<Staged>,
+    scratch: Box<[u8]>,
+    drops: DropSampler,
+}
+
+impl Recorder {
+    /// That of a thread, and the queue of what it sees dropped.
+    #[must_use]
+    pub fn new(thread: usize) -> (Self, DropQueue) {
+        let (drops, queue) = DropSampler::new();
+        let recorder = Self {
+            thread,
+            taps: Taps::NONE,
+            now: Now::default(),
+            generation: 0,
+            budget: Budget::default(),
+            unseen_drops: 0,
+            staged: Vec::with_capacity(STAGED),
+            scratch: vec![0; SCRATCH].into(),
+            drops,
+        };
+        (recorder, queue)
+    }
+
+    /// Begins a turn.
+    #[inline(always)]
+    pub fn begin(&mut self, now: Now, generation: &Generation) {
+        self.now = now;
+        self.generation = generation.number;
+        self.taps = generation.taps;
+        if !self.taps.is_empty() {
+            self.budget.begin(now);
+        }
+    }
+
+    /// After `rx`: the frames as they came.
+    #[inline(always)]
+    pub fn received<P: Packet>(&mut self, generation: &Generation, vector: &Vector<P>) {
+        if self.taps.has(Tap::Received) {
+            self.take_burst(generation, vector, Tap::Received);
+        }
+    }
+
+    /// After `decap`: those that lost their outer headers there.
+    #[inline(always)]
+    pub fn decapsulated<P: Packet>(&mut self, generation: &Generation, vector: &Vector<P>) {
+        if self.taps.has(Tap::Decapsulated)
+            && generation.ports[vector.port.index()].role.is_uplink()
+        {
+            self.take_burst(generation, vector, Tap::Decapsulated);
+        }
+    }
+
+    /// After `forward`: where the frames are to go, and the network of each.
+    #[inline(always)]
+    pub fn decided<P>(&mut self, vector: &Vector<P>) {
+        if !self.staged.is_empty() {
+            self.note(vector);
+        }
+    }
+
+    /// After `tx`: those that were to go and could not.
+    #[inline(always)]
+    pub fn settled<P>(&mut self, generation: &Generation, vector: &Vector<P>) {
+        if !self.staged.is_empty() {
+            self.settle(vector);
+            self.queue_all(generation);
+        }
+    }
+
+    /// At the end of a turn.
+    #[inline(always)]
+    pub fn release(&mut self, generation: &Generation) {
+        if !self.staged.is_empty() || self.unseen_drops != 0 {
+            self.queue_all(generation);
+            self.count_unseen(generation);
+        }
+    }
+
+    /// Before frames go to a port: says where [`transmitted`](Self::transmitted) finds them.
+    #[inline(always)]
+    pub fn transmitting<P: Packet>(
+        &mut self,
+        generation: &Generation,
+        port: PortId,
+        packets: &Burst<P>,
+    ) -> usize {
+        let mark = self.staged.len();
+        if self.taps.has(Tap::Transmitted) {
+            self.take_outgoing(generation, port, packets);
+        }
+        mark
+    }
+
+    /// So many of them, from the front, were taken by a transmit queue of this worker.
+    #[inline(always)]
+    pub fn transmitted(&mut self, generation: &Generation, mark: usize, sent: usize) {
+        if self.staged.len() > mark {
+            self.keep_sent(generation, mark, sent);
+        }
+    }
+
+    /// A frame that is dropped, while it is there.
+    #[inline(always)]
+    pub fn dropped<P: Packet>(
+        &mut self,
+        generation: &Generation,
+        site: Site,
+        reason: DropReason,
+        packet: &P,
+    ) {
+        if self.taps.has(Tap::Dropped) || !self.drops.has_enough(reason, self.now) {
+            self.note_drop(generation, site, reason, packet);
+        }
+    }
+
+    #[inline(never)]
+    fn note_drop<P: Packet>(
+        &mut self,
+        generation: &Generation,
+        site: Site,
+        reason: DropReason,
+        packet: &P,
+    ) {
+        if self.drops.admits(reason, self.now) {
+            let when = (self.now.nanos, self.generation);
+            self.drops.keep(site, reason, when, packet.bytes(), packet.len());
+        }
+        if self.taps.has(Tap::Dropped) {
+            // Drops come one by one, not in bursts: a storm of them must cost nothing any more.
+            if self.budget.is_used_up() {
+                self.unseen_drops += 1;
+            } else {
+                self.take_dropped(generation, site, reason, packet);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn take_burst<P: Packet>(&mut self, generation: &Generation, vector: &Vector<P>, tap: Tap) {
+        let (port, len) = (vector.port, vector.len());
+        let role = generation.ports[port.index()].role;
+        for (number, watch) in generation.watches.iter().enumerate() {
+            let selection = &watch.selection;
+            if !selection.taps.has(tap) || !selection.admits_port(generation, port) {
+                continue;
+            }
+            for (place, packet) in vector.packets[..len].iter().enumerate() {
+                let domain = match (tap, role) {
+                    (Tap::Received, Role::Tenant(domain)) => domain,
+                    (Tap::Received, _) => BridgeDomain::NONE,
+                    _ => vector.domains[place],
+                };
+                if tap == Tap::Decapsulated
+                    && (vector.verdicts[place] != PackedVerdict::PENDING
+                        || domain == BridgeDomain::NONE
+                        || selection.domain.is_some_and(|wanted| wanted != domain))
+                {
+                    continue;
+                }
+                if self.is_spent(watch, len - place) {
+                    break;
+                }
+                let about = About {
+                    tap,
+                    port,
+                    domain,
+                    origin: None,
+                    verdict: Verdict::Pending,
+                    place,
+                    is_undecided: true,
+                };
+                self.look(number, watch, packet, about);
+            }
+        }
+    }
+
+    #[cold]
+    fn take_outgoing<P: Packet>(
+        &mut self,
+        generation: &Generation,
+        port: PortId,
+        packets: &Burst<P>,
+    ) {
+        for (number, watch) in generation.watches.iter().enumerate() {
+            let selection = &watch.selection;
+            if !selection.taps.has(Tap::Transmitted)
+                || selection.reason.is_some()
+                || !selection.admits_port(generation, port)
+            {
+                continue;
+            }
+            for (place, packet) in packets.iter().enumerate() {
+                if self.is_spent(watch, packets.len() - place) {
+                    break;
+                }
+                let domain = domain_of_outgoing(generation, port, packet.bytes());
+                if selection.domain.is_some_and(|wanted| wanted != domain) {
+                    continue;
+                }
+                let verdict = Verdict::Forward(port);
+                let (tap, origin, is_undecided) = (Tap::Transmitted, None, false);
+                let about = About { tap, port, domain, origin, verdict, place, is_undecided };
+                self.look(number, watch, packet, about);
+            }
+        }
+    }
+
+    #[cold]
+    fn keep_sent(&mut self, generation: &Generation, mark: usize, sent: usize) {
+        let mut kept = mark;
+        for at in mark..self.staged.len() {
+            if self.staged[at].record.place < sent {
+                self.staged.swap(kept, at);
+                kept += 1;
+            }
+        }
+        for Staged { watch, record } in self.staged.drain(kept..) {
+            generation.watches[watch].capture.give_back(record);
+        }
+    }
+
+    #[cold]
+    fn take_dropped<P: Packet>(
+        &mut self,
+        generation: &Generation,
+        site: Site,
+        reason: DropReason,
+        packet: &P,
+    ) {
+        let (port, domain) = place_of(generation, site);
+        for (number, watch) in generation.watches.iter().enumerate() {
+            let (selection, verdict) = (&watch.selection, Verdict::Drop(reason));
+            if !selection.taps.has(Tap::Dropped)
+                || !selection.admits_port(generation, port)
+                || !selection.admits_end(domain, verdict)
+                || self.is_spent(watch, 1)
+            {
+                continue;
+            }
+            let (tap, origin, is_undecided) = (Tap::Dropped, None, false);
+            let about = About { tap, port, domain, origin, verdict, place: 0, is_undecided };
+            self.look(number, watch, packet, about);
+        }
+    }
+
+    /// Whether nothing is left to look at a frame with; then so many are missed.
+    #[inline]
+    fn is_spent(&mut self, watch: &Watch, frames: usize) -> bool {
+        let instructions = watch.capture.filter.as_ref().map(|filter| filter.instructions);
+        let is_spent = !self.budget.has(budget::look(instructions));
+        if is_spent {
+            self.budget.use_up();
+            add(&watch.capture.counts[self.thread].over_budget, frames as u64);
+        }
+        is_spent
+    }
+
+    /// Looks at a frame, and takes it if it is wanted and can be had.
+    fn look<P: Packet>(&mut self, number: usize, watch: &Watch, packet: &P, about: About) {
+        let (capture, len) = (&watch.capture, packet.len());
+        let counts = &capture.counts[self.thread];
+        let bytes = if packet.bytes().len() == len {
+            packet.bytes()
+        } else {
+            let count = packet.gather(&mut self.scratch);
+            &self.scratch[..count]
+        };
+        let instructions = capture.filter.as_ref().map(|filter| filter.instructions);
+        let is_paid = self.budget.spend(budget::look(instructions));
+        debug_assert!(is_paid, "the caller has asked");
+        if capture.filter.as_ref().is_some_and(|filter| !(filter.test)(bytes)) {
+            return;
+        }
+        let kept = bytes.len().min(capture.snaplen);
+        let price = budget::take(kept);
+        if !self.budget.has(price) {
+            self.budget.use_up();
+            return add(&counts.over_budget, 1);
+        }
+        if self.staged.len() == STAGED {
+            return add(&counts.no_room, 1);
+        }
+        let Some(mut record) = capture.free.pop() else { return add(&counts.no_room, 1) };
+        let is_paid = self.budget.spend(price);
+        debug_assert!(is_paid, "it was there");
+        record.bytes.clear();
+        // There is room: it was made for as many bytes as the capture keeps.
+        record.bytes.extend_from_slice(&bytes[..kept]);
+        let About { tap, port, domain, origin, verdict, place, is_undecided } = about;
+        let (nanos, generation) = (self.now.nanos, self.generation);
+        let bytes = std::mem::take(&mut record.bytes);
+        *record = Record {
+            tap,
+            port,
+            domain,
+            origin,
+            verdict,
+            nanos,
+            generation,
+            len,
+            bytes,
+            place,
+            is_undecided,
+        };
+        self.staged.push(Staged { watch: number, record });
+    }
+
+    #[cold]
+    fn count_unseen(&mut self, generation: &Generation) {
+        let unseen = std::mem::take(&mut self.unseen_drops);
+        for Watch { selection, capture } in &generation.watches {
+            if selection.taps.has(Tap::Dropped) {
+                add(&capture.counts[self.thread].over_budget, unseen);
+            }
+        }
+    }
+
+    #[cold]
+    fn note<P>(&mut self, vector: &Vector<P>) {
+        for Staged { record, .. } in &mut self.staged {
+            if record.is_undecided {
+                record.verdict = vector.verdicts[record.place].unpack();
+                // What was dropped early has none there, though its port may have one.
+                if vector.domains[record.place] != BridgeDomain::NONE {
+                    record.domain = vector.domains[record.place];
+                }
+                record.origin = Some(vector.origins[record.place]);
+            }
+        }
+    }
+
+    #[cold]
+    fn settle<P>(&mut self, vector: &Vector<P>) {
+        for Staged { record, .. } in &mut self.staged {
+            if !std::mem::take(&mut record.is_undecided) {
+                continue;
+            }
+            let end = vector.verdicts[record.place].unpack();
+            // The end of a flooded frame is that of its last replica, unless there was none.
+            let is_its_own = match record.verdict {
+                Verdict::Flood => end == Verdict::Drop(DropReason::NoDestination),
+                _ => matches!(end, Verdict::Drop(_)),
+            };
+            if is_its_own {
+                record.verdict = end;
+            }
+        }
+    }
+
+    #[cold]
+    fn queue_all(&mut self, generation: &Generation) {
+        for Staged { watch, record } in self.staged.drain(..) {
+            let Watch { selection, capture } = &generation.watches[watch];
+            // Now that network and verdict are known.
+            if selection.admits_end(record.domain, record.verdict) {
+                // Never full: there are as many places as records.
+                let _ = capture.filled.push(record);
+            } else {
+                capture.give_back(record);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("thread", &self.thread).finish_non_exhaustive()
+    }
+}
+
+/// Bytes as a frame: those that the control thread drops.
+pub struct Frame<'a>(pub &'a [u8]);
+
+impl Packet for Frame<'_> {
+    fn bytes(&self) -> &[u8] {
+        self.0
+    }
+
+    fn narrow(&mut self, start: usize, len: usize) {
+        self.0 = &self.0[start..start + len];
+    }
+
+    fn grow_front(&mut self, _count: usize) -> Option<&mut [u8]> {
+        None
+    }
+
+    fn accept(&mut self) -> crate::datapath::packet::Received {
+        let len = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        crate::datapath::packet::Received { len, is_contiguous: true, has_stripped_vlan: false }
+    }
+}
+
+/// The port and the network of a site.
+#[must_use]
+pub fn place_of(generation: &Generation, site: Site) -> (PortId, BridgeDomain) {
+    match site.place() {
+        Place::Port(port) => match generation.ports.get(port.index()).map(|port| port.role) {
+            Some(Role::Tenant(domain)) => (port, domain),
+            _ => (port, BridgeDomain::NONE),
+        },
+        Place::Network(domain) => {
+            let uplink = generation.domains.get(domain.index()).and_then(|domain| domain.uplink);
+            (uplink.unwrap_or(PortId(0)), domain)
+        }
+    }
+}
+
+/// The network of a frame that leaves by a port: of one that was encapsulated, what its VNI says.
+fn domain_of_outgoing(generation: &Generation, port: PortId, frame: &[u8]) -> BridgeDomain {
+    const UDP_AT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
+    const VXLAN_AT: usize = UDP_AT + udp::HEADER_LEN;
+    let vtep = match generation.ports[port.index()].role {
+        Role::Tenant(domain) => return domain,
+        Role::Unused => return BridgeDomain::NONE,
+        Role::Uplink(vtep) => &generation.vteps[vtep.index()],
+    };
+    let word =
+        |at: usize| frame.get(at..at + 2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+    // As `encap` writes it: no options, no tag.
+    let is_ours = word(12) == Some(ethernet::ethertype::IPV4)
+        && frame.get(ethernet::HEADER_LEN) == Some(&0x45)
+        && frame.get(ethernet::HEADER_LEN + 9) == Some(&ipv4::protocol::UDP)
+        && word(UDP_AT + 2) == Some(vtep.udp_port);
+    let vni = frame.get(VXLAN_AT + 4..VXLAN_AT + vxlan::HEADER_LEN - 1).filter(|_| is_ours);
+    let vni = vni.map(|vni| u32::from_be_bytes([0, vni[0], vni[1], vni[2]]));
+    let membership = vni.and_then(|vni| vtep.networks.get(vni));
+    membership.map_or(BridgeDomain::NONE, |word| {
+        crate::datapath::generation::Membership::from(word).domain
+    })
+}

@@ -1,0 +1,346 @@
+//! Captures of frames that pass: what each tap sees, which frames are wanted, and what is missed.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod pipeline;
+
+use pipeline::*;
+use vswitch::capture::wanted::Wanted;
+use vswitch::config;
+use vswitch::control::captures::CaptureError;
+use vswitch::datapath::capture::budget::UNITS_PER_MILLI;
+use vswitch::datapath::capture::{Capture, Filter, MAX_CAPTURES, Missed, Phase, Tap};
+use vswitch::datapath::verdict::DropReason;
+use vswitch::sim::Options;
+
+fn all() -> Wanted {
+    Wanted::default()
+}
+
+fn at(tap: Tap) -> Wanted {
+    Wanted { taps: vec![tap], ..all() }
+}
+
+fn comments(taken: &[(String, Vec<u8>)]) -> Vec<&str> {
+    taken.iter().map(|(comment, _)| comment.as_str()).collect()
+}
+
+/// A switch on which station 1 is known at port a, station 2 at port b, and station 9 behind the first remote VTEP.
+fn learned() -> Switch {
+    learned_with(Options::default())
+}
+
+fn learned_with(options: Options) -> Switch {
+    let mut switch = Switch::with(CONFIG, options);
+    for (port, frame) in [
+        ("a", tenant(BROADCAST, station(1))),
+        ("b", tenant(BROADCAST, station(2))),
+        ("uplink", tunnelled(&tenant(station(1), station(9)))),
+    ] {
+        switch.pass(port, &frame);
+    }
+    switch
+}
+
+#[test]
+fn a_frame_from_the_overlay_is_seen_at_each_tap_as_it_is_there() {
+    let mut switch = learned();
+    let capture = switch.watch(all());
+    let inner = tenant(station(1), station(9));
+    let outer = tunnelled(&inner);
+    switch.pass("uplink", &outer);
+    let taken = switch.taken(&capture);
+    let from = "on port uplink from remote VTEP 198.51.100.2, network blue (VNI 100)";
+    assert_eq!(
+        taken,
+        [
+            (format!("received {from}, forwarded to port a, generation 0"), outer),
+            (format!("decapsulated {from}, forwarded to port a, generation 0"), inner.clone()),
+            ("transmitted on port a, network blue (VNI 100), generation 0".to_owned(), inner),
+        ]
+    );
+    switch.check();
+}
+
+#[test]
+fn a_frame_to_the_overlay_is_seen_with_its_headers_when_it_leaves() {
+    let mut switch = learned();
+    let capture = switch.watch(all());
+    let frame = tenant(station(9), station(1));
+    let out = switch.pass("a", &frame);
+    let taken = switch.taken(&capture);
+    let to = "network blue (VNI 100), encapsulated to remote VTEP 198.51.100.2, generation 0";
+    assert_eq!(
+        taken,
+        [
+            (format!("received on port a, {to}"), frame),
+            (
+                "transmitted on port uplink, network blue (VNI 100), generation 0".to_owned(),
+                out[0].1.clone()
+            ),
+        ]
+    );
+}
+
+#[test]
+fn flooded_punted_and_dropped_frames_say_so() {
+    let mut switch = learned();
+    let capture = switch.watch(at(Tap::Received));
+    switch.pass("a", &tenant(BROADCAST, station(1)));
+    let mut for_host = Tunnelled::new(tenant(station(1), station(9)));
+    for_host.protocol = 1;
+    switch.pass("uplink", &for_host.bytes());
+    switch.pass("a", &tenant(station(1), station(1)));
+    switch.pass("unused", &tenant(station(1), station(1)));
+    switch.pass("alone", &tenant(BROADCAST, station(1)));
+    assert_eq!(
+        comments(&switch.taken(&capture)),
+        [
+            "received on port a, network blue (VNI 100), flooded, generation 0",
+            "received on port uplink, no network, given to the host by VTEP fabric, generation 0",
+            "received on port a, network blue (VNI 100), dropped: same_port, generation 0",
+            "received on port unused, no network, dropped: port_unused, generation 0",
+            "received on port alone, network local (VNI 300), dropped: no_destination, generation 0",
+        ]
+    );
+}
+
+#[test]
+fn only_what_is_wanted_is_taken() {
+    let named = |name: &str| Some(name.to_owned());
+    let cases: [(Wanted, &[&str]); 8] = [
+        (Wanted { port: named("b"), ..all() }, &["transmitted b"]),
+        (Wanted { network: named("green"), ..all() }, &["received g", "transmitted uplink"]),
+        // Its tunnel frame is told by what is in it.
+        (
+            Wanted { network: named("blue"), taps: vec![Tap::Received], ..all() },
+            &["received a", "received uplink"],
+        ),
+        (
+            Wanted { vtep: named("fabric"), ..all() },
+            &["received uplink", "decapsulated uplink", "transmitted uplink"],
+        ),
+        (Wanted { reason: Some(DropReason::PortUnused), ..all() }, &["dropped unused"]),
+        (
+            Wanted { reason: Some(DropReason::PortUnused), taps: vec![Tap::Received], ..all() },
+            &["received unused"],
+        ),
+        (Wanted { port: named("a"), network: named("green"), ..all() }, &[]),
+        (at(Tap::Decapsulated), &["decapsulated uplink"]),
+    ];
+    for (wanted, expected) in cases {
+        let mut switch = learned();
+        let capture = switch.watch(wanted.clone());
+        switch.pass("a", &tenant(station(2), station(1)));
+        switch.pass("uplink", &tunnelled(&tenant(station(1), station(9))));
+        switch.pass("g", &tenant(station(5), station(6)));
+        switch.pass("unused", &tenant(station(5), station(6)));
+        let taken = switch.taken(&capture);
+        let short = |comment: &&str| {
+            let words: Vec<_> = comment.split([' ', ',']).collect();
+            format!("{} {}", words[0], words[3])
+        };
+        let taken: Vec<_> = comments(&taken).iter().map(short).collect();
+        assert_eq!(taken, expected, "{wanted:?}");
+        assert_eq!(capture.missed(), Missed::default());
+        switch.check();
+    }
+}
+
+#[test]
+fn only_what_a_queue_took_was_transmitted() {
+    let mut switch = learned_with(Options { transmit_queue: 3, ..Options::default() });
+    let capture = switch.watch(Wanted { taps: vec![Tap::Transmitted, Tap::Dropped], ..all() });
+    for _ in 0..5 {
+        switch.offer("a", &tenant(station(2), station(1)));
+    }
+    assert_eq!(switch.run().len(), 3);
+    let taken = switch.taken(&capture);
+    let words = comments(&taken);
+    assert!(words[..3].iter().all(|words| words.starts_with("transmitted on port b")), "{words:?}");
+    let full =
+        "dropped at port b, network blue (VNI 100), dropped: transmit_queue_full, generation 0";
+    assert_eq!(words[3..], [full, full]);
+
+    let mut switch = learned_with(Options { hand_over: true, ..Options::default() });
+    let capture = switch.watch(at(Tap::Transmitted));
+    switch.pass("a", &tenant(station(2), station(1)));
+    assert_eq!(switch.taken(&capture), [], "the worker that transmits it takes it");
+}
+
+#[test]
+fn frames_that_pass_no_stage_are_seen_when_they_leave() {
+    let mut switch = learned();
+    let capture = switch.watch(all());
+    let frame = ethernet([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], 0x0806, &[0; 46]);
+    assert!(switch.offer_from_host(&frame) && switch.hand_in("a", &frame));
+    assert_eq!(switch.run().len(), 2);
+    let mut words: Vec<_> = switch.taken(&capture).into_iter().map(|(words, _)| words).collect();
+    words.sort();
+    assert_eq!(
+        words,
+        [
+            "transmitted on port a, network blue (VNI 100), generation 0",
+            "transmitted on port uplink, no network, generation 0",
+        ]
+    );
+}
+
+#[test]
+fn a_filter_sees_the_frame_of_its_tap() {
+    let mut switch = learned();
+    let is_ipv4 = |frame: &[u8]| frame[12..14] == [8, 0];
+    let filter = Filter { test: Box::new(is_ipv4), instructions: 4 };
+    let capture = switch.watch_with(all(), Capture::new(Some(filter), 20, 16, 1));
+    let outer = tunnelled(&tenant(station(1), station(9)));
+    switch.pass("uplink", &outer);
+    let taken = switch.taken(&capture);
+    assert_eq!(taken.len(), 1, "what is inside is no IPv4: {taken:?}");
+    assert_eq!(taken[0].1, outer[..20], "as much as was asked for");
+    assert_eq!(capture.missed(), Missed::default(), "what is not wanted is not missed");
+}
+
+#[test]
+fn what_finds_no_room_is_counted_and_passes() {
+    let mut switch = learned();
+    let capture = switch.watch_with(at(Tap::Received), Capture::new(None, 2048, 4, 1));
+    for _ in 0..10 {
+        switch.offer("a", &tenant(station(2), station(1)));
+    }
+    assert_eq!(switch.run().len(), 10);
+    assert_eq!(capture.missed(), Missed { no_room: 6, over_budget: 0 });
+    assert_eq!(switch.taken(&capture).len(), 4);
+    switch.pass("a", &tenant(station(2), station(1)));
+    assert_eq!(switch.taken(&capture).len(), 1, "there is room again");
+    switch.check();
+}
+
+#[test]
+fn a_millisecond_has_a_budget_and_no_more() {
+    let mut switch = learned();
+    let captures: Vec<_> = (0..MAX_CAPTURES)
+        .map(|_| switch.watch_with(all(), Capture::new(None, 2048, 4096, 1)))
+        .collect();
+    let frame = tenant(station(2), station(1));
+    let pass = |switch: &mut Switch| {
+        for _ in 0..2000 {
+            switch.offer("a", &frame);
+        }
+        assert_eq!(switch.run().len(), 2000);
+        let taken = captures.iter().map(|capture| switch.taken(capture).len() as u64);
+        taken.collect::<Vec<_>>()
+    };
+    let first = pass(&mut switch);
+    let missed = |n: usize| captures[n].missed();
+    for (n, taken) in first.iter().enumerate() {
+        assert_eq!(missed(n).no_room, 0);
+        assert_eq!(taken + missed(n).over_budget, 2 * 2000, "received and transmitted");
+    }
+    let sum: u64 = first.iter().sum();
+    assert!((100..u64::from(UNITS_PER_MILLI) / 250).contains(&sum), "{first:?}");
+    assert_eq!(pass(&mut switch), [0, 0, 0, 0], "the same millisecond");
+    switch.sim.advance_millis(1);
+    assert_eq!(pass(&mut switch), first, "another one");
+    switch.check();
+}
+
+#[test]
+fn a_filter_that_is_too_long_takes_no_time() {
+    let mut switch = learned();
+    let test = Box::new(|_: &[u8]| panic!("it is run"));
+    let filter = Filter { test, instructions: UNITS_PER_MILLI };
+    let capture = switch.watch_with(all(), Capture::new(Some(filter), 64, 4, 1));
+    switch.pass("a", &tenant(station(2), station(1)));
+    assert_eq!(capture.missed(), Missed { no_room: 0, over_budget: 2 });
+}
+
+#[test]
+fn a_capture_ends_when_no_worker_knows_of_it() {
+    let mut switch = learned();
+    let (capture, other) = (switch.watch(all()), switch.watch(all()));
+    let frame = tenant(station(2), station(1));
+    switch.pass("a", &frame);
+    assert!(switch.sim.captures().end(1) && !switch.sim.captures().end(3));
+    // Its worker has not heard of it: frames come until it has.
+    switch.offer("a", &frame);
+    switch.sim.look_after_captures();
+    assert_eq!(capture.phase(), Phase::Ending);
+    switch.run();
+    assert_eq!(capture.phase(), Phase::Drained);
+    let before = switch.taken(&capture).len();
+    assert!((2..=4).contains(&before), "{before}");
+    switch.pass("a", &frame);
+    assert_eq!(switch.taken(&capture), []);
+    assert_eq!(switch.taken(&other).len(), 6, "the other goes on");
+    assert_eq!(switch.sim.captures().rows().len(), 1);
+    switch.check();
+}
+
+#[test]
+fn there_are_as_many_captures_as_there_may_be() {
+    let mut switch = learned();
+    for _ in 0..MAX_CAPTURES {
+        switch.watch(all());
+    }
+    let one_more = std::sync::Arc::new(Capture::new(None, 64, 1, 1));
+    let refused = switch.sim.captures().watch(all(), one_more.clone());
+    assert!(matches!(refused, Err(CaptureError::TooMany)), "{refused:?}");
+    switch.sim.captures().end(2);
+    switch.run();
+    switch.sim.look_after_captures();
+    switch.pass("a", &tenant(station(2), station(1)));
+    switch.sim.captures().watch(all(), one_more).unwrap();
+}
+
+#[test]
+fn a_change_of_the_configuration_changes_what_a_name_stands_for() {
+    let mut switch = learned();
+    let green = Wanted { network: Some("green".to_owned()), taps: vec![Tap::Received], ..all() };
+    let capture = switch.watch(green);
+    let frame = tenant(station(5), station(6));
+    switch.pass("g", &frame);
+    // Port b goes from blue to green.
+    let member = "  [[network.port]]\n  port = \"b\"\n";
+    let toml = CONFIG.replace(member, "");
+    let toml = toml.replace("port = \"g\"\n\n", &format!("port = \"g\"\n{member}\n"));
+    let next = config::parse("test.toml", &toml).unwrap();
+    switch.sim.change(next, |_| ()).unwrap();
+    switch.pass("b", &frame);
+    assert_eq!(
+        comments(&switch.taken(&capture)),
+        [
+            "received on port g, network green (VNI 200), flooded, generation 0",
+            "received on port b, network green (VNI 200), flooded, generation 1",
+        ]
+    );
+    // A name that is gone selects nothing.
+    let (before, after) = (
+        CONFIG.find("[[network]]\nname = \"green\""),
+        CONFIG.find("[[network]]\nname = \"local\""),
+    );
+    let without = [&CONFIG[..before.unwrap()], &CONFIG[after.unwrap()..]].concat();
+    let next = config::parse("test.toml", &without).unwrap();
+    switch.sim.change(next, |_| ()).unwrap();
+    switch.pass("g", &frame);
+    assert_eq!(switch.taken(&capture), []);
+}
+
+#[test]
+fn the_last_sixteen_of_a_reason_are_kept() {
+    let mut switch = learned();
+    for n in 0..40 {
+        switch.offer("unused", &tenant(station(n), station(6)));
+        switch.run();
+        switch.sim.advance_millis(1);
+    }
+    switch.pass("a", &tenant(station(1), station(1)));
+    let kept = switch.sim.captures().dropped();
+    let unused: Vec<_> =
+        kept.iter().filter(|kept| kept.frame.reason == DropReason::PortUnused).collect();
+    assert_eq!((kept.len(), unused.len()), (17, 16));
+    assert_eq!(unused[0].frame.bytes()[5], 24);
+    assert_eq!(unused[15].frame.bytes()[5], 39);
+    assert!(unused.iter().all(|kept| kept.port == "unused" && kept.network.is_empty()));
+    let other = kept.iter().find(|kept| kept.frame.reason == DropReason::SamePort).unwrap();
+    assert_eq!((&*other.port, &*other.network), ("a", "blue"));
+}
