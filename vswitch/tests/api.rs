@@ -17,5 +17,7 @@ mod events;
 mod fdb;
 #[path = "api/over_tcp.rs"]
 mod over_tcp;
+#[path = "api/page.rs"]
+mod page;
 #[path = "api/served.rs"]
 mod served;
