@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use vswitch::api::connections::Limits;
 use vswitch::api::fake::Fake;
-use vswitch::api::page::{MAX_FRAMES, MAX_NETWORKS, MAX_PORTS, MAX_REMOTES};
+use vswitch::api::page::{MAX_FRAMES, MAX_NETWORKS, MAX_PORTS};
 use vswitch::config;
 
 use crate::served::{CONFIG, Served, fake};
@@ -155,7 +155,8 @@ fn somebody_elses_name_for_this_host_is_refused() {
     served.page("GET", "/metrics", "elsewhere.example").ok();
 }
 
-/// So many networks, of which the first have a port each, and of each the last remote VTEP is another one.
+/// So many networks; the first have a port and 20 of 60 remote VTEPs each, the others one remote VTEP. (All with 20 would
+/// take the switch in memory, without optimisation, seconds for each answer.)
 fn large(networks: usize, ports: usize) -> Fake {
     let mut text = String::from(
         "[[port]]\nname = \"uplink\"\ndevice = \"net_null0\"\n[[vtep]]\nname = \"fabric\"\nport = \"uplink\"\n\
@@ -165,7 +166,9 @@ fn large(networks: usize, ports: usize) -> Fake {
         if n < ports {
             let _ = writeln!(text, "[[port]]\nname = \"port-{n}\"\ndevice = \"net_null{}\"", n + 1);
         }
-        let remotes: Vec<_> = (0..50).map(|k| format!("\"203.0.{}.{}\"", n % 10, 1 + k)).collect();
+        let remotes: Vec<_> = (0..if n < ports { 20 } else { 1 })
+            .map(|k| format!("\"198.51.100.{}\"", 2 + k + n % 3 * 20))
+            .collect();
         let _ = writeln!(
             text,
             "[[network]]\nname = \"network-{n}\"\nvni = {}\nvtep = \"fabric\"\nremote-vteps = [{}]",
@@ -181,9 +184,9 @@ fn large(networks: usize, ports: usize) -> Fake {
 
 #[test]
 fn ten_thousand_networks_are_an_answer_that_a_browser_can_show() {
-    let served = Served::new(large(10_000, 500));
+    let served = Served::new(large(10_000, 255));
     let said = served.page("GET", "/page.json", HOST).ok();
-    assert!(said.body.len() < 600_000, "{} bytes", said.body.len());
+    assert!(said.body.len() < 500_000, "{} bytes", said.body.len());
     let view = said.json();
     assert_eq!(
         (view["networks"]["count"].as_u64(), rows(&view, "networks").len()),
@@ -191,16 +194,13 @@ fn ten_thousand_networks_are_an_answer_that_a_browser_can_show() {
     );
     assert_eq!(
         (view["ports"]["count"].as_u64(), rows(&view, "ports").len()),
-        (Some(501), MAX_PORTS)
+        (Some(256), MAX_PORTS)
     );
-    let vtep = &rows(&view, "vteps")[0];
-    assert_eq!(vtep["remotes"]["count"], 500);
-    assert_eq!(rows(vtep, "remotes").len(), MAX_REMOTES);
     for network in rows(&view, "networks") {
         // The switch in memory says that every port has traffic: those are the ones with something going on.
         assert_eq!(network["port_count"], 1, "{network}");
-        assert_eq!(network["remote_vtep_count"], 50);
-        assert!(network["remote_vteps"].as_array().unwrap().len() < 50);
+        assert_eq!(network["remote_vtep_count"], 20);
+        assert!(network["remote_vteps"].as_array().unwrap().len() < 20);
     }
 
     let found = data(&served, "/page.json?network=network-9999");
@@ -211,7 +211,7 @@ fn ten_thousand_networks_are_an_answer_that_a_browser_can_show() {
     assert_eq!(rows(&found, "networks")[0]["index"], 9_999);
     assert_eq!(rows(&found, "ports").len(), 1, "the uplink");
     for (filter, matching) in
-        [("PORT-499", 1), ("9321", 2), ("203.0.3.50", 1_000), ("nothing%20such", 0)]
+        [("PORT-254", 1), ("9321", 2), ("198.51.100.60", 85), ("nothing%20such", 0)]
     {
         let found = data(&served, &format!("/page.json?network={filter}"));
         assert_eq!(found["networks"]["matching"], matching, "{filter}");

@@ -38,7 +38,7 @@ use super::problem::Problem;
 use seen::Seen;
 use view::{Audience, View};
 
-pub use view::{MAX_FRAMES, MAX_NETWORKS, MAX_PORTS, MAX_REMOTES};
+pub use view::{MAX_FRAMES, MAX_NETWORKS, MAX_PORTS};
 
 /// A longer filter selects what its beginning selects.
 const MAX_FILTER: usize = 64;

@@ -147,7 +147,8 @@ mod tests {
     fn activity_is_what_came_since_then() {
         let text = "[[port]]\nname = \"a\"\ndevice = \"net_null0\"\n[[network]]\nname = \"n\"\nvni = 1\n\
                     [[network.port]]\nport = \"a\"\n[[network]]\nname = \"m\"\nvni = 2\n";
-        let switch = Fake::new(config::parse("test.toml", text).unwrap_or_else(|e| panic!("{e:?}")));
+        let switch =
+            Fake::new(config::parse("test.toml", text).unwrap_or_else(|e| panic!("{e:?}")));
         let (mut ports, mut networks) = (switch.port_rows(), switch.network_rows());
         let mut before = HashMap::new();
         (ports[0].receive_packets, ports[0].transmit_packets, networks[1].drops) = (5, 2, 1);

@@ -142,8 +142,8 @@ function narrow(model, width) {
     bands.push(band);
     network.ports.forEach((item, place) => {
       const top = y + 46 + place * 46;
-      boxes.push({ kind: "port", key: keys.port(item), x: x + 10, y: top, w: w * 0.46, h: 38, item });
-      const from = x + 10 + w * 0.46;
+      boxes.push({ kind: "port", key: keys.port(item), x: x + 10, y: top, w: w * 0.4, h: 38, item });
+      const from = x + 10 + w * 0.4;
       wires.push({
         kind: "port", key: `wire ${keys.port(item)}`, path: `M${from} ${top + 19}H${right - 8}`, item, network,
         joins: [keys.port(item), band.key], label: { x: (from + right - 8) / 2, y: top + 19, w: right - 8 - from },

@@ -38,7 +38,8 @@ async function ask() {
   } finally {
     clearTimeout(late);
   }
-  timer = setTimeout(ask, Math.max(200, PERIOD - (performance.now() - started)));
+  // A newer question has its own successor, and a page that nobody sees asks nothing.
+  if (mine === asking && !document.hidden) timer = setTimeout(ask, Math.max(200, PERIOD - (performance.now() - started)));
 }
 
 function take(said, wanted) {
@@ -58,11 +59,12 @@ function take(said, wanted) {
 
 /** Nobody answers: what is shown is old, and no rate is known. */
 function silent(error) {
-  const banner = byId("banner");
-  const since = answeredAt ? `No answer since ${clock(answeredAt)}, ${ago((Date.now() - answeredAt) / 1000)} ago` : "No answer";
   const why = error?.message?.startsWith("status ") ? ` (${error.message})` : "";
-  say(banner, `${since}${why}. ${answer ? "Everything below is as it was then. " : ""}Is the switch running? This page goes on asking.`);
-  banner.hidden = false;
+  // What changes every second is not part of the alert: it would be read aloud every second.
+  say(byId("banner-what"), `No answer${answeredAt ? ` since ${clock(answeredAt)}` : ""}${why}.`);
+  say(byId("banner-more"), `${answeredAt ? `That was ${ago((Date.now() - answeredAt) / 1000)} ago; everything below is as it was then. ` : ""}` +
+    "Is the switch running? This page goes on asking.");
+  byId("banner").hidden = false;
   byId("lamp").className = "lamp dead";
   say(byId("state-text"), "no answer");
   document.body.classList.add("stale");
@@ -77,6 +79,5 @@ function silent(error) {
 filter.addEventListener("input", ask);
 byId("picture").addEventListener("chosen", () => answer && selectedDetails(answer, rates));
 new ResizeObserver(() => answer && showPicture(answer, rates, filter.value.trim())).observe(byId("picture"));
-// A page that nobody sees asks nothing.
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : ask()));
 ask();

@@ -16,7 +16,6 @@ const COLOURS = 8;
 let drawn = "";
 let updates = [];
 let selected = null;
-let joined = new Map();
 let describe = new Map();
 
 /** Brings the picture up to date; it has the width of its place. */
@@ -93,7 +92,6 @@ function draw(place, model, width, answer) {
   const focused = document.activeElement?.getAttribute?.("data-key");
   const plan = layout(model, width);
   updates = [];
-  joined = new Map();
   describe = new Map();
   // Networks lie below the lines to their ports; all else is above them.
   const isBand = (box) => box.kind === "network";
@@ -108,9 +106,6 @@ function draw(place, model, width, answer) {
     width: plan.width, height: plan.height, viewBox: `0 0 ${plan.width} ${plan.height}`, role: "group",
     "aria-label": "The overlay: ports, networks, tunnel ends, and the other hosts",
   }, frame, bands, wires, boxes);
-  picture.addEventListener("pointerover", (event) => choose(event.target, "pointer"));
-  picture.addEventListener("focusin", (event) => choose(event.target, "focus"));
-  picture.addEventListener("click", (event) => choose(event.target, "focus"));
   place.replaceChildren(picture);
   if (!model.networks.length && !model.vteps.length && !model.others.length) {
     place.replaceChildren(html("p", { class: "faint" }, "Nothing to draw: no port, no network."));
@@ -126,7 +121,6 @@ function drawWire(wire, model) {
   const state = wire.kind === "tunnel" ? ` ${wire.item.state}` : "";
   const path = svg("path", { d: wire.path, class: `wire ${wire.kind}${state}${colour}`, "stroke-width": 2 });
   const group = svg("g", { "data-wire": wire.key, "data-joins": JSON.stringify(wire.joins) }, path);
-  for (const key of wire.joins) joined.set(key, [...(joined.get(key) ?? []), ...wire.joins]);
   if (wire.kind === "tunnel" && wire.item.state === "unresolved") {
     group.append(svg("text", { x: wire.label.x, y: wire.label.y + 4, class: "cross", "text-anchor": "middle" }, "✕"));
   }
@@ -136,8 +130,8 @@ function drawWire(wire, model) {
     group.append(into, out);
     updates.push((_, rates) => {
       const key = `port ${wire.item.name}`;
-      say(into, `→ ${rateText(rates, key, "receive", w > 138)}`);
-      say(out, `← ${rateText(rates, key, "transmit", w > 138)}`);
+      say(into, `→ ${rateText(rates, key, "receive", w > 150)}`);
+      say(out, `← ${rateText(rates, key, "transmit", w > 150)}`);
       thickness(path, sum(rates.of(`${key} receive_packets`), rates.of(`${key} transmit_packets`)));
     });
   }
@@ -230,8 +224,9 @@ const shapes = {
 
   uplink({ group, line, item, w, key }) {
     if (item.link === "down") group.classList.add("down");
-    line(20, "name", cut(`Uplink ${item.name}`, w - 24));
-    line(20, "small", item.link === "up" || w < 190 ? "" : `link ${item.link}`, true);
+    const isUp = item.link === "up";
+    line(20, "name", cut(`Uplink ${item.name}`, w - (isUp ? 24 : 96)));
+    if (!isUp) line(20, "small bad", `link ${item.link}`, true);
     const [into, out] = [line(38, "rate"), line(54, "rate")];
     group.setAttribute("aria-label", `Uplink ${item.name}, link ${item.link}`);
     updates.push((_, rates) => {
@@ -260,7 +255,8 @@ const shapes = {
 function chips({ group, model, item, x, y, w }) {
   let at = 0;
   let shown = 0;
-  for (const name of item.networks) {
+  const drawnFirst = [...item.networks].sort((a, b) => model.colours.has(b) - model.colours.has(a));
+  for (const name of drawnFirst) {
     const text = cut(name, 110, 6.2);
     const takes = 14 + text.length * 6.2 + 10;
     const rest = item.network_count - shown - 1;
@@ -279,6 +275,10 @@ const portOf = (answer, name) => answer.ports.rows.find((port) => port.name === 
 
 // --- more of a part ---------------------------------------------------------------------------------------
 
+// Not at the SVG element: that would make it one that Tab stops at.
+byId("picture").addEventListener("pointerover", (event) => choose(event.target, "pointer"));
+byId("picture").addEventListener("focusin", (event) => choose(event.target, "focus"));
+
 function choose(target, how) {
   const box = target.closest?.("[data-key]");
   if (!box || (how === "pointer" && document.activeElement?.closest?.("#picture") && document.activeElement !== box)) return;
@@ -287,16 +287,14 @@ function choose(target, how) {
   byId("picture").dispatchEvent(new CustomEvent("chosen"));
 }
 
-/** What belongs to the selected part stands out. */
+/** The selected part and its lines stand out. */
 function highlight() {
   const picture = byId("picture");
-  const near = new Set(selected ? [selected, ...(joined.get(selected) ?? [])] : []);
   for (const box of picture.querySelectorAll("[data-key]")) {
     box.classList.toggle("chosen", box.getAttribute("data-key") === selected);
   }
   for (const wire of picture.querySelectorAll("[data-wire]")) {
-    const joins = JSON.parse(wire.getAttribute("data-joins"));
-    wire.classList.toggle("chosen", joins.includes(selected) && joins.every((key) => near.has(key)));
+    wire.classList.toggle("chosen", JSON.parse(wire.getAttribute("data-joins")).includes(selected));
   }
 }
 
