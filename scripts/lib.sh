@@ -14,9 +14,11 @@ build_packages=(build-essential ca-certificates clang curl libclang-dev libdpdk-
 run_packages=(ethtool iproute2 iputils-ping procps util-linux)
 # What packaging/build-deb needs besides.
 package_packages=(debhelper dpkg-dev)
-# dpdk-dev has testpmd; debootstrap, lintian, podman and crun are for the tests of the package and the image.
-test_packages=("${package_packages[@]}" crun debootstrap dpdk-dev iperf3 libcap2-bin lintian openssl podman
-    python3 python3-pyte python3-pytest python3-scapy python3-venv python3-yaml shellcheck systemd tshark valgrind)
+# chromium is for the tests of the page; dpdk-dev has testpmd; debootstrap, lintian, podman and crun are for the tests of
+# the package and the image.
+test_packages=("${package_packages[@]}" chromium chromium-driver crun debootstrap dpdk-dev iperf3 libcap2-bin lintian
+    openssl podman python3 python3-pyte python3-pytest python3-scapy python3-selenium python3-venv python3-yaml shellcheck
+    systemd tshark valgrind)
 # The peers of benches/side-by-side, and what draws its plot.
 benchmark_packages=(dpdk-dev openvswitch-switch-dpdk python3-matplotlib)
 

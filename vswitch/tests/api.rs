@@ -19,5 +19,7 @@ mod explain;
 mod fdb;
 #[path = "api/over_tcp.rs"]
 mod over_tcp;
+#[path = "api/page.rs"]
+mod page;
 #[path = "api/served.rs"]
 mod served;

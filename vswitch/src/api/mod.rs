@@ -16,6 +16,7 @@
 //! | [`refusal`] | what is not there, there already, or in use |
 //! | [`fdb`] | pages of the FDB |
 //! | [`events`] | what happens, for whoever listens |
+//! | [`page`] | what people see of it in a browser, on the metrics' address |
 //! | [`dto`] | the rows of the answers |
 //! | `openapi` | the description of it all |
 //!
@@ -35,6 +36,7 @@ pub mod extract;
 pub mod fake;
 pub mod fdb;
 mod openapi;
+pub mod page;
 pub mod problem;
 pub mod refusal;
 mod routes;

@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connections::{self, Limits, Plain};
 use super::control::{Control, aside};
+use super::page;
 use super::problem::Problem;
 use super::routes;
 use super::tls::{Token, require_token};
@@ -31,7 +32,7 @@ pub struct Listeners {
     pub socket: UnixListener,
     /// For whoever has the token.
     pub tcp: Option<Tcp>,
-    /// For everybody: `GET /metrics` alone.
+    /// For everybody: `GET /metrics`, and the [page].
     pub metrics: TcpListener,
 }
 
@@ -49,7 +50,8 @@ pub struct Tcp {
 pub async fn serve(listeners: Listeners, control: Control, limits: Limits) {
     let Listeners { socket, tcp, metrics } = listeners;
     let api = routes::router(control.clone(), limits.request);
-    let scrape = Router::new().route("/metrics", get(scrape)).with_state(control);
+    let page = page::router(control.clone(), metrics.local_addr().ok());
+    let scrape = Router::new().route("/metrics", get(scrape)).with_state(control).merge(page);
     let over_tcp = async {
         let Some(Tcp { listener, tls, token }) = tcp else {
             return std::future::pending().await;

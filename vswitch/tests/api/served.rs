@@ -1,7 +1,7 @@
 //! A server with a switch in memory on a thread of its own, and a client that hides nothing.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -91,6 +91,12 @@ impl Served {
     }
 
     pub fn with(fake: Fake, limits: Limits, files: Option<Files>) -> Self {
+        Self::at("127.0.0.1:0", fake, limits, files)
+    }
+
+    /// With the metrics at an address.
+    pub fn at(address_of_metrics: &str, fake: Fake, limits: Limits, files: Option<Files>) -> Self {
+        let address_of_metrics = address_of_metrics.to_owned();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let socket_path = path.clone();
@@ -103,7 +109,7 @@ impl Served {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let socket = Socket::listen(&socket_path, None).unwrap();
-                let metrics = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let metrics = TcpListener::bind(address_of_metrics).await.unwrap();
                 let mut address = None;
                 let mut tcp = None;
                 if let Some(files) = files {
@@ -132,6 +138,18 @@ impl Served {
         let stream = UnixStream::connect(&self.path).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream
+    }
+
+    /// From the metrics' address; a browser's `Host`.
+    pub fn page(&self, method: &str, path: &str, host: &str) -> Said {
+        let mut stream = TcpStream::connect(self.metrics).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        Said::of(&answer)
     }
 
     pub fn get(&self, path: &str) -> Said {

@@ -37,6 +37,13 @@ def run(*command: str, check: bool = True, timeout: float = 30, stdin: str | Non
     return done
 
 
+def enter(name: str) -> None:
+    """Takes the calling thread into a namespace, for good."""
+    with open(f"/run/netns/{name}", "rb") as handle:
+        if _libc.setns(handle.fileno(), _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), f"setns {name}")
+
+
 class Namespace:
     """One network namespace. `name` is the system's, `label` the one a test reads."""
 
@@ -79,9 +86,7 @@ class Namespace:
 
         def enter_and_call() -> None:
             try:
-                with open(f"/run/netns/{self.name}", "rb") as handle:
-                    if _libc.setns(handle.fileno(), _CLONE_NEWNET) != 0:
-                        raise OSError(ctypes.get_errno(), f"setns {self.name}")
+                enter(self.name)
                 outcome.extend((True, function()))
             except BaseException as error:  # handed to the caller, whatever it is
                 outcome.extend((False, error))

@@ -1,0 +1,79 @@
+// Elements and texts. Text becomes text nodes here and nowhere HTML: names come from whoever configures the switch, and
+// what is said of frames from whoever sent them.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** An HTML element; children are elements and texts. */
+export function html(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/** An SVG element. */
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+export const byId = (id) => document.getElementById(id);
+
+/** Changes a text only if it is another one: what somebody has selected stays selected. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** The same for an attribute. */
+export function set(element, name, value) {
+  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+const SCALES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
+
+/** 1234567 is "1.23 M"; the unit follows without a space if there is a letter. */
+export function scaled(value) {
+  for (const [size, name] of SCALES) {
+    if (value >= size * 0.9995) {
+      const number = value / size;
+      return `${number.toFixed(number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2)} ${name}`;
+    }
+  }
+  return value > 0 && value < 9.95 && !Number.isInteger(value) ? value.toFixed(1) : Math.round(value).toString();
+}
+
+const withUnit = (value, unit) => {
+  const text = scaled(value);
+  return /[a-zA-Z]$/.test(text) ? `${text}${unit}` : `${text} ${unit}`;
+};
+
+/** Packets per second; null is not known (yet). */
+export const packets = (rate) => (rate === null ? "–" : withUnit(rate, "pps"));
+
+/** Bits per second, from bytes per second. */
+export const bits = (rate) => (rate === null ? "–" : withUnit(rate * 8, "bit/s"));
+
+/** A count with its thousands apart. */
+export const count = (value) => value.toLocaleString("en").replaceAll(",", "\u202f");
+
+/** "1 port", "2 ports". */
+export const many = (value, one, more = `${one}s`) => `${count(value)} ${value === 1 ? one : more}`;
+
+/** Hours, minutes, seconds of the browser's day. */
+export function clock(unixMillis, parts = 0) {
+  const time = new Date(unixMillis);
+  const two = (value) => String(value).padStart(2, "0");
+  const text = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+  return parts ? `${text}.${String(time.getMilliseconds()).padStart(3, "0")}` : text;
+}
+
+/** Seconds, as in "4 s" and "3 min". */
+export function ago(seconds) {
+  if (seconds < 120) return `${Math.max(0, Math.round(seconds))} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} days`;
+}
