@@ -124,7 +124,10 @@ impl Names {
 
 /// The names of the last generations. Clones are the same shelf.
 #[derive(Clone, Debug, Default)]
-pub struct Shelf(Arc<Mutex<VecDeque<(u64, Arc<Names>)>>>);
+pub struct Shelf(Arc<Mutex<Kept>>);
+
+/// By generation, the newest last.
+type Kept = VecDeque<(u64, Arc<Names>)>;
 
 impl Shelf {
     /// Puts the names of a generation on it.

@@ -2,7 +2,7 @@
 //!
 //! A thread, and not a task of the control thread: writing a million frames in words must not keep it
 //! from learning. It runs on the control thread's core and never on a worker's. Between it and the reader are
-//! [`WAITING`] pieces; when these are full it waits, its queue fills, and workers count what they cannot
+//! `WAITING` pieces; when these are full it waits, its queue fills, and workers count what they cannot
 //! take. So a reader that is slow, or stops, costs memory that was there from the start and nothing else.
 
 use std::io;

@@ -1,7 +1,7 @@
 //! What can be typed after `vswitch network|port|vtep|mac`.
 //!
 //! Nothing is checked here but that the options fit together: what they say is for the API to check,
-//! and [`requests`](super::requests) makes the request from them.
+//! and `requests` makes the request from them.
 
 use clap::{ArgGroup, Args, Subcommand};
 

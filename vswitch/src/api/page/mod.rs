@@ -4,8 +4,8 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `mod` | the routes, and the headers that keep a browser from doing anything else |
-//! | [`seen`] | the switch as it was a moment ago, the same for everybody who looks |
-//! | [`view`] | what of that is sent, and never more than a browser can show |
+//! | `seen` | the switch as it was a moment ago, the same for everybody who looks |
+//! | `view` | what of that is sent, and never more than a browser can show |
 //! | `site/` | the page itself: HTML, CSS and modules of JavaScript, as they are |
 //!
 //! Nothing is built and nothing is fetched from elsewhere: the files in `site/` are in the binary and are served as they

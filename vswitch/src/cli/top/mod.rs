@@ -1,7 +1,7 @@
 //! `vswitch top`: workers, ports, networks and drops, live.
 //!
 //! A thread asks the switch once in an interval; the calling thread draws, and listens to the keyboard. What is drawn
-//! is rates: the differences of two samples ([`rates`]). With `--json` there is no screen, but a line for
+//! is rates: the differences of two samples (`rates`). With `--json` there is no screen, but a line for
 //! each interval.
 
 mod rates;

@@ -2,7 +2,7 @@
 //!
 //! Every worker has one, and the control thread for the frames that it carries. Without a capture it costs one
 //! branch for each burst and tap, and a comparison for each drop. With one, every frame looked at or taken is
-//! paid for from the [budget](super::budget).
+//! paid for from the [`super::budget`].
 //!
 //! A received frame is copied when it comes, as its outer headers may go; what becomes of it is known later. So
 //! the records of a burst are *staged* until their verdicts are there, and then queued in the order
