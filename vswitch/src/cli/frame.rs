@@ -45,7 +45,7 @@ pub struct FrameOptions {
     #[arg(long, value_name = "FILE", group = "frame", conflicts_with = "building")]
     pub pcap: Option<PathBuf>,
     /// Which frame of the file, counted from 1.
-    #[arg(long, value_name = "N", requires = "pcap", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with_all = ["hex", "dst"], default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub index: u64,
     /// Build a frame to this MAC address.
     #[arg(long, value_name = "MAC", group = "frame", requires = "src")]

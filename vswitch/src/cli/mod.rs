@@ -428,7 +428,7 @@ mod tests {
             ("vswitch explain --port a --dst m", "--src <MAC>"),
             ("vswitch explain --port a --dst m --src m --udp 1,2", "--ipv4"),
             ("vswitch explain --port a --hex 00 --udp 1,2", "cannot be used with"),
-            ("vswitch explain --port a --hex 00 --index 1", "--pcap"),
+            ("vswitch explain --port a --hex 00 --index 1", "cannot be used with"),
             ("vswitch explain --port a --dst m --src m --vxlan 5", "--from-vtep"),
             ("vswitch capture --stage sent", "transmitted"),
             ("vswitch capture --filter arp icmp", "cannot be used with"),
