@@ -1,6 +1,7 @@
 //! A switch in memory, for tests of the server: configuration, rows and events as a running switch
 //! has them, and in place of a data path one that drops a frame for every reason.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -296,9 +297,12 @@ impl Running for Fake {
     }
 
     fn network_rows(&self) -> Vec<NetworkRow> {
+        let mut known = HashMap::<String, u64>::new();
+        for (_, row) in self.entries() {
+            *known.entry(row.network).or_default() += 1;
+        }
         let row = |network: NetworkDocument| NetworkRow {
-            fdb_entries: self.entries().filter(|(_, row)| row.network == network.name).count()
-                as u64,
+            fdb_entries: known.get(&network.name).copied().unwrap_or(0),
             name: network.name,
             vni: u32::try_from(network.vni).unwrap_or_default(),
             vtep: network.vtep,
