@@ -2,6 +2,7 @@
 //! has them, and in place of a data path one that drops a frame for every reason. A frame is explained by a
 //! [simulation](crate::sim) of the configuration, which has learned nothing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -307,9 +308,12 @@ impl Running for Fake {
     }
 
     fn network_rows(&self) -> Vec<NetworkRow> {
+        let mut known = HashMap::<String, u64>::new();
+        for (_, row) in self.entries() {
+            *known.entry(row.network).or_default() += 1;
+        }
         let row = |network: NetworkDocument| NetworkRow {
-            fdb_entries: self.entries().filter(|(_, row)| row.network == network.name).count()
-                as u64,
+            fdb_entries: known.get(&network.name).copied().unwrap_or(0),
             name: network.name,
             vni: u32::try_from(network.vni).unwrap_or_default(),
             vtep: network.vtep,

@@ -155,8 +155,7 @@ fn somebody_elses_name_for_this_host_is_refused() {
     served.page("GET", "/metrics", "elsewhere.example").ok();
 }
 
-/// So many networks; the first have a port and 20 of 60 remote VTEPs each, the others one remote VTEP. (All with 20 would
-/// take the switch in memory, without optimisation, seconds for each answer.)
+/// So many networks; the first have a port and 20 of 60 remote VTEPs each, the others one remote VTEP.
 fn large(networks: usize, ports: usize) -> Fake {
     let mut text = String::from(
         "[[port]]\nname = \"uplink\"\ndevice = \"net_null0\"\n[[vtep]]\nname = \"fabric\"\nport = \"uplink\"\n\
