@@ -24,7 +24,8 @@ const BYTES_PER_UNIT: u32 = 8;
 /// What a look costs with a filter of so many instructions.
 #[inline]
 pub(super) fn look(instructions: Option<u32>) -> u32 {
-    LOOK + instructions.map_or(0, |n| FILTER.saturating_add(n.saturating_mul(INSTRUCTION)))
+    let filter = |n: u32| FILTER.saturating_add(n.saturating_mul(INSTRUCTION));
+    LOOK.saturating_add(instructions.map_or(0, filter))
 }
 
 /// What a frame costs of which so many bytes are kept.
