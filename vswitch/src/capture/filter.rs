@@ -117,12 +117,13 @@ mod tests {
             Err(error) => error.to_string(),
             Ok(_) => panic!("{expression} is taken"),
         };
-        assert!(said("icmp6p").contains("unknown host"), "{}", said("icmp6p"));
+        // A word that nothing has is a host to some versions of libpcap, and no sentence to others.
+        assert!(said("icmp6p").contains("filter expression"), "{}", said("icmp6p"));
         assert!(said("port (").contains("syntax error"), "{}", said("port ("));
         assert!(said("tcp\0").contains("characters"));
         assert!(said("ip6 protochain 6").contains("loop"));
-        let hosts: Vec<_> = (0..200).map(|n| format!("host 198.51.100.{n}")).collect();
-        assert!(said(&hosts.join(" or ")).contains("instructions"));
+        let ports: Vec<_> = (1000..1290).map(|n| format!("port {n}")).collect();
+        assert!(said(&ports.join(" or ")).contains("instructions"));
         assert!(said(&" ".repeat(5000)).contains("4096"));
     }
 }
