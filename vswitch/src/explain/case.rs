@@ -313,33 +313,36 @@ impl Case<'_> {
     }
 
     pub fn same_port(&self, at: PortId) -> Cause {
-        let (pointer, remedy, by_configuration) =
-            self.entry(|domain| self.names.at_member(domain, at));
-        let text = format!("{}, where the frame comes from", self.receiver_text());
-        let remedy = format!(
-            "nothing, if both stations are there: they reach each other without the switch; {remedy}"
-        );
+        self.back_to_its_sender(
+            |domain| self.names.at_member(domain, at),
+            "where the frame comes from",
+            "nothing, if both stations are there: they reach each other without the switch",
+        )
+    }
+
+    /// The destination is where the frame may not go back to. `otherwise` is the remedy, before that of the entry.
+    fn back_to_its_sender(
+        &self,
+        at: impl Fn(BridgeDomain) -> String,
+        why: &str,
+        otherwise: &str,
+    ) -> Cause {
+        let (pointer, remedy, by_configuration) = self.entry(at);
+        let remedy = format!("{otherwise}; {remedy}");
         Cause {
             pointer,
-            configured: text,
+            configured: format!("{}, {why}", self.receiver_text()),
             remedy: remedy.trim_end_matches("; ").to_owned(),
             by_configuration,
         }
     }
 
     pub fn split_horizon(&self) -> Cause {
-        let (pointer, remedy, by_configuration) =
-            self.entry(|domain| self.names.at_network(domain, "remote-vteps"));
-        let text = format!("{}, and the frame comes from the overlay", self.receiver_text());
-        let remedy = format!(
-            "the sender has to send to that remote VTEP itself: its network needs it among its remote VTEPs; {remedy}"
-        );
-        Cause {
-            pointer,
-            configured: text,
-            remedy: remedy.trim_end_matches("; ").to_owned(),
-            by_configuration,
-        }
+        self.back_to_its_sender(
+            |domain| self.names.at_network(domain, "remote-vteps"),
+            "and the frame comes from the overlay",
+            "the sender has to send to that remote VTEP itself: its network needs it among its remote VTEPs",
+        )
     }
 
     pub fn no_destination(&self, at: PortId) -> Cause {

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 from lib.config import Config, Network, Port, Vtep
-from lib.lab import Lab, af_packet, overlay_config
+from lib.lab import Lab
 from lib.monitor import (
     ALERTS, DASHBOARD, MONITORING, Prometheus, dashboard_panels, dashboard_queries, promtool,
 )
-from lib.overlay import REMOTE, Probe, experimental, probe, resolve, start, uplink_to_probe
+from lib.overlay import REMOTE, Probe, experimental, wired
 from lib.switch import ROOT, Switch
 from lib.tenant import Tenant
 from lib.wait import until
@@ -111,14 +111,9 @@ def test_each_panel_says_what_to_do() -> None:
 # --- against a running switch -----------------------------------------------------------------------
 
 
-@pytest.fixture
-def wired(lab: Lab) -> tuple[Switch, Tenant, Probe]:
-    uplink_to_probe(lab, remotes=(REMOTE,))
-    local = lab.local_tenant("ta", "a", "203.0.113.10", LOCAL_MAC)
-    switch = start(lab, overlay_config([REMOTE], tenant_device=af_packet(1, "ta")))
-    far = probe(lab)
-    resolve(switch, local, far)
-    return switch, local, far
+@pytest.fixture(name="wired")
+def wired_lab(lab: Lab) -> tuple[Switch, Tenant, Probe]:
+    return wired(lab, LOCAL_MAC)
 
 
 def traffic(local: Tenant, far: Probe) -> None:

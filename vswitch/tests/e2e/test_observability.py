@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from lib.lab import Lab, af_packet, overlay_config
+from lib.lab import Lab
 from lib.monitor import promtool
-from lib.overlay import REMOTE, Probe, experimental, probe, resolve, start, uplink_to_probe
+from lib.overlay import Probe, experimental, wired
 from lib.switch import Switch
 from lib.tenant import Tenant
 from lib.wait import until
@@ -14,14 +14,9 @@ LOCAL_MAC, FAR_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:fa"
 WHATS = ("ports", "networks", "fdb", "vteps", "workers", "drops")
 
 
-@pytest.fixture
-def wired(lab: Lab) -> tuple[Switch, Tenant, Probe]:
-    uplink_to_probe(lab, remotes=(REMOTE,))
-    local = lab.local_tenant("ta", "a", "203.0.113.10", LOCAL_MAC)
-    switch = start(lab, overlay_config([REMOTE], tenant_device=af_packet(1, "ta")))
-    far = probe(lab)
-    resolve(switch, local, far)
-    return switch, local, far
+@pytest.fixture(name="wired")
+def wired_lab(lab: Lab) -> tuple[Switch, Tenant, Probe]:
+    return wired(lab, LOCAL_MAC)
 
 
 def test_promtool_accepts_the_scrape(wired) -> None:

@@ -15,7 +15,7 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
 
 from .config import Config
-from .lab import Lab
+from .lab import Lab, af_packet, overlay_config
 from .netns import veth
 from .switch import Switch
 from .tenant import Tenant
@@ -109,3 +109,13 @@ def experimental(destination: str, source: str, payload: bytes, length: int = 60
 
 def start(lab: Lab, config: Config) -> Switch:
     return lab.switch(config).start()
+
+
+def wired(lab: Lab, local_mac: str) -> tuple[Switch, Tenant, Probe]:
+    """A switch with one local tenant and the probe as its remote VTEP, whose next hop is known."""
+    uplink_to_probe(lab, remotes=(REMOTE,))
+    local = lab.local_tenant("ta", "a", "203.0.113.10", local_mac)
+    switch = start(lab, overlay_config([REMOTE], tenant_device=af_packet(1, "ta")))
+    far = probe(lab)
+    resolve(switch, local, far)
+    return switch, local, far
