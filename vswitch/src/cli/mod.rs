@@ -82,6 +82,12 @@ const EXIT_STATUS: &str = "Exit status: 0 success; 1 failure: the switch cannot 
                            2 wrong configuration or usage: nothing was started or changed; \
                            3 `plan` found a difference.";
 
+/// In the help and the manual page of `vswitch capture`.
+const CAPTURE_EXAMPLES: &str = "Examples:
+  vswitch capture --network blue arp or icmp
+  vswitch capture --port tenant-a --stage received -w FILE
+  vswitch capture --reason unknown_vni | tshark -r -";
+
 /// A virtual switch on DPDK: tenants' private Ethernets over VXLAN.
 #[derive(Debug, Parser)]
 #[command(
@@ -153,11 +159,7 @@ pub enum Command {
     /// Capture frames as they pass: to a file, into a pipe, or in words. Ends with Ctrl-C.
     ///
     /// The file is pcapng: each packet's comment says port, network, verdict and generation.
-    ///
-    ///     vswitch capture --network blue arp or icmp
-    ///     vswitch capture --port tenant-a --stage received -w FILE
-    ///     vswitch capture --reason unknown_vni | tshark -r -
-    #[command(verbatim_doc_comment)]
+    #[command(after_help = CAPTURE_EXAMPLES)]
     Capture(capture::Capture),
     /// Measure the data path on devices in memory: no NIC, no root, no hugepages.
     Bench(bench::Bench),
