@@ -2,8 +2,8 @@
 //! committed figures. It needs no quiet machine: the figures are the same in every run.
 //!
 //! ```sh
-//! cargo bench -p vswitch --bench instructions               # compare; fails beyond 5 % either way
-//! cargo bench -p vswitch --bench instructions -- --accept   # make the present ones the baseline
+//! cargo run --release -p vswitch-benches               # compare; fails beyond 5 % either way
+//! cargo run --release -p vswitch-benches -- --accept   # make the present ones the baseline
 //! ```
 //!
 //! This program runs itself under valgrind, once for each scenario. Callgrind collects only within the
@@ -65,8 +65,7 @@ struct Baseline {
 }
 
 fn main() -> ExitCode {
-    // Cargo adds `--bench`.
-    let arguments: Vec<_> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
         ["--count", name] => count(name),
@@ -95,7 +94,7 @@ fn count(name: &str) -> Result<(), String> {
 }
 
 fn gate(accept: bool) -> Result<(), String> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/instructions.toml"));
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.toml"));
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     let baseline: Baseline = match text.is_empty() {
         true => Baseline::default(),
@@ -135,7 +134,7 @@ fn gate(accept: bool) -> Result<(), String> {
     }
     message.push_str(
         "\n  if that is meant, accept it and commit benches/instructions.toml:\n  \
-         cargo bench -p vswitch --bench instructions -- --accept",
+         cargo run --release -p vswitch-benches -- --accept",
     );
     Err(message)
 }
