@@ -123,7 +123,8 @@ impl Selection {
     /// Whether frames at a port can be wanted, whatever their network.
     #[inline]
     fn admits_port(&self, generation: &Generation, port: PortId) -> bool {
-        let role = generation.ports[port.index()].role;
+        // A frame that was on its way to a port that is removed now is dropped by a generation that does not have it.
+        let role = generation.ports.get(port.index()).map_or(Role::Unused, |port| port.role);
         self.port.is_none_or(|wanted| wanted == port)
             && self.vtep.is_none_or(|wanted| role == Role::Uplink(wanted))
             && match role {

@@ -4,6 +4,9 @@
 //! branch for each burst and tap, and a comparison for each drop. With one, every frame looked at or taken is
 //! paid for from the [`super::budget`].
 //!
+//! The control thread drops frames of ports that its generation does not have any more: nothing here may take an index
+//! of a [`Site`] for one of the generation.
+//!
 //! A received frame is copied when it comes, as its outer headers may go; what becomes of it is known later. So
 //! the records of a burst are *staged* until their verdicts are there, and then queued in the order
 //! in which they were taken. Nothing is staged between two turns.
