@@ -144,25 +144,26 @@ impl Recorder {
         }
     }
 
-    /// Before frames go to a port: says where [`transmitted`](Self::transmitted) finds them.
+    /// Before frames go to a port: says where [`transmitted`](Self::transmitted) finds them, if somebody wants them.
     #[inline(always)]
     pub fn transmitting<P: Packet>(
         &mut self,
         generation: &Generation,
         port: PortId,
         packets: &Burst<P>,
-    ) -> usize {
-        let mark = self.staged.len();
-        if self.taps.has(Tap::Transmitted) {
-            self.take_outgoing(generation, port, packets);
+    ) -> Option<usize> {
+        if !self.taps.has(Tap::Transmitted) {
+            return None;
         }
-        mark
+        let mark = self.staged.len();
+        self.take_outgoing(generation, port, packets);
+        Some(mark)
     }
 
     /// So many of them, from the front, were taken by a transmit queue of this worker.
     #[inline(always)]
-    pub fn transmitted(&mut self, generation: &Generation, mark: usize, sent: usize) {
-        if self.staged.len() > mark {
+    pub fn transmitted(&mut self, generation: &Generation, mark: Option<usize>, sent: usize) {
+        if let Some(mark) = mark {
             self.keep_sent(generation, mark, sent);
         }
     }
@@ -307,8 +308,8 @@ impl Recorder {
                 continue;
             }
             let (tap, origin, is_undecided) = (Tap::Dropped, None, false);
-            let about = About { tap, port, domain, origin, verdict, place: 0, is_undecided };
             let verdict = Verdict::Drop(reason);
+            let about = About { tap, port, domain, origin, verdict, place: 0, is_undecided };
             self.look(number, watch, packet, about);
         }
     }
@@ -329,17 +330,17 @@ impl Recorder {
     fn look<P: Packet>(&mut self, number: usize, watch: &Watch, packet: &P, about: About) {
         let (capture, len) = (&watch.capture, packet.len());
         let counts = &capture.counts[self.thread];
-        let bytes = if packet.bytes().len() == len {
         let instructions = capture.filter.as_ref().map(|filter| filter.instructions);
         let is_paid = self.budget.spend(budget::look(instructions));
         debug_assert!(is_paid, "the caller has asked");
+        let bytes = if packet.bytes().len() == len {
             packet.bytes()
         } else {
-            let count = packet.gather(&mut self.scratch);
             if !self.budget.spend(budget::copy(len.min(SCRATCH))) {
                 self.budget.use_up();
                 return add(&counts.over_budget, 1);
             }
+            let count = packet.gather(&mut self.scratch);
             &self.scratch[..count]
         };
         if capture.filter.as_ref().is_some_and(|filter| !(filter.test)(bytes)) {
@@ -372,14 +373,14 @@ impl Recorder {
             bytes,
             place,
             is_undecided,
-        };
             is_wanted: true,
-        self.staged.push(Staged { watch: number, record });
+        };
         debug_assert!(self.staged.len() < self.staged.capacity(), "more than was paid for");
+        self.staged.push(Staged { watch: number, record });
     }
 
-    #[cold]
     /// Has each capture that would have looked at the drops miss them.
+    #[cold]
     fn count_unseen(&mut self, generation: &Generation) {
         let Unseen { site, reason, .. } = self.unseen;
         let unseen = std::mem::take(&mut self.unseen.count);
