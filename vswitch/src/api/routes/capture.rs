@@ -253,7 +253,7 @@ pub(super) async fn end_capture(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The frames that were dropped last: up to 16 for each reason, by time.
+/// A sample of the frames that were dropped last: up to 16 for each reason, by time.
 #[utoipa::path(get, path = "/v1/drops/frames", tag = "captures", params(DroppedQuery),
     responses((status = 200, description = "The frames", body = Vec<DroppedFrameRow>)))]
 pub(super) async fn get_dropped_frames(
