@@ -67,6 +67,10 @@ pub fn begin(
         // It is memory that is written to: nothing fails.
         let _ = writing.run(&what);
         writing.capture.advance(Phase::Ending);
+        // The last to let go of the memory: to free it takes milliseconds that the control thread has not.
+        while Arc::strong_count(&writing.capture) > 1 {
+            std::thread::sleep(PAUSE);
+        }
     })?;
     Ok(Stream { id, pieces, _reader: reader })
 }

@@ -169,9 +169,8 @@ impl Captures {
         &mut self,
         wanted: Wanted,
         limits: Limits,
-        capture: Capture,
+        capture: Arc<Capture>,
     ) -> Result<Stream, CaptureError> {
-        let capture = Arc::new(capture);
         let id = self.watch(wanted.clone(), Arc::clone(&capture))?;
         let words = (self.shelf.clone(), Arc::clone(&self.since_start));
         let reader = Arc::clone(&self.readers);
@@ -246,6 +245,7 @@ impl Captures {
         for queue in &self.drops {
             // No more than were there: whoever drops faster does not keep us.
             for _ in 0..queue.len() {
+                let Some(frame) = queue.pop() else { break };
                 let unix_nanos = began.saturating_add(frame.nanos);
                 let kept = &mut self.kept[frame.reason.index()];
                 // The queues of other workers have later ones, or had.
@@ -253,7 +253,6 @@ impl Captures {
                 if kept.len() == KEPT_DROPS && place == 0 {
                     continue;
                 }
-                let Some(frame) = queue.pop() else { break };
                 let names = self.shelf.get(frame.generation);
                 let (port, network) = names.site(frame.site);
                 let (port, network) = (port.into_owned(), network.into_owned());

@@ -1,5 +1,6 @@
 //! Captures: begun, listed, ended; and the frames that were dropped last.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -177,6 +178,9 @@ pub(super) async fn get_capture(
     Params(query): Params<CaptureQuery>,
 ) -> Answer {
     let (wanted, limits, snaplen) = query.read()?;
+    // However many ask at once: no more memory is made at a time than captures may run. Whoever goes away
+    // meanwhile leaves his seat when his memory is gone, too.
+    let Ok(seat) = Arc::clone(&app.seats).acquire_owned().await else { return Err(too_many()) };
     known(&app, wanted.port.as_ref(), wanted.network.as_ref(), wanted.vtep.as_ref()).await?;
     let (running, threads, longest) = app
         .control
@@ -193,15 +197,18 @@ pub(super) async fn get_capture(
     let snaplen = snaplen.unwrap_or(longest.min(MAX_SNAPLEN));
     let capture = aside(move || {
         let filter = expression.as_deref().map(filter::compile).transpose()?;
-        Ok(Capture::new(filter, snaplen, records(snaplen), threads))
+        Ok((Arc::new(Capture::new(filter, snaplen, records(snaplen), threads)), seat))
     });
-    let capture = capture.await?.map_err(|error: filter::FilterError| {
+    let (capture, seat) = capture.await?.map_err(|error: filter::FilterError| {
         let help = "write it as for tcpdump: pcap-filter(7)";
         let value = ValueProblem::new(Place::Query, "/filter", error.to_string(), help);
         Problem::new(Kind::BadFilter, error.to_string()).because(value)
     })?;
-    let begun = app.control.ask(move |switch| switch.captures().begin(wanted, limits, capture));
-    match begun.await? {
+    let its = Arc::clone(&capture);
+    let begun = app.control.ask(move |switch| switch.captures().begin(wanted, limits, its)).await;
+    // If it was refused, this is what is left of it. To free it takes milliseconds.
+    aside(move || drop((capture, seat))).await?;
+    match begun? {
         Ok(stream) => Ok(body_of(stream)),
         Err(CaptureError::TooMany) => Err(too_many()),
         Err(error) => Err(Problem::new(Kind::Unavailable, error.to_string())),
