@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::control::captures::{KeptDrop, RunningCapture};
 use crate::decode;
+use crate::hex;
 
 /// One port: `GET /v1/ports`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -265,8 +266,8 @@ impl From<&KeptDrop> for DroppedFrameRow {
             network: kept.network.clone(),
             generation: frame.generation,
             len: frame.len as u64,
-            summary: decode::line(frame.bytes()),
-            bytes: frame.bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
+            summary: decode::line(frame.bytes(), udp_ports),
+            bytes: hex::text(frame.bytes()),
         }
     }
 }

@@ -157,7 +157,7 @@ impl<'a> Decoder<'a> {
         let arp = ArpPacketSlice::from_slice(self.rest()).ok()?;
         let ip = |bytes: &[u8]| match <[u8; 4]>::try_from(bytes) {
             Ok(bytes) => std::net::Ipv4Addr::from(bytes).to_string(),
-            Err(_) => super::difference::hex(bytes),
+            Err(_) => crate::hex::text(bytes),
         };
         let (sender, target) = (ip(arp.sender_protocol_addr()), ip(arp.target_protocol_addr()));
         self.push(arp.slice().len(), Header::Arp { operation: arp.operation().0, sender, target });

@@ -252,7 +252,7 @@ impl Trace {
 /// A frame, decoded.
 fn framed(bytes: &[u8], udp_ports: &[u16]) -> Frame {
     let layers = layers::decode(bytes, udp_ports);
-    Frame { length: bytes.len(), hex: difference::hex(bytes), layers }
+    Frame { length: bytes.len(), hex: crate::hex::text(bytes), layers }
 }
 
 /// Whom a frame that this switch encapsulated is for, as it says itself.

@@ -16,7 +16,7 @@ use crate::api::control::aside;
 use crate::api::dto::{CaptureRow, DroppedFrameRow};
 use crate::api::extract::{Names, NoParams, Params};
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
-use crate::api::refusal::absent;
+use crate::api::refusal::{absent, no_such_reason};
 use crate::capture::filter;
 use crate::capture::pcapng::CONTENT_TYPE;
 use crate::capture::stream::Stream;
@@ -80,10 +80,9 @@ fn wrong(name: &str, detail: String, help: String) -> Problem {
 }
 
 fn reason_of(label: &str) -> Result<DropReason, Problem> {
-    let found = DropReason::ALL.iter().find(|reason| reason.label() == label);
-    found.copied().ok_or_else(|| {
-        let detail = format!("there is no drop reason `{}`", label.escape_debug());
-        wrong("reason", detail, "GET /v1/drops lists all".to_owned())
+    DropReason::of_label(label).ok_or_else(|| {
+        let (detail, help) = no_such_reason(label);
+        wrong("reason", detail, help.to_owned())
     })
 }
 

@@ -34,7 +34,7 @@ use super::problem::{Kind, Place, Problem, ValueProblem};
 use crate::datapath::capture::MAX_CAPTURES;
 
 pub use events::MAX_STREAMS;
-pub use explain::{ExplainRequest, Was};
+pub use explain::{ExplainRequest, MAX_FRAME, Was};
 pub use fdb::{DEFAULT_LIMIT, MAX_LIMIT};
 
 /// Longer lists become JSON on a thread of their own.
