@@ -256,8 +256,9 @@ pub struct DroppedFrameRow {
     pub bytes: String,
 }
 
-impl From<&KeptDrop> for DroppedFrameRow {
-    fn from(kept: &KeptDrop) -> Self {
+impl DroppedFrameRow {
+    /// A frame of the ring. VXLAN is looked for on the well-known UDP ports and on `udp_ports`.
+    pub(super) fn of(kept: &KeptDrop, udp_ports: &[u16]) -> Self {
         let frame = &kept.frame;
         Self {
             unix_micros: kept.unix_nanos / 1000,

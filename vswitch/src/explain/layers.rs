@@ -90,8 +90,9 @@ pub enum Header {
     Payload,
 }
 
-/// What is in a frame. VXLAN is looked for on its well-known UDP ports and on `udp_ports`.
-pub(super) fn decode(frame: &[u8], udp_ports: &[u16]) -> Vec<Layer> {
+/// What is in a frame. VXLAN is looked for on its well-known UDP ports and on `udp_ports`, those of the VTEPs.
+#[must_use]
+pub fn decode(frame: &[u8], udp_ports: &[u16]) -> Vec<Layer> {
     let mut decoder = Decoder { frame, at: 0, end: frame.len(), layers: Vec::new(), udp_ports };
     let mut depth = 0;
     while depth < MAX_DEPTH && decoder.frame_of_ethernet().is_some() {
@@ -228,8 +229,7 @@ impl<'a> Decoder<'a> {
         let (source, destination, udp_length) =
             (udp.source_port(), udp.destination_port(), udp.length());
         self.push(8, Header::Udp { source, destination, udp_length });
-        let ports = [&vxlan::WELL_KNOWN_UDP_PORTS, self.udp_ports].concat();
-        if !ports.contains(&destination) {
+        if !vxlan::is_expected_on(destination, self.udp_ports) {
             return None;
         }
         let vxlan = Vxlan::new(self.rest())?;

@@ -177,10 +177,10 @@ pub(super) async fn get_capture(
     Params(query): Params<CaptureQuery>,
 ) -> Answer {
     let (wanted, limits, snaplen) = query.read()?;
+    known(&app, wanted.port.as_ref(), wanted.network.as_ref(), wanted.vtep.as_ref()).await?;
     // However many ask at once: no more memory is made at a time than captures may run. Whoever goes away
     // meanwhile leaves his seat when his memory is gone, too.
     let Ok(seat) = Arc::clone(&app.seats).acquire_owned().await else { return Err(too_many()) };
-    known(&app, wanted.port.as_ref(), wanted.network.as_ref(), wanted.vtep.as_ref()).await?;
     let (running, threads, longest) = app
         .control
         .ask(|switch| {
@@ -274,13 +274,17 @@ pub(super) async fn get_dropped_frames(
             && port.as_ref().is_none_or(|port| *port == kept.port)
             && network.as_ref().is_none_or(|network| *network == kept.network)
     };
-    let kept = app
+    let (kept, udp_ports) = app
         .control
         .ask(move |switch| {
-            let kept = switch.captures().dropped().into_iter().filter(is_asked_for);
-            kept.cloned().collect::<Vec<_>>()
+            let captures = switch.captures();
+            let kept = captures.dropped().into_iter().filter(is_asked_for);
+            (kept.cloned().collect::<Vec<_>>(), captures.udp_ports().to_vec())
         })
         .await?;
-    let rows = aside(move || kept.iter().map(DroppedFrameRow::from).collect::<Vec<_>>()).await?;
-    list(rows).await
+    let rows = aside(move || {
+        let row = |kept: &KeptDrop| DroppedFrameRow::of(kept, &udp_ports);
+        kept.iter().map(row).collect::<Vec<_>>()
+    });
+    list(rows.await?).await
 }
