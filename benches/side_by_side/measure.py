@@ -36,6 +36,8 @@ class Result:
     samples_pps: list[float] = field(default_factory=list)
     forwarded: list[float] = field(default_factory=list)
     unaccounted: int = 0
+    beside: dict[str, list[float]] = field(default_factory=dict)
+    """What went on beside the forwarding."""
     core_share: float = 1.0
     """How much of the core it had, at least. Less than 1: the sample is disturbed."""
     settled: bool = True
@@ -102,6 +104,8 @@ def _sample(subject: Subject, case: Case, plan: Plan, result: Result) -> None:
     best = max(tried, key=lambda sample: sample.core_share)
     result.core_share = min(result.core_share, best.core_share)
     result.forwarded.append(check(subject, case, best.before, best.after))
+    for what, figure in subject.beside(best.before, best.after).items():
+        result.beside.setdefault(what, []).append(figure)
     result.unaccounted = max(result.unaccounted, best.after.unaccounted)
     result.samples_pps.append(rates(best.before, best.after).sent)
 

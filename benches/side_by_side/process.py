@@ -61,6 +61,10 @@ class Process:
         said = self.log.read_text(errors="replace").splitlines()[-lines:]
         return "\n".join(f"  | {line}" for line in said)
 
+    @property
+    def is_over(self) -> bool:
+        return self._child.poll() is not None
+
     def pause(self) -> None:
         self._child.send_signal(signal.SIGSTOP)
 

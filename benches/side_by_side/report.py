@@ -88,6 +88,7 @@ def _result_as_json(result: Result, limit: Result | None, tsc_hz: int) -> dict:
         "unaccounted_packets": result.unaccounted,
         "core_share": round(result.core_share, 4),
         "settled": result.settled,
+        "beside": {what: round(statistics.median(figures), 4) for what, figures in result.beside.items()},
     }
 
 
@@ -132,6 +133,12 @@ def markdown(run_as_json: dict) -> str:
             notes.setdefault((_where(case), why), []).append(name)
         for name, why in case["failed"].items():
             notes.setdefault((_where(case), f"failed: {why.splitlines()[0]}"), []).append(name)
+    beside = [
+        f"- {_where(case)}: {name}: " + ", ".join(f"{figure:g} {what}" for what, figure in one["beside"].items()) + "."
+        for case in told["cases"] for name, one in case["subjects"].items() if one["beside"]
+    ]
+    if beside:
+        lines += ["", "Beside the forwarding:", "", *beside]
     if notes:
         lines += ["", "Left out:", ""]
         lines += [f"- {where}: {', '.join(names)}: {why}." for (where, why), names in notes.items()]

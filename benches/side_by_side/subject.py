@@ -31,6 +31,15 @@ class Surroundings:
         return Process(command, self.folder / f"{name}.log", env)
 
 
+@dataclass(frozen=True)
+class Capture:
+    """How far a capture of everything is."""
+
+    number: int
+    missed: int
+    read_bytes: int
+
+
 @dataclass
 class Counters:
     """What went through so far. Lists are by port."""
@@ -44,6 +53,8 @@ class Counters:
     unaccounted: int = 0
     upcalls: int = 0
     """Frames that its slow path had to look at: while there are any, it has not settled."""
+    capture: Capture | None = None
+    """The capture that runs beside it, where one must."""
 
     @property
     def sent_packets(self) -> int:
@@ -86,6 +97,10 @@ class Subject(ABC):
     @abstractmethod
     def counters(self) -> Counters:
         """What went through so far."""
+
+    def beside(self, before: Counters, after: Counters) -> dict[str, float]:  # noqa: ARG002
+        """What went on beside the forwarding between two readings, by name. Fails if that is not what it is for."""
+        return {}
 
     def pause(self) -> None:
         self.process.pause()

@@ -6,6 +6,7 @@ learned. In scenario mixed nothing is static: each side learns the other's stati
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from . import frames
 from .frames import Case
 from .machine import ROOT, TARGET, Namespace, Trouble, run
-from .subject import Counters, Subject, Surroundings, packet_buffers
+from .subject import Capture, Counters, Subject, Surroundings, packet_buffers
 
 METRICS = ("127.0.0.1", 9144)
 _SAMPLE = re.compile(r'^(\w+)(?:\{(.*)\})? (\S+)$', re.MULTILINE)
@@ -164,9 +165,54 @@ class PolledVswitch(AskedVswitch):
 
 
 class CapturedVswitch(AskedVswitch):
-    """With a capture of everything, read slowly."""
+    """With a capture of everything, read slowly. A sample during which it did not run all the time is none."""
 
     client = "capturer"
 
     def __init__(self) -> None:
         super().__init__("captured-vswitch")
+
+    def start(self, around: Surroundings) -> None:
+        super().start(around)
+        self.api = around.folder / f"{self.name}.sock"
+        self.asker.until("its capture runs", self._captures, 10)
+
+    def resume(self) -> None:
+        super().resume()
+        # After a long pause the switch lets go of the client, which asks again.
+        self.asker.until("its capture runs again", self._captures, 5)
+
+    def counters(self) -> Counters:
+        counters = super().counters()
+        if self.asker.is_over:
+            raise Trouble(f"the client that captures has ended\n{self.asker.tail()}")
+        rows = self._captures()
+        if len(rows) != 1:
+            raise Trouble(f"{len(rows)} captures run, so its rate says nothing\n{self.asker.tail()}")
+        missed = rows[0]["missed_no_room"] + rows[0]["missed_over_budget"]
+        lines = self.asker.log.read_text().split("\n")[:-1]
+        counters.capture = Capture(rows[0]["id"], missed, int(lines[-1]) if lines else 0)
+        return counters
+
+    def beside(self, before: Counters, after: Counters) -> dict[str, float]:
+        first, last = before.capture, after.capture
+        seconds = after.when[0] - before.when[0]
+        if first is None or last is None or first.number != last.number:
+            raise Trouble("its capture ended within the sample, so its rate says nothing")
+        missed, read = last.missed - first.missed, last.read_bytes - first.read_bytes
+        if missed <= 0 or read <= 0:
+            raise Trouble(f"its capture missed {missed:,} frames and {read:,} bytes were read: it was not at work")
+        return {"million frames/s missed": missed / seconds / 1e6, "MB/s of the capture read": read / seconds / 1e6}
+
+    def _captures(self) -> list[dict]:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            try:
+                connection.connect(str(self.api))
+                connection.sendall(b"GET /v1/captures HTTP/1.1\r\nHost: vswitch\r\nConnection: close\r\n\r\n")
+                head, _, body = b"".join(iter(lambda: connection.recv(65_536), b"")).partition(b"\r\n\r\n")
+            except OSError as error:
+                raise Trouble(f"GET /v1/captures: {error}") from error
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise Trouble(f"GET /v1/captures: {head[:40]!r}")
+        return json.loads(body)

@@ -9,22 +9,21 @@ use etherparse::{
 };
 
 use crate::ids::MacAddr;
+use crate::wire::vxlan::{self, Vxlan};
 
-/// UDP ports that VXLAN is looked for behind (RFC 7348 §8.1; Linux before 2013).
-const VXLAN_PORTS: [u16; 2] = [4789, 8472];
-const VXLAN_HEADER_LEN: usize = 8;
 /// VXLAN inside VXLAN, at most.
 const MAX_DEPTH: usize = 2;
 
-/// The frame, as far as its bytes go.
+/// The frame, as far as its bytes go. VXLAN is looked for on its well-known UDP ports and on `udp_ports`, those of the
+/// VTEPs.
 #[must_use]
-pub fn line(frame: &[u8]) -> String {
+pub fn line(frame: &[u8], udp_ports: &[u16]) -> String {
     let mut text = String::new();
-    describe(frame, 0, &mut text);
+    describe(frame, udp_ports, 0, &mut text);
     text
 }
 
-fn describe(frame: &[u8], depth: usize, text: &mut String) {
+fn describe(frame: &[u8], udp_ports: &[u16], depth: usize, text: &mut String) {
     let Ok(sliced) = SlicedPacket::from_ethernet(frame) else {
         return broken(frame, text);
     };
@@ -76,21 +75,20 @@ fn describe(frame: &[u8], depth: usize, text: &mut String) {
             let _ = write!(text, " EtherType 0x{number:04x}");
         }
     }
-    transport(&sliced, depth, text);
+    transport(&sliced, udp_ports, depth, text);
 }
 
-fn transport(sliced: &SlicedPacket<'_>, depth: usize, text: &mut String) {
+fn transport(sliced: &SlicedPacket<'_>, udp_ports: &[u16], depth: usize, text: &mut String) {
     match &sliced.transport {
         Some(TransportSlice::Udp(udp)) => {
             let _ = write!(text, " UDP {} → {}", udp.source_port(), udp.destination_port());
             let payload = udp.payload();
-            if VXLAN_PORTS.contains(&udp.destination_port())
-                && let Some((header, inner)) = payload.split_at_checked(VXLAN_HEADER_LEN)
+            if vxlan::is_expected_on(udp.destination_port(), udp_ports)
+                && let Some(header) = Vxlan::new(payload)
             {
-                let vni = u32::from_be_bytes([0, header[4], header[5], header[6]]);
-                let _ = write!(text, " VXLAN {vni}: ");
+                let _ = write!(text, " VXLAN {}: ", header.vni());
                 if depth < MAX_DEPTH {
-                    describe(inner, depth + 1, text);
+                    describe(&payload[vxlan::HEADER_LEN..], udp_ports, depth + 1, text);
                 }
             }
         }
@@ -137,8 +135,7 @@ fn macs(source: [u8; 6], destination: [u8; 6], text: &mut String) {
 /// What its headers contradict, or what was cut off: the addresses, and the rest in numbers.
 fn broken(frame: &[u8], text: &mut String) {
     let Some((macs_of, rest)) = frame.split_first_chunk::<12>() else {
-        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
-        let _ = write!(text, "{} bytes: {hex}", frame.len());
+        let _ = write!(text, "{} bytes: {}", frame.len(), crate::hex::text(frame));
         return;
     };
     let part = |at: usize| std::array::from_fn(|i| macs_of[at + i]);
@@ -171,15 +168,19 @@ mod tests {
     #[test]
     fn a_frame_is_one_line() {
         assert_eq!(
-            line(&udp(5, 6, &[])),
+            line(&udp(5, 6, &[]), &[]),
             "02:00:00:00:00:01 → 02:00:00:00:00:02 IPv4 198.51.100.1 → 198.51.100.2 UDP 5 → 6"
         );
         let vxlan = [&[8, 0, 0, 0, 0, 0, 100, 0][..], &udp(7, 8, &[])].concat();
         assert_eq!(
-            line(&udp(50_000, 4789, &vxlan)),
+            line(&udp(50_000, 4789, &vxlan), &[]),
             "02:00:00:00:00:01 → 02:00:00:00:00:02 IPv4 198.51.100.1 → 198.51.100.2 UDP 50000 → 4789 \
              VXLAN 100: 02:00:00:00:00:01 → 02:00:00:00:00:02 IPv4 198.51.100.1 → 198.51.100.2 UDP 7 → 8"
         );
+        let is_vxlan =
+            |port, ports: &[u16]| line(&udp(50_000, port, &vxlan), ports).contains(" VXLAN 100: ");
+        assert!(is_vxlan(8472, &[]) && is_vxlan(4790, &[]) && !is_vxlan(5555, &[]));
+        assert!(is_vxlan(5555, &[4789, 5555]), "that of a VTEP");
     }
 
     #[test]
@@ -187,11 +188,32 @@ mod tests {
         let vxlan = [&[8, 0, 0, 0, 0, 0, 100, 0][..], &udp(7, 8, &[1; 40])].concat();
         let frame = udp(50_000, 4789, &vxlan);
         for len in 0..frame.len() {
-            let text = line(&frame[..len]);
+            let text = line(&frame[..len], &[]);
             assert!(!text.is_empty() && !text.contains('\n'), "{text}");
         }
-        assert_eq!(line(&[1, 2]), "2 bytes: 0102");
+        assert_eq!(line(&[1, 2], &[]), "2 bytes: 0102");
         let other = [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5][..], &[0; 50]].concat();
-        assert_eq!(line(&other), "02:00:00:00:00:01 → 02:00:00:00:00:02 EtherType 0x88b5");
+        assert_eq!(line(&other, &[]), "02:00:00:00:00:01 → 02:00:00:00:00:02 EtherType 0x88b5");
+    }
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(
+            mut frame in proptest::collection::vec(proptest::num::u8::ANY, 0..300),
+            ether_type in proptest::sample::select(vec![0x0800u16, 0x86dd, 0x0806, 0x8100, 0x88a8]),
+            protocol in proptest::sample::select(vec![1u8, 2, 6, 17, 58]),
+            is_tunnel: bool,
+        ) {
+            // Steered past the first headers, as most frames of any bytes end there.
+            for (at, byte) in (12..).zip(ether_type.to_be_bytes()) {
+                frame.get_mut(at).into_iter().for_each(|b| *b = byte);
+            }
+            let ip = if ether_type == 0x0800 { [(14, 0x45), (23, protocol)] } else { [(14, 0x60), (20, protocol)] };
+            let udp = [(36, 0x12), (37, 0xb5)];
+            for (at, byte) in ip.into_iter().chain(udp.into_iter().filter(|_| is_tunnel)) {
+                frame.get_mut(at).into_iter().for_each(|b| *b = byte);
+            }
+            let text = line(&frame, &[5555]);
+            proptest::prop_assert!(!text.is_empty() && !text.chars().any(char::is_control), "{text:?}");
+        }
     }
 }

@@ -30,6 +30,7 @@ pub mod doctor;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 pub mod explain;
+mod hex;
 pub mod ids;
 pub mod metrics;
 pub mod sim;

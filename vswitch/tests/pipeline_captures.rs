@@ -5,12 +5,23 @@
 mod pipeline;
 
 use pipeline::*;
+use std::cell::Cell;
+use std::sync::Arc;
+
+use vswitch::capture::names::Shelf;
 use vswitch::capture::wanted::Wanted;
+use vswitch::capture::words::comment;
 use vswitch::config;
-use vswitch::control::captures::CaptureError;
+use vswitch::control::captures::{CaptureError, Captures, KEPT_DROPS};
+use vswitch::control::generations::{PortFacts, Topology};
 use vswitch::datapath::capture::budget::UNITS_PER_MILLI;
-use vswitch::datapath::capture::{Capture, Filter, MAX_CAPTURES, Missed, Phase, Tap};
+use vswitch::datapath::capture::recorder::Frame;
+use vswitch::datapath::capture::{Capture, Filter, MAX_CAPTURES, Missed, Phase, Recorder, Tap};
+use vswitch::datapath::context::Now;
+use vswitch::datapath::packet::{Packet, Received};
 use vswitch::datapath::verdict::DropReason;
+use vswitch::ids::PortId;
+use vswitch::metrics::counters::Site;
 use vswitch::sim::Options;
 
 fn all() -> Wanted {
@@ -56,7 +67,7 @@ fn a_frame_from_the_overlay_is_seen_at_each_tap_as_it_is_there() {
         [
             (format!("received {from}, forwarded to port a, generation 0"), outer),
             (format!("decapsulated {from}, forwarded to port a, generation 0"), inner.clone()),
-            ("transmitted on port a, network blue (VNI 100), generation 0".to_owned(), inner),
+            ("transmitted on port a, network blue (VNI 100), sent, generation 0".to_owned(), inner),
         ]
     );
     switch.check();
@@ -75,7 +86,7 @@ fn a_frame_to_the_overlay_is_seen_with_its_headers_when_it_leaves() {
         [
             (format!("received on port a, {to}"), frame),
             (
-                "transmitted on port uplink, network blue (VNI 100), generation 0".to_owned(),
+                "transmitted on port uplink, network blue (VNI 100), sent, generation 0".to_owned(),
                 out[0].1.clone()
             ),
         ]
@@ -180,8 +191,8 @@ fn frames_that_pass_no_stage_are_seen_when_they_leave() {
     assert_eq!(
         words,
         [
-            "transmitted on port a, network blue (VNI 100), generation 0",
-            "transmitted on port uplink, no network, generation 0",
+            "transmitted on port a, network blue (VNI 100), sent, generation 0",
+            "transmitted on port uplink, no network, sent, generation 0",
         ]
     );
 }
@@ -241,6 +252,100 @@ fn a_millisecond_has_a_budget_and_no_more() {
     assert_eq!(pass(&mut switch), [0, 0, 0, 0], "the same millisecond");
     switch.sim.advance_millis(1);
     assert_eq!(pass(&mut switch), first, "another one");
+    switch.check();
+}
+
+/// A frame of which one buffer has the first bytes; knows how often it was put together.
+struct Scattered<'a>(&'a Cell<u32>);
+
+impl Scattered<'_> {
+    const LEN: usize = 9000;
+}
+
+impl Packet for Scattered<'_> {
+    fn bytes(&self) -> &[u8] {
+        &[7; 50]
+    }
+
+    fn len(&self) -> usize {
+        Self::LEN
+    }
+
+    fn gather(&self, out: &mut [u8]) -> usize {
+        let len = Self::LEN.min(out.len());
+        self.0.set(self.0.get() + u32::from(len == Self::LEN));
+        out[..len].fill(7);
+        len
+    }
+
+    fn narrow(&mut self, _start: usize, _len: usize) {}
+
+    fn grow_front(&mut self, _count: usize) -> Option<&mut [u8]> {
+        None
+    }
+
+    fn accept(&mut self) -> Received {
+        Received { len: 9000, is_contiguous: false, has_stripped_vlan: false }
+    }
+}
+
+#[test]
+fn a_frame_in_several_buffers_pays_for_being_put_together() {
+    let topology = Topology::new(config::parse("test.toml", CONFIG).unwrap()).unwrap();
+    let (mut recorder, drops) = Recorder::new(0);
+    let mut captures = Captures::new(&topology, 1, vec![drops], Arc::new(|| 0));
+    // Nobody wants it, so it is nothing but looked at.
+    let nobody = || Some(Filter { test: Box::new(|_| false), instructions: 1 });
+    let all: Vec<_> =
+        (0..MAX_CAPTURES).map(|_| Arc::new(Capture::new(nobody(), 64, 64, 1))).collect();
+    for capture in &all {
+        captures.watch(at(Tap::Dropped), Arc::clone(capture)).unwrap();
+    }
+    let facts = vec![PortFacts::NONE; topology.port_slots()];
+    let generation = topology.generation(&facts, &[], 0);
+    let generation = generation.watched(1, captures.watches(&topology));
+    let gathered = Cell::new(0);
+    recorder.begin(Now::from_millis(1), &generation);
+    for _ in 0..1000 {
+        let site = Site::port(PortId(0));
+        recorder.dropped(&generation, site, DropReason::TransmitQueueFull, &Scattered(&gathered));
+    }
+    recorder.release(&generation);
+    // Eight bytes for a unit.
+    let most = UNITS_PER_MILLI / (9000 / 8);
+    assert!((most / 2..=most).contains(&gathered.get()), "{gathered:?} of {most}");
+    let missed: u64 = all.iter().map(|capture| capture.missed().over_budget).sum();
+    assert_eq!(missed + u64::from(gathered.get()), 4 * 1000, "and the others are counted");
+    // The ring has more than the first buffer of it.
+    captures.keep_drops();
+    let kept = captures.dropped();
+    assert_eq!((kept[0].frame.len, kept[0].frame.bytes()), (9000, &[7; 256][..]));
+}
+
+#[test]
+fn drops_beyond_the_budget_are_missed_by_whoever_wanted_them() {
+    let mut switch = learned();
+    let named = |name: &str| Some(name.to_owned());
+    let room = || Capture::new(None, 64, 4096, 1);
+    let dropped = at(Tap::Dropped);
+    let [of_a, of_b, runts, all] = [
+        Wanted { port: named("a"), ..dropped.clone() },
+        Wanted { port: named("b"), ..dropped.clone() },
+        Wanted { reason: Some(DropReason::Runt), ..dropped.clone() },
+        dropped,
+    ]
+    .map(|wanted| switch.watch_with(wanted, room()));
+    for n in 0..3000 {
+        // Of two kinds, in turn.
+        let (port, to) = if n % 2 == 0 { ("a", station(1)) } else { ("unused", station(2)) };
+        switch.offer(port, &tenant(to, station(1)));
+    }
+    switch.run();
+    for (capture, wanted) in [(&of_a, 1500), (&of_b, 0), (&runts, 0), (&all, 3000)] {
+        let Missed { no_room, over_budget } = capture.missed();
+        assert_eq!((no_room, over_budget + switch.taken(capture).len() as u64), (0, wanted));
+    }
+    assert!(all.missed().over_budget > 2000);
     switch.check();
 }
 
@@ -343,4 +448,40 @@ fn the_last_sixteen_of_a_reason_are_kept() {
     assert!(unused.iter().all(|kept| kept.port == "unused" && kept.network.is_empty()));
     let other = kept.iter().find(|kept| kept.frame.reason == DropReason::SamePort).unwrap();
     assert_eq!((&*other.port, &*other.network), ("a", "blue"));
+}
+
+#[test]
+fn the_last_are_the_last_by_time_whichever_thread_dropped_them() {
+    let topology = Topology::new(config::parse("test.toml", CONFIG).unwrap()).unwrap();
+    let [(mut late, its_drops), (mut early, other_drops)] = [Recorder::new(0), Recorder::new(1)];
+    let queues = vec![its_drops, other_drops];
+    let mut captures = Captures::new(&topology, 1, queues, Arc::new(|| 0));
+    let facts = vec![PortFacts::NONE; topology.port_slots()];
+    let generation = topology.generation(&facts, &[], 0);
+    for n in 0..20 {
+        for (recorder, millis) in [(&mut late, 100 + n), (&mut early, 1 + n)] {
+            recorder.begin(Now::from_millis(millis), &generation);
+            let site = Site::port(PortId(1));
+            recorder.dropped(&generation, site, DropReason::Runt, &Frame(&[0; 9]));
+        }
+    }
+    captures.keep_drops();
+    let kept: Vec<_> = captures.dropped().iter().map(|kept| kept.frame.nanos).collect();
+    assert_eq!((kept.len(), kept[0], kept[15]), (KEPT_DROPS, 104_000_000, 119_000_000));
+}
+
+#[test]
+fn without_names_there_are_numbers() {
+    let mut switch = learned();
+    let capture = switch.watch(all());
+    switch.pass("a", &tenant(station(2), station(1)));
+    switch.pass("unused", &tenant(station(2), station(1)));
+    let gone = Shelf::default().get(0);
+    let words: Vec<_> = std::iter::from_fn(|| capture.next())
+        .map(|record| comment(&record, &gone).replace(", generation 0 (whose names are gone)", ""))
+        .collect();
+    let [received, sent, dropped] = &words[..3] else { panic!("{words:?}") };
+    assert_eq!(received, "received on port #1, network #0, forwarded to port #2");
+    assert_eq!(sent, "transmitted on port #2, network #0, sent");
+    assert!(dropped.contains(" port #5, no network, dropped: port_unused"), "{dropped}");
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::control::captures::{KeptDrop, RunningCapture};
 use crate::decode;
+use crate::hex;
 
 /// One port: `GET /v1/ports`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -255,8 +256,9 @@ pub struct DroppedFrameRow {
     pub bytes: String,
 }
 
-impl From<&KeptDrop> for DroppedFrameRow {
-    fn from(kept: &KeptDrop) -> Self {
+impl DroppedFrameRow {
+    /// A frame of the ring. VXLAN is looked for on the well-known UDP ports and on `udp_ports`.
+    pub(super) fn of(kept: &KeptDrop, udp_ports: &[u16]) -> Self {
         let frame = &kept.frame;
         Self {
             unix_micros: kept.unix_nanos / 1000,
@@ -265,8 +267,8 @@ impl From<&KeptDrop> for DroppedFrameRow {
             network: kept.network.clone(),
             generation: frame.generation,
             len: frame.len as u64,
-            summary: decode::line(frame.bytes()),
-            bytes: frame.bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
+            summary: decode::line(frame.bytes(), udp_ports),
+            bytes: hex::text(frame.bytes()),
         }
     }
 }

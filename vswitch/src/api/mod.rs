@@ -46,4 +46,4 @@ pub mod socket;
 pub mod tls;
 
 pub(crate) use routes::percent_encoded;
-pub use routes::{ExplainRequest, Was};
+pub use routes::{ExplainRequest, MAX_FRAME, Was};

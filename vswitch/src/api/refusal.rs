@@ -27,6 +27,12 @@ pub fn absent<'k>(
     because(Kind::NotFound, format!("there is no {what} {}", quoted(name)), help, place, at)
 }
 
+/// What is wrong, and what helps, where there is no drop reason with such a label.
+#[must_use]
+pub fn no_such_reason(label: &str) -> (String, &'static str) {
+    (format!("there is no drop reason `{}`", label.escape_debug()), "GET /v1/drops lists them all")
+}
+
 /// A network has nothing of that name or address.
 #[must_use]
 pub fn absent_in<'k>(

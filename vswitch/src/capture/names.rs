@@ -2,7 +2,12 @@
 //!
 //! The control thread puts the names of each generation on the shelf when it is published; whoever writes records
 //! in words takes them from there. Workers know nothing of it.
+//!
+//! A record is usually written some milliseconds after its frame. Behind a slow reader it waits for up to half a minute, and
+//! the configuration may change more often than there is room on the shelf. Then its indices are said as
+//! numbers: by now they may belong to another tenant.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +17,7 @@ use crate::datapath::generation::Role;
 use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{Place, Site};
 
-/// Generations whose names are kept: records wait some milliseconds, and a generation lasts longer.
+/// Generations whose names are kept.
 const KEPT: usize = 8;
 
 /// The names of one generation.
@@ -22,6 +27,8 @@ pub struct Names {
     networks: Vec<Option<Network>>,
     vteps: Vec<Option<String>>,
     remotes: Vec<Option<Ipv4Addr>>,
+    /// They were known once, and are not on the shelf any more.
+    are_gone: bool,
 }
 
 /// A network.
@@ -41,6 +48,7 @@ impl Names {
             networks: vec![None; topology.network_slots()],
             vteps: vec![None; topology.vtep_slots()],
             remotes: vec![None; topology.tunnel_slots()],
+            are_gone: false,
         };
         for (id, port) in topology.ports() {
             let domain = match topology.role(id) {
@@ -80,10 +88,17 @@ impl Names {
         fill(&mut self.remotes, &before.remotes);
     }
 
-    /// The name of a port; empty if there is none.
+    /// Whether nothing is known of the generation any more: there are numbers for names.
     #[must_use]
-    pub fn port(&self, id: PortId) -> &str {
-        self.ports.get(id.index()).and_then(Option::as_ref).map_or("", |(name, _)| name)
+    pub fn are_gone(&self) -> bool {
+        self.are_gone
+    }
+
+    /// The name of a port, or its number.
+    #[must_use]
+    pub fn port(&self, id: PortId) -> Cow<'_, str> {
+        let port = self.ports.get(id.index()).and_then(Option::as_ref);
+        named(port.map(|(name, _)| name), id.index())
     }
 
     /// The name and the VNI of a network.
@@ -93,10 +108,10 @@ impl Names {
         Some((&network.name, network.vni))
     }
 
-    /// The name of a local VTEP; empty if there is none.
+    /// The name of a local VTEP, or its number.
     #[must_use]
-    pub fn vtep(&self, id: VtepId) -> &str {
-        self.vteps.get(id.index()).and_then(Option::as_ref).map_or("", String::as_str)
+    pub fn vtep(&self, id: VtepId) -> Cow<'_, str> {
+        named(self.vteps.get(id.index()).and_then(Option::as_ref), id.index())
     }
 
     /// The remote VTEP of a tunnel.
@@ -107,19 +122,26 @@ impl Names {
 
     /// Names of the port and the network of a drop; empty where it belongs to none. As `GET /v1/drops` has them.
     #[must_use]
-    pub fn site(&self, site: Site) -> (&str, &str) {
-        let network = |domain| self.network(domain).map_or("", |(name, _)| name);
+    pub fn site(&self, site: Site) -> (Cow<'_, str>, Cow<'_, str>) {
+        let network = |domain: BridgeDomain| {
+            let network = self.networks.get(domain.index()).and_then(Option::as_ref);
+            named(network.map(|network| &network.name), domain.index())
+        };
         match site.place() {
             Place::Port(port) => {
                 let domain = self.ports.get(port.index()).and_then(|port| port.as_ref()?.1);
-                (self.port(port), domain.map_or("", network))
+                (self.port(port), domain.map_or(Cow::Borrowed(""), network))
             }
             Place::Network(domain) => {
                 let uplink = self.networks.get(domain.index()).and_then(|n| n.as_ref()?.uplink);
-                (uplink.map_or("", |uplink| self.port(uplink)), network(domain))
+                (uplink.map_or(Cow::Borrowed(""), |uplink| self.port(uplink)), network(domain))
             }
         }
     }
+}
+
+fn named(name: Option<&String>, index: usize) -> Cow<'_, str> {
+    name.map_or_else(|| Cow::Owned(format!("#{index}")), |name| Cow::Borrowed(name.as_str()))
 }
 
 /// The names of the last generations. Clones are the same shelf.
@@ -143,11 +165,43 @@ impl Shelf {
         kept.push_back((generation, Arc::new(names)));
     }
 
-    /// The names of a generation, or of the newest if they are gone.
+    /// The names of a generation. If they [are gone](Names::are_gone), not another's.
     #[must_use]
     pub fn get(&self, generation: u64) -> Arc<Names> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().find(|(number, _)| *number == generation).or(kept.back());
-        found.map(|(_, names)| Arc::clone(names)).unwrap_or_default()
+        let found = kept.iter().find(|(number, _)| *number == generation);
+        match found {
+            Some((_, names)) => Arc::clone(names),
+            None => Arc::new(Names { are_gone: true, ..Names::default() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn names(port: &str) -> Names {
+        let port = format!("[[port]]\nname = {port:?}\ndevice = \"net_null0\"\n");
+        let network = "[[network]]\nname = \"blue\"\nvni = 100\n[[network.port]]\nport = ";
+        let toml = format!("{port}{network}{:?}\n", port.split('"').nth(1).unwrap());
+        Names::of(&Topology::new(config::parse("test.toml", &toml).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn names_that_are_gone_are_numbers_and_never_anothers() {
+        let shelf = Shelf::default();
+        shelf.put(1, names("a"));
+        assert_eq!(shelf.get(1).site(Site::port(PortId(0))), ("a".into(), "blue".into()));
+        for generation in 2..=9 {
+            shelf.put(generation, names("b"));
+        }
+        assert_eq!(shelf.get(2).port(PortId(0)), "b");
+        let gone = shelf.get(1);
+        assert!(gone.are_gone() && !shelf.get(9).are_gone());
+        assert_eq!((gone.port(PortId(0)), gone.vtep(VtepId(3))), ("#0".into(), "#3".into()));
+        assert_eq!(gone.site(Site::port(PortId(0))), ("#0".into(), "".into()));
+        assert_eq!(gone.site(Site::network(BridgeDomain(7))), ("".into(), "#7".into()));
     }
 }

@@ -67,6 +67,10 @@ pub fn begin(
         // It is memory that is written to: nothing fails.
         let _ = writing.run(&what);
         writing.capture.advance(Phase::Ending);
+        // The last to let go of the memory: to free it takes milliseconds that the control thread has not.
+        while Arc::strong_count(&writing.capture) > 1 {
+            std::thread::sleep(PAUSE);
+        }
     })?;
     Ok(Stream { id, pieces, _reader: reader })
 }
@@ -127,7 +131,7 @@ impl Writing {
     fn write(&self, writer: &mut Writer, record: &Record, began: u64) -> Result<(), PcapError> {
         let names = self.shelf.get(record.generation);
         writer.packet(Packet {
-            interface: (names.port(record.port), record.tap.name()),
+            interface: (&names.port(record.port), record.tap.name()),
             unix_nanos: began.saturating_add(record.nanos),
             len: record.len,
             bytes: &record.bytes,

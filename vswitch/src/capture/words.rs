@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use super::names::Names;
 use crate::datapath::capture::{Record, Tap};
 use crate::datapath::verdict::Verdict;
+use crate::ids::BridgeDomain;
 use crate::table::Destination;
 
-/// As in `received on port tenant-a, network blue (VNI 100), forwarded to port tenant-b, generation 7`.
+/// As in `received on port tenant-a, network blue (VNI 100), forwarded to port tenant-b, generation 7`. Nothing but the
+/// truth: where names are gone there are numbers.
 #[must_use]
 pub fn comment(record: &Record, names: &Names) -> String {
     let mut text = String::with_capacity(96);
@@ -23,13 +25,21 @@ pub fn comment(record: &Record, names: &Names) -> String {
         Some((name, vni)) => {
             let _ = write!(text, ", network {name} (VNI {vni})");
         }
-        None => text.push_str(", no network"),
+        None if record.domain == BridgeDomain::NONE => text.push_str(", no network"),
+        None => {
+            let _ = write!(text, ", network #{}", record.domain.index());
+        }
     }
-    if record.tap != Tap::Transmitted {
-        text.push_str(", ");
+    text.push_str(", ");
+    if record.tap == Tap::Transmitted {
+        text.push_str("sent");
+    } else {
         verdict(record.verdict, names, &mut text);
     }
     let _ = write!(text, ", generation {}", record.generation);
+    if names.are_gone() {
+        text.push_str(" (whose names are gone)");
+    }
     text
 }
 

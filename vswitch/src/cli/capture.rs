@@ -17,6 +17,7 @@ use super::client::{Client, ClientError, query};
 use super::configuration::whole_seconds;
 use super::failure::plain;
 use super::{At, Exit, complain, note};
+use crate::api::dto::VtepRow;
 use crate::decode;
 
 /// Options of `vswitch capture`.
@@ -75,10 +76,13 @@ pub enum Stage {
 
 /// Where the frames go.
 enum Sink {
+    /// Into a file as they come. It is opened when there are any: a capture that is refused takes nothing away from
+    /// one of yesterday.
+    File(PathBuf),
     /// As they come.
     Binary(Box<dyn Write>),
-    /// A line for each.
-    Words(io::Stdout),
+    /// A line for each, where VXLAN is looked for on these UDP ports, too.
+    Words(io::Stdout, Vec<u16>),
 }
 
 /// Captures until a limit is reached, Ctrl-C, or nobody reads any more.
@@ -89,26 +93,18 @@ pub(super) fn capture(typed: &Capture, client: &Client) -> Result<Exit, ClientEr
         );
         return Ok(Exit::Usage);
     }
-    let mut sink = match sink(typed.write.as_deref()) {
-        Ok(sink) => sink,
-        Err(exit) => return Ok(exit),
-    };
+    let Some(mut sink) = sink(typed.write.as_deref(), client)? else { return Ok(Exit::Usage) };
     let mut reading = Reading::default();
     let mut failure = None;
     client.capture(&path(typed), |piece| {
         let mut words = String::new();
         reading.read(piece, |packet| {
-            if matches!(sink, Sink::Words(_)) && failure.is_none() {
-                words.push_str(&line(packet));
+            if let (Sink::Words(_, udp_ports), None) = (&sink, &failure) {
+                words.push_str(&line(packet, udp_ports));
             }
         })?;
-        let written = match &mut sink {
-            _ if failure.is_some() => Ok(()),
-            Sink::Binary(out) => out.write_all(piece).and_then(|()| out.flush()),
-            Sink::Words(out) => out.write_all(words.as_bytes()).and_then(|()| out.flush()),
-        };
-        if let Err(error) = written {
-            failure = Some(error);
+        if failure.is_none() {
+            failure = sink.write(piece, &words).err();
         }
         Ok(failure.is_none())
     })?;
@@ -117,7 +113,9 @@ pub(super) fn capture(typed: &Capture, client: &Client) -> Result<Exit, ClientEr
     }
     Ok(match failure {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(format_args!("vswitch: error: cannot write the frames: {error}"))
+            let whither = typed.write.as_ref().filter(|file| *file != Path::new("-"));
+            let whither = whither.map_or("the frames".into(), |file| file.to_string_lossy());
+            complain(format_args!("vswitch: error: cannot write {whither}: {error}"))
         }
         _ => Exit::Success,
     })
@@ -141,37 +139,49 @@ fn path(typed: &Capture) -> String {
     query("/v1/capture", &given)
 }
 
-fn sink(file: Option<&Path>) -> Result<Sink, Exit> {
+impl Sink {
+    fn write(&mut self, piece: &[u8], words: &str) -> io::Result<()> {
+        if let Self::File(path) = self {
+            *self = Self::Binary(Box::new(File::create(path)?));
+        }
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Binary(out) => out.write_all(piece).and_then(|()| out.flush()),
+            Self::Words(out, _) => out.write_all(words.as_bytes()).and_then(|()| out.flush()),
+        }
+    }
+}
+
+/// `None`: there is none, and it was said why.
+fn sink(file: Option<&Path>, client: &Client) -> Result<Option<Sink>, ClientError> {
     let out = io::stdout();
     match file {
-        None if out.is_terminal() => Ok(Sink::Words(out)),
-        Some(file) if file != Path::new("-") => match File::create(file) {
-            Ok(file) => Ok(Sink::Binary(Box::new(file))),
-            Err(error) => {
-                let file = file.display();
-                Err(complain(format_args!("vswitch: error: cannot write {file}: {error}")))
-            }
-        },
+        None if out.is_terminal() => {
+            let vteps: Vec<VtepRow> = client.get("/v1/vteps")?.read()?;
+            let udp_ports = vteps.iter().map(|vtep| vtep.udp_port).collect();
+            Ok(Some(Sink::Words(out, udp_ports)))
+        }
+        Some(file) if file != Path::new("-") => Ok(Some(Sink::File(file.to_owned()))),
         Some(_) if out.is_terminal() => {
             note(
                 "vswitch: error: the standard output is a terminal, and a capture is not text\nhelp: \
                  -w FILE, or a pipe: `vswitch capture … | tshark -r -`; without -w the frames are \
                  shown in words",
             );
-            Err(Exit::Usage)
+            Ok(None)
         }
-        _ => Ok(Sink::Binary(Box::new(out))),
+        _ => Ok(Some(Sink::Binary(Box::new(out)))),
     }
 }
 
 /// A frame in a line: when, what, how long, and what became of it.
-fn line(packet: &EnhancedPacketBlock<'_>) -> String {
+fn line(packet: &EnhancedPacketBlock<'_>, udp_ports: &[u16]) -> String {
     let when = humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + packet.timestamp);
     let comment = packet.options.iter().find_map(|option| match option {
         EnhancedPacketOption::Comment(text) => Some(plain(text)),
         _ => None,
     });
-    let (what, len) = (decode::line(&packet.data), packet.original_len);
+    let (what, len) = (decode::line(&packet.data, udp_ports), packet.original_len);
     format!("{when}  {what}, {len} bytes; {}\n", comment.unwrap_or_default())
 }
 
@@ -251,7 +261,7 @@ mod tests {
         for size in 1..file.len() {
             let (mut reading, mut lines) = (Reading::default(), Vec::new());
             for piece in file.chunks(size) {
-                reading.read(piece, |packet| lines.push(line(packet))).unwrap();
+                reading.read(piece, |packet| lines.push(line(packet, &[]))).unwrap();
             }
             assert_eq!(lines.len(), 3, "{size}");
             let end = ", 99 bytes; received on port a, pending\n";

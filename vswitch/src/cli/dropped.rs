@@ -13,6 +13,7 @@ use crate::api::dto::DroppedFrameRow;
 use crate::capture::pcapng::{Packet, Writer};
 use crate::datapath::capture::Missed;
 use crate::datapath::capture::drops::KEPT_BYTES;
+use crate::hex;
 
 /// Asks, and prints the answer.
 pub(super) fn show(typed: &Show, client: &Client) -> Result<Exit, ClientError> {
@@ -68,17 +69,12 @@ fn section(rows: &[DroppedFrameRow]) -> Result<Vec<u8>, pcap_file::PcapError> {
             interface: (&row.port, "dropped"),
             unix_nanos: nanos(Some(row)),
             len: usize::try_from(row.len).unwrap_or(usize::MAX),
-            bytes: &from_hex(&row.bytes),
+            bytes: &hex::bytes(&row.bytes).unwrap_or_default(),
             comment: &comment(row),
         })?;
     }
     writer.end(Missed::default(), nanos(rows.last()))?;
     Ok(writer.take())
-}
-
-fn from_hex(text: &str) -> Vec<u8> {
-    let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
-    digits.as_chunks::<2>().0.iter().filter_map(|[a, b]| u8::try_from(a * 16 + b).ok()).collect()
 }
 
 #[cfg(test)]
@@ -95,14 +91,13 @@ mod tests {
             generation: 7,
             len: 110,
             summary: "a → b\u{1b}".to_owned(),
-            bytes: "00ff1".to_owned(),
+            bytes: "00ff".to_owned(),
         };
         assert_eq!(
             text(std::slice::from_ref(&row)),
             "1970-01-01T00:00:01.000001Z  unknown_vni at port uplink, generation 7, 110 bytes: a → b\u{fffd}\n"
         );
         assert_eq!(text(&[]), "no frames were dropped\n");
-        assert_eq!(from_hex(&row.bytes), [0, 0xff]);
         assert!(!section(&[row]).unwrap().is_empty());
     }
 }

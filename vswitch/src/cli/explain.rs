@@ -14,8 +14,9 @@ use crate::api::dto::VtepRow;
 use crate::api::events::Whereabouts;
 use crate::api::{ExplainRequest, Was};
 use crate::explain::answer::{self, Explanation, Origin, Reason};
-use crate::explain::difference::{Edit, hex};
+use crate::explain::difference::Edit;
 use crate::explain::layers::Layer;
+use crate::hex;
 
 /// The most copies in the text.
 const SHOWN: usize = 12;
@@ -98,7 +99,7 @@ fn frame(typed: &Explain, client: &Client) -> Result<Result<String, String>, Cli
     });
     let Some((vni, from)) = typed.frame.vxlan.zip(typed.frame.from_vtep) else {
         let typed = typed.frame.hex.clone().unwrap_or_default();
-        return Ok(Ok(given.map_or(typed, |bytes| hex(&bytes))));
+        return Ok(Ok(given.map_or(typed, |bytes| hex::text(&bytes))));
     };
     let Some(inner) = given else {
         let what = "--vxlan: hexadecimal digits are sent as they are\nhelp: give the frame by --dst and --src, or by --pcap";
@@ -113,7 +114,7 @@ fn frame(typed: &Explain, client: &Client) -> Result<Result<String, String>, Cli
             "--vxlan: port {port} is the uplink of no VTEP\nhelp: tunnel frames arrive at uplinks: {uplinks}"
         )));
     };
-    Ok(tunnelled(&inner, vni, from, vtep).map(|frame| hex(&frame)))
+    Ok(tunnelled(&inner, vni, from, vtep).map(|frame| hex::text(&frame)))
 }
 
 /// Lines with a margin that says what they are.

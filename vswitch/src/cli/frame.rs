@@ -17,6 +17,7 @@ use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::{Block, PcapNgReader};
 
+use crate::api::MAX_FRAME;
 use crate::api::dto::VtepRow;
 use crate::ids::MacAddr;
 
@@ -285,6 +286,12 @@ fn frame_of(path: &Path, index: u64) -> Result<Given, String> {
     }
     let mut given = Given::from(bytes);
     let kept = given.bytes.len();
+    if length.max(kept) > MAX_FRAME {
+        return Err(format!(
+            "{name}: error: frame {index} has {} bytes\nhelp: the longest that can be explained has {MAX_FRAME}",
+            length.max(kept)
+        ));
+    }
     if length > kept {
         given.bytes.resize(length, 0);
         let note = format!(
@@ -305,7 +312,8 @@ fn in_pcap(
 ) -> Result<Found, pcap_file::PcapError> {
     let mut reader = PcapReader::new(file)?;
     let link = reader.header().datalink;
-    while let Some(packet) = reader.next_packet() {
+    // Raw, as the checked ones must have been no longer than the file's snaplen, which `tcpdump -s` is there to change.
+    while let Some(packet) = reader.next_raw_packet() {
         let packet = packet?;
         *seen += 1;
         if *seen == index {

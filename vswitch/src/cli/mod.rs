@@ -258,7 +258,7 @@ pub enum What {
     Workers,
     /// Dropped frames by reason, port and network.
     Drops,
-    /// The frames that were dropped last, up to 16 for each reason.
+    /// A sample of the frames that were dropped last, up to 16 for each reason.
     DroppedFrames,
     /// The running configuration, as a file.
     Config,

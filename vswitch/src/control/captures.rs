@@ -3,7 +3,6 @@
 //! Owned by the control thread. A capture's memory is made before it comes here; publishing the generation that
 //! has it, or has it no more, is the caller's.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use crate::datapath::capture::drops::DropQueue;
 use crate::datapath::capture::{Capture, DroppedFrame, MAX_CAPTURES, Missed, Phase, Watch};
 use crate::datapath::verdict::DropReason;
 
-/// Dropped frames that are kept of each reason.
+/// Dropped frames that are kept of each reason: the last of the [sample](crate::datapath::capture::drops).
 pub const KEPT_DROPS: usize = 16;
 
 /// Everything that is set aside of frames.
@@ -24,6 +23,8 @@ pub struct Captures {
     shelf: Shelf,
     since_start: SinceStart,
     next_id: u64,
+    /// Those of the VTEPs.
+    udp_ports: Vec<u16>,
     /// The generation of the configuration in force.
     number: u64,
     /// Generations to be published: a capture came or went.
@@ -31,7 +32,8 @@ pub struct Captures {
     /// Held by everybody who reads a capture.
     readers: Arc<()>,
     drops: Vec<DropQueue>,
-    kept: Vec<VecDeque<KeptDrop>>,
+    /// By reason, and of each by time.
+    kept: Vec<Vec<KeptDrop>>,
 }
 
 /// A capture.
@@ -78,6 +80,10 @@ pub enum CaptureError {
     Thread(#[from] io::Error),
 }
 
+fn udp_ports(topology: &Topology) -> Vec<u16> {
+    topology.vteps().map(|(_, vtep)| vtep.udp_port).collect()
+}
+
 impl Captures {
     /// None yet. `drops` are the queues of all threads that drop frames; `number` is that of the generation.
     #[must_use]
@@ -89,9 +95,19 @@ impl Captures {
     ) -> Self {
         let shelf = Shelf::default();
         shelf.put(number, Names::of(topology));
-        let kept = vec![VecDeque::with_capacity(KEPT_DROPS); DropReason::COUNT];
-        let (running, next_id, is_changed, readers) = (Vec::new(), 1, false, Arc::default());
-        Self { running, shelf, since_start, next_id, number, is_changed, readers, drops, kept }
+        let kept = vec![Vec::new(); DropReason::COUNT];
+        Self {
+            running: Vec::new(),
+            shelf,
+            since_start,
+            next_id: 1,
+            udp_ports: udp_ports(topology),
+            number,
+            is_changed: false,
+            readers: Arc::default(),
+            drops,
+            kept,
+        }
     }
 
     /// How many threads record.
@@ -109,7 +125,14 @@ impl Captures {
     /// Another configuration is in force, or is about to be.
     pub fn configured(&mut self, number: u64, topology: &Topology) {
         self.number = number;
+        self.udp_ports = udp_ports(topology);
         self.shelf.put(number, Names::of(topology));
+    }
+
+    /// The UDP ports of the VTEPs, on which VXLAN is to be looked for in what was dropped.
+    #[must_use]
+    pub fn udp_ports(&self) -> &[u16] {
+        &self.udp_ports
     }
 
     /// What a generation of this topology has of captures.
@@ -146,9 +169,8 @@ impl Captures {
         &mut self,
         wanted: Wanted,
         limits: Limits,
-        capture: Capture,
+        capture: Arc<Capture>,
     ) -> Result<Stream, CaptureError> {
-        let capture = Arc::new(capture);
         let id = self.watch(wanted.clone(), Arc::clone(&capture))?;
         let words = (self.shelf.clone(), Arc::clone(&self.since_start));
         let reader = Arc::clone(&self.readers);
@@ -214,7 +236,7 @@ impl Captures {
         std::mem::take(&mut self.is_changed)
     }
 
-    /// Every millisecond: keeps what was dropped last.
+    /// Every millisecond: keeps what was dropped last, by whichever thread.
     pub fn keep_drops(&mut self) {
         if self.drops.iter().all(|queue| queue.is_empty()) {
             return;
@@ -224,15 +246,20 @@ impl Captures {
             // No more than were there: whoever drops faster does not keep us.
             for _ in 0..queue.len() {
                 let Some(frame) = queue.pop() else { break };
+                let unix_nanos = began.saturating_add(frame.nanos);
+                let kept = &mut self.kept[frame.reason.index()];
+                // The queues of other workers have later ones, or had.
+                let place = kept.partition_point(|other| other.unix_nanos <= unix_nanos);
+                if kept.len() == KEPT_DROPS && place == 0 {
+                    continue;
+                }
                 let names = self.shelf.get(frame.generation);
                 let (port, network) = names.site(frame.site);
-                let (port, network) = (port.to_owned(), network.to_owned());
-                let kept = &mut self.kept[frame.reason.index()];
-                if kept.len() == KEPT_DROPS {
-                    kept.pop_front();
+                let (port, network) = (port.into_owned(), network.into_owned());
+                kept.insert(place, KeptDrop { frame, unix_nanos, port, network });
+                if kept.len() > KEPT_DROPS {
+                    kept.remove(0);
                 }
-                let unix_nanos = began.saturating_add(frame.nanos);
-                kept.push_back(KeptDrop { frame, unix_nanos, port, network });
             }
         }
     }

@@ -182,10 +182,24 @@ fn transmit<I: Io>(
         }
     };
     if !packets.is_empty() {
-        for packet in &*packets {
-            let site = Site::port(port);
-            context::dropped(io, counters, (recorder, generation), site, reason, packet);
-        }
-        io.discard(packets);
+        drop_rest(io, counters, (recorder, generation), Site::port(port), reason, packets);
     }
+}
+
+/// Drops what a full queue has left. Not inlined: bursts that leave whole would save its registers, and where every
+/// frame leaves by another port a burst is one frame.
+#[cold]
+#[inline(never)]
+fn drop_rest<I: Io>(
+    io: &mut I,
+    counters: &Counters,
+    (recorder, generation): (&mut Recorder, &Generation),
+    site: Site,
+    reason: DropReason,
+    packets: &mut Burst<I::Packet>,
+) {
+    for packet in &*packets {
+        context::dropped(io, counters, (recorder, generation), site, reason, packet);
+    }
+    io.discard(packets);
 }

@@ -134,6 +134,12 @@ macro_rules! drop_reasons {
                 match self { $(Self::$variant => $label),+ }
             }
 
+            /// The reason that has a label.
+            #[must_use]
+            pub fn of_label(label: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.label() == label)
+            }
+
             /// What it means and what to look at, for people.
             #[must_use]
             pub fn help(self) -> &'static str {
@@ -237,6 +243,7 @@ mod tests {
         assert_eq!(labels.len(), DropReason::COUNT);
         for (index, reason) in DropReason::ALL.iter().enumerate() {
             assert_eq!(reason.index(), index);
+            assert_eq!(DropReason::of_label(reason.label()), Some(*reason));
             assert!(reason.help().ends_with('.'), "{reason:?}");
             let plain = |c: char| c.is_ascii_lowercase() || c == '_';
             assert!(reason.label().chars().all(plain), "{reason:?}");

@@ -156,15 +156,14 @@ impl Case<'_> {
         }
     }
 
-    pub fn innermost(&self) -> Option<(&str, &str)> {
-        self.layers.iter().rev().find_map(|layer| match &layer.header {
-            Header::Ethernet { destination, source, .. } => Some((&**destination, &**source)),
-            _ => None,
-        })
-    }
-
+    /// The sender that the stages look at: that of the frame, or in our tunnel. A tenant may have tunnels of its own.
     pub fn source_text(&self) -> String {
-        self.innermost().map_or(String::new(), |(_, source)| format!(", not {source}"))
+        let ours = usize::from(self.journey.tunnelled().is_some());
+        let mut sources = self.layers.iter().filter_map(|layer| match &layer.header {
+            Header::Ethernet { source, .. } => Some(source),
+            _ => None,
+        });
+        sources.nth(ours).map_or(String::new(), |source| format!(", not {source}"))
     }
 
     pub fn destination_text(&self) -> String {
@@ -386,7 +385,8 @@ impl Case<'_> {
         let remote = self.names.remote(tunnel);
         let key = self.domain().and_then(|domain| {
             let network = self.live.topology.network(domain)?;
-            let place = network.remote_vteps.iter().position(|known| known.to_string() == remote);
+            let address = self.live.topology.remote(tunnel)?.address;
+            let place = network.remote_vteps.iter().position(|known| *known == address);
             place.map(|place| format!("remote-vteps/{place}")).or_else(|| {
                 let (key, _) = self.receiver()?.0.destination;
                 let place = network.macs.iter().position(|mac| mac.address == key.mac());

@@ -90,8 +90,9 @@ pub enum Header {
     Payload,
 }
 
-/// What is in a frame. VXLAN is looked for on its well-known UDP ports and on `udp_ports`.
-pub(super) fn decode(frame: &[u8], udp_ports: &[u16]) -> Vec<Layer> {
+/// What is in a frame. VXLAN is looked for on its well-known UDP ports and on `udp_ports`, those of the VTEPs.
+#[must_use]
+pub fn decode(frame: &[u8], udp_ports: &[u16]) -> Vec<Layer> {
     let mut decoder = Decoder { frame, at: 0, end: frame.len(), layers: Vec::new(), udp_ports };
     let mut depth = 0;
     while depth < MAX_DEPTH && decoder.frame_of_ethernet().is_some() {
@@ -157,7 +158,7 @@ impl<'a> Decoder<'a> {
         let arp = ArpPacketSlice::from_slice(self.rest()).ok()?;
         let ip = |bytes: &[u8]| match <[u8; 4]>::try_from(bytes) {
             Ok(bytes) => std::net::Ipv4Addr::from(bytes).to_string(),
-            Err(_) => super::difference::hex(bytes),
+            Err(_) => crate::hex::text(bytes),
         };
         let (sender, target) = (ip(arp.sender_protocol_addr()), ip(arp.target_protocol_addr()));
         self.push(arp.slice().len(), Header::Arp { operation: arp.operation().0, sender, target });
@@ -228,8 +229,7 @@ impl<'a> Decoder<'a> {
         let (source, destination, udp_length) =
             (udp.source_port(), udp.destination_port(), udp.length());
         self.push(8, Header::Udp { source, destination, udp_length });
-        let ports = [&vxlan::WELL_KNOWN_UDP_PORTS, self.udp_ports].concat();
-        if !ports.contains(&destination) {
+        if !vxlan::is_expected_on(destination, self.udp_ports) {
             return None;
         }
         let vxlan = Vxlan::new(self.rest())?;

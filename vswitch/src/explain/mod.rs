@@ -19,7 +19,8 @@
 //!
 //! # Who calls it, on which thread, at what cost
 //! The control thread for `POST /v1/explain`, between two of its other duties; the [simulation](crate::sim) for
-//! tests. A frame takes some tens of microseconds there, and a flooded one a microsecond more for each copy, of which
+//! tests. A frame takes some tens of microseconds there, and a flooded one a microsecond more for each copy, and a few
+//! for each that is dropped with its cause, of which
 //! at most [`io::MAX_KEPT`] are kept. Decoding and comparing, which need no switch, are left to
 //! [`Trace::explanation`], on whichever thread.
 
@@ -252,7 +253,7 @@ impl Trace {
 /// A frame, decoded.
 fn framed(bytes: &[u8], udp_ports: &[u16]) -> Frame {
     let layers = layers::decode(bytes, udp_ports);
-    Frame { length: bytes.len(), hex: difference::hex(bytes), layers }
+    Frame { length: bytes.len(), hex: crate::hex::text(bytes), layers }
 }
 
 /// Whom a frame that this switch encapsulated is for, as it says itself.

@@ -69,7 +69,7 @@ impl Names<'_> {
 
     /// `/network/2/remote-vteps`.
     pub fn at_network(self, domain: BridgeDomain, key: &str) -> String {
-        at("network", self.0.networks().position(|(other, _)| other == domain), key)
+        at("network", self.0.network_place(domain), key)
     }
 
     /// The membership of a port in its network: `/network/2/port/0`.

@@ -2,6 +2,7 @@
 //!
 //! Nothing is decided here: a sentence says what a stage has done, and with what.
 
+use super::Entrance;
 use super::answer::{
     Dropped, Explanation, FdbEntry, Frame, Learning, Learns, Lookup, NetworkName, Origin, Outcome,
     Reason, Station, Step, Tunnel,
@@ -11,7 +12,6 @@ use super::cause;
 use super::io::TracedIo;
 use super::journey::Seen;
 use super::names::listed;
-use super::{Entrance, difference};
 use crate::api::dto::EntryKind;
 use crate::datapath::flood;
 use crate::datapath::generation::{Domain, Role};
@@ -38,7 +38,7 @@ pub(super) fn told(
         from,
         frame: Frame {
             length: case.frame.len(),
-            hex: difference::hex(case.frame),
+            hex: crate::hex::text(case.frame),
             layers: case.layers.to_vec(),
         },
         network: case.journey.domain().map(|domain| network_name(case, domain)),

@@ -10,6 +10,14 @@ pub const UDP_PORT: u16 = 4789;
 /// The UDP ports on which tunnel frames turn up by mistake: IANA's VXLAN, Linux's old default for
 /// VXLAN (8472), VXLAN-GPE (4790).
 pub const WELL_KNOWN_UDP_PORTS: [u16; 3] = [UDP_PORT, 8472, 4790];
+
+/// Whether VXLAN is to be looked for behind a UDP port, where frames are decoded for people: on the well-known ones,
+/// and on those of the VTEPs.
+#[must_use]
+pub fn is_expected_on(udp_port: u16, of_vteps: &[u16]) -> bool {
+    WELL_KNOWN_UDP_PORTS.contains(&udp_port) || of_vteps.contains(&udp_port)
+}
+
 /// The I flag: the VNI is valid.
 pub const FLAG_I: u8 = 0x08;
 

@@ -140,7 +140,7 @@ fn a_capture_is_a_file_that_ends_at_its_limit() {
 }
 
 #[test]
-fn every_reason_can_be_captured_and_is_kept() {
+fn every_reason_can_be_asked_for_by_its_name() {
     let served = Served::default();
     for reason in DropReason::ALL {
         let label = reason.label();

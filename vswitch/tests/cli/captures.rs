@@ -31,6 +31,24 @@ fn a_capture_goes_to_a_file_and_its_end_to_the_standard_error() {
 }
 
 #[test]
+fn a_capture_that_is_refused_leaves_the_file_of_another_alone() {
+    let served = Served::default();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("yesterday.pcapng");
+    std::fs::write(&path, "frames").unwrap();
+    let refused = [
+        ("--port nobody", 1),
+        ("--filter protochain", 2),
+        ("--reason nothing", 2),
+        ("--socket /nowhere/s", 1),
+    ];
+    for (words, status) in refused {
+        served.types(&format!("capture {words} -w {}", text(&path))).failed(status);
+        assert_eq!(std::fs::read(&path).unwrap(), b"frames", "{words}");
+    }
+}
+
+#[test]
 fn a_pipe_gets_the_file_as_it_comes() {
     let served = Served::default();
     let mut command = vswitch();

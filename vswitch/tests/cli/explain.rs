@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pcap_file::DataLink;
-use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter, RawPcapPacket};
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
@@ -148,6 +148,32 @@ fn a_frame_of_a_capture_file() {
         let path = folder.path().join(file);
         let said = served.types(&format!("explain --port a --pcap {}", path.display())).failed(2);
         assert!(said.contains(words) && said.contains(file), "{said}");
+    }
+}
+
+#[test]
+fn a_file_of_frames_that_were_cut_is_read_and_a_frame_too_long_for_any_port_is_not() {
+    let served = Served::default();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("short.pcap");
+    let header = PcapHeader { snaplen: 96, ..PcapHeader::default() };
+    let mut writer =
+        PcapWriter::with_header(std::fs::File::create(&path).unwrap(), header).unwrap();
+    // As `tcpdump -s 96` writes them.
+    for length in [1000, 65_536, u32::MAX] {
+        let data = frame(8).into();
+        let raw = RawPcapPacket { ts_sec: 0, ts_frac: 0, incl_len: 60, orig_len: length, data };
+        writer.write_raw_packet(&raw).unwrap();
+    }
+    drop(writer);
+    let line = format!("explain --port a --pcap {}", path.display());
+    let told = served.types(&format!("{line} --json"));
+    assert!(told.err.contains("has 60 of its 1000 bytes"), "{told:?}");
+    assert_eq!(told.json()["frame"]["length"], 1000);
+    for (index, length) in [(2, "65536"), (3, "4294967295")] {
+        let said = served.types(&format!("{line} --index {index}")).failed(2);
+        let words = format!("frame {index} has {length} bytes\nhelp: the longest");
+        assert!(said.contains(&words), "{said}");
     }
 }
 

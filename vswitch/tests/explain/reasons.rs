@@ -331,3 +331,20 @@ fn every_reason_can_be_asked_about_whatever_the_frame() {
         }
     }
 }
+
+#[test]
+fn the_sender_that_is_wrong_is_named_and_not_one_in_a_tenants_own_tunnel() {
+    let nobody = |n: u8| [0x03, 0, 0, 0, 0, n];
+    let own = Tunnelled { from: nobody(1), ..Tunnelled::new(unicast()) };
+    let in_ours = Tunnelled::new(Tunnelled { from: nobody(9), ..own.clone() }.bytes());
+    let sim = Simulation::new(config::parse("t", CONFIG).unwrap(), Options::default()).unwrap();
+    for (port, frame, who) in
+        [("a", own, "not 03:00:00:00:00:01"), ("uplink", in_ours, "not 03:00:00:00:00:09")]
+    {
+        let asked = question(Origin::Port(port.to_owned()), frame.bytes());
+        let told = sim.explain(asked).unwrap().explanation();
+        let [drop] = &told.drops[..] else { panic!("{told:#?}") };
+        assert_eq!(drop.reason.reason, DropReason::InvalidSourceMac.label());
+        assert!(drop.reason.cause.remedy.ends_with(who), "{drop:#?}");
+    }
+}

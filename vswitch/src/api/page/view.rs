@@ -159,7 +159,7 @@ struct RemoteView<'s> {
 }
 
 impl<'s> FrameView<'s> {
-    fn of(kept: &'s KeptDrop, says: bool) -> Self {
+    fn of(kept: &'s KeptDrop, says: bool, udp_ports: &[u16]) -> Self {
         Self {
             unix_micros: kept.unix_nanos / 1000,
             reason: kept.frame.reason.label(),
@@ -167,7 +167,7 @@ impl<'s> FrameView<'s> {
             network: &kept.network,
             generation: kept.frame.generation,
             len: kept.frame.len,
-            summary: says.then(|| decode::line(kept.frame.bytes())),
+            summary: says.then(|| decode::line(kept.frame.bytes(), udp_ports)),
         }
     }
 }
@@ -194,7 +194,7 @@ impl<'s> View<'s> {
             networks,
             workers: &state.workers,
             drops: drops(&state.drops),
-            frames: frames(&state.frames, audience),
+            frames: frames(state, audience),
         }
     }
 }
@@ -305,9 +305,9 @@ fn drops(all: &[DropRow]) -> List<&DropRow> {
     List { count: all.len(), matching, rows }
 }
 
-fn frames(all: &[KeptDrop], audience: Audience) -> Frames<'_> {
-    let says = audience == Audience::ThisHost;
-
+fn frames(state: &State, audience: Audience) -> Frames<'_> {
+    let (all, says) = (&state.frames, audience == Audience::ThisHost);
+    let udp_ports: Vec<_> = state.vteps.iter().map(|vtep| vtep.udp_port).collect();
     let withheld = match audience {
         Audience::ThisHost => None,
         Audience::Everybody(address) => {
@@ -316,7 +316,7 @@ fn frames(all: &[KeptDrop], audience: Audience) -> Frames<'_> {
         Audience::Unknown => Some("the system does not tell the metrics' address".to_owned()),
     };
     let newest = all.iter().rev().take(MAX_FRAMES);
-    let rows = newest.map(|kept| FrameView::of(kept, says)).collect();
+    let rows = newest.map(|kept| FrameView::of(kept, says, &udp_ports)).collect();
     Frames { withheld, count: all.len(), rows }
 }
 

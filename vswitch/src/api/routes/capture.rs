@@ -1,5 +1,6 @@
 //! Captures: begun, listed, ended; and the frames that were dropped last.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -15,7 +16,7 @@ use crate::api::control::aside;
 use crate::api::dto::{CaptureRow, DroppedFrameRow};
 use crate::api::extract::{Names, NoParams, Params};
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
-use crate::api::refusal::absent;
+use crate::api::refusal::{absent, no_such_reason};
 use crate::capture::filter;
 use crate::capture::pcapng::CONTENT_TYPE;
 use crate::capture::stream::Stream;
@@ -79,10 +80,9 @@ fn wrong(name: &str, detail: String, help: String) -> Problem {
 }
 
 fn reason_of(label: &str) -> Result<DropReason, Problem> {
-    let found = DropReason::ALL.iter().find(|reason| reason.label() == label);
-    found.copied().ok_or_else(|| {
-        let detail = format!("there is no drop reason `{}`", label.escape_debug());
-        wrong("reason", detail, "GET /v1/drops lists all".to_owned())
+    DropReason::of_label(label).ok_or_else(|| {
+        let (detail, help) = no_such_reason(label);
+        wrong("reason", detail, help.to_owned())
     })
 }
 
@@ -178,6 +178,9 @@ pub(super) async fn get_capture(
 ) -> Answer {
     let (wanted, limits, snaplen) = query.read()?;
     known(&app, wanted.port.as_ref(), wanted.network.as_ref(), wanted.vtep.as_ref()).await?;
+    // However many ask at once: no more memory is made at a time than captures may run. Whoever goes away
+    // meanwhile leaves his seat when his memory is gone, too.
+    let Ok(seat) = Arc::clone(&app.seats).acquire_owned().await else { return Err(too_many()) };
     let (running, threads, longest) = app
         .control
         .ask(|switch| {
@@ -193,15 +196,18 @@ pub(super) async fn get_capture(
     let snaplen = snaplen.unwrap_or(longest.min(MAX_SNAPLEN));
     let capture = aside(move || {
         let filter = expression.as_deref().map(filter::compile).transpose()?;
-        Ok(Capture::new(filter, snaplen, records(snaplen), threads))
+        Ok((Arc::new(Capture::new(filter, snaplen, records(snaplen), threads)), seat))
     });
-    let capture = capture.await?.map_err(|error: filter::FilterError| {
+    let (capture, seat) = capture.await?.map_err(|error: filter::FilterError| {
         let help = "write it as for tcpdump: pcap-filter(7)";
         let value = ValueProblem::new(Place::Query, "/filter", error.to_string(), help);
         Problem::new(Kind::BadFilter, error.to_string()).because(value)
     })?;
-    let begun = app.control.ask(move |switch| switch.captures().begin(wanted, limits, capture));
-    match begun.await? {
+    let its = Arc::clone(&capture);
+    let begun = app.control.ask(move |switch| switch.captures().begin(wanted, limits, its)).await;
+    // If it was refused, this is what is left of it. To free it takes milliseconds.
+    aside(move || drop((capture, seat))).await?;
+    match begun? {
         Ok(stream) => Ok(body_of(stream)),
         Err(CaptureError::TooMany) => Err(too_many()),
         Err(error) => Err(Problem::new(Kind::Unavailable, error.to_string())),
@@ -253,7 +259,7 @@ pub(super) async fn end_capture(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The frames that were dropped last: up to 16 for each reason, by time.
+/// A sample of the frames that were dropped last: up to 16 for each reason, by time.
 #[utoipa::path(get, path = "/v1/drops/frames", tag = "captures", params(DroppedQuery),
     responses((status = 200, description = "The frames", body = Vec<DroppedFrameRow>)))]
 pub(super) async fn get_dropped_frames(
@@ -268,13 +274,17 @@ pub(super) async fn get_dropped_frames(
             && port.as_ref().is_none_or(|port| *port == kept.port)
             && network.as_ref().is_none_or(|network| *network == kept.network)
     };
-    let kept = app
+    let (kept, udp_ports) = app
         .control
         .ask(move |switch| {
-            let kept = switch.captures().dropped().into_iter().filter(is_asked_for);
-            kept.cloned().collect::<Vec<_>>()
+            let captures = switch.captures();
+            let kept = captures.dropped().into_iter().filter(is_asked_for);
+            (kept.cloned().collect::<Vec<_>>(), captures.udp_ports().to_vec())
         })
         .await?;
-    let rows = aside(move || kept.iter().map(DroppedFrameRow::from).collect::<Vec<_>>()).await?;
-    list(rows).await
+    let rows = aside(move || {
+        let row = |kept: &KeptDrop| DroppedFrameRow::of(kept, &udp_ports);
+        kept.iter().map(row).collect::<Vec<_>>()
+    });
+    list(rows.await?).await
 }

@@ -31,9 +31,10 @@ use super::control::{Control, aside};
 use super::extract::{LARGE_BODIES, NoParams, etag};
 use super::openapi;
 use super::problem::{Kind, Place, Problem, ValueProblem};
+use crate::datapath::capture::MAX_CAPTURES;
 
 pub use events::MAX_STREAMS;
-pub use explain::{ExplainRequest, Was};
+pub use explain::{ExplainRequest, MAX_FRAME, Was};
 pub use fdb::{DEFAULT_LIMIT, MAX_LIMIT};
 
 /// Longer lists become JSON on a thread of their own.
@@ -46,6 +47,8 @@ pub struct App {
     pub(super) control: Control,
     /// For large bodies.
     pub(super) room: Arc<Semaphore>,
+    /// For the memory of captures that do not run yet.
+    seats: Arc<Semaphore>,
     /// How long a request may take.
     patience: Duration,
     document: Bytes,
@@ -57,7 +60,8 @@ pub fn router(control: Control, patience: Duration) -> Router {
     // Strings, numbers and lists: this cannot fail.
     let document = Bytes::from(document.to_json().unwrap_or_default());
     let room = Arc::new(Semaphore::new(LARGE_BODIES));
-    let app = App { control, room, patience, document };
+    let seats = Arc::new(Semaphore::new(MAX_CAPTURES));
+    let app = App { control, room, seats, patience, document };
     router
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)

@@ -1,8 +1,9 @@
 //! How much of a worker's time captures may take: so much in each millisecond, for all captures together.
 //!
 //! The unit is about a nanosecond of a core of 2020; the costs below are rounded up from what
-//! `benches/side-by-side` shows (docs/capture.md has the figures). What is over the budget is counted by the
-//! burst, which costs nothing per frame, so the bound holds whatever the rate, the filter and the reader are.
+//! `benches/side-by-side` shows (docs/capture.md has the figures). A filter pays for all its instructions, as one that
+//! matches nothing may run them all, and a frame in several buffers for being put together. What is over the budget is
+//! counted by the burst, or the row of like drops, so the bound holds whatever the rate, the filter and the reader are.
 
 use crate::datapath::context::Now;
 
@@ -13,13 +14,15 @@ pub const UNITS_PER_MILLI: u32 = 50_000;
 const LOOK: u32 = 10;
 /// What running a filter costs, beyond its instructions.
 const FILTER: u32 = 20;
-/// What an instruction of a filter costs: half of them are run, of two units each.
-const INSTRUCTION: u32 = 1;
+/// What an instruction of a filter costs. `port 1 or port 2 or …` runs nearly all of them where none matches.
+const INSTRUCTION: u32 = 2;
 /// What a frame costs that is taken, its bytes apart: a record from one queue and into another, both of
 /// whose ends are other threads' cache lines.
 const TAKE: u32 = 250;
 /// Bytes that are copied for a unit.
 const BYTES_PER_UNIT: u32 = 8;
+/// The most frames that can be paid for in a turn, as none of it is longer than its millisecond's budget.
+pub(super) const MOST_IN_A_TURN: usize = (UNITS_PER_MILLI / (LOOK + TAKE)) as usize;
 
 /// What a look costs with a filter of so many instructions.
 #[inline]
@@ -28,10 +31,16 @@ pub(super) fn look(instructions: Option<u32>) -> u32 {
     LOOK.saturating_add(instructions.map_or(0, filter))
 }
 
+/// What it costs to copy so many bytes.
+#[inline]
+pub(super) fn copy(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX) / BYTES_PER_UNIT
+}
+
 /// What a frame costs of which so many bytes are kept.
 #[inline]
 pub(super) fn take(bytes: usize) -> u32 {
-    TAKE + u32::try_from(bytes).unwrap_or(u32::MAX) / BYTES_PER_UNIT
+    TAKE + copy(bytes)
 }
 
 /// What is left of this millisecond's.
@@ -109,5 +118,8 @@ mod tests {
     fn no_filter_is_too_long_to_be_paid_for() {
         assert!(look(Some(u32::MAX)) > UNITS_PER_MILLI);
         assert!(look(None) < look(Some(0)) && take(0) < take(1514));
+        let one = look(None) + take(0);
+        let most = u32::try_from(MOST_IN_A_TURN).unwrap();
+        assert!(one * most <= UNITS_PER_MILLI && one * (most + 1) > UNITS_PER_MILLI);
     }
 }

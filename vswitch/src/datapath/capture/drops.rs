@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 
 use crate::datapath::context::Now;
+use crate::datapath::packet::Packet;
 use crate::datapath::verdict::DropReason;
 use crate::metrics::counters::Site;
 
@@ -93,12 +94,11 @@ impl DropSampler {
         site: Site,
         reason: DropReason,
         (nanos, generation): (u64, u64),
-        frame: &[u8],
-        len: usize,
+        packet: &impl Packet,
     ) {
         let mut bytes = [0; KEPT_BYTES];
-        let kept = frame.len().min(KEPT_BYTES);
-        bytes[..kept].copy_from_slice(&frame[..kept]);
+        // Of a flooded frame that leaves in several buffers the first has the outer headers alone.
+        let (kept, len) = (packet.gather(&mut bytes), packet.len());
         #[allow(clippy::cast_possible_truncation, reason = "at most KEPT_BYTES")]
         let kept = kept as u16;
         let _ = self.queue.push(DroppedFrame { site, reason, nanos, generation, len, kept, bytes });
@@ -108,6 +108,7 @@ impl DropSampler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datapath::capture::recorder::Frame;
     use crate::ids::PortId;
 
     #[test]
@@ -116,7 +117,7 @@ mod tests {
         let mut drop = |reason, millis| {
             let now = Now::from_millis(millis);
             if sampler.admits(reason, now) {
-                sampler.keep(Site::port(PortId(0)), reason, (now.nanos, 7), &[1; 300], 300);
+                sampler.keep(Site::port(PortId(0)), reason, (now.nanos, 7), &Frame(&[1; 300]));
             }
         };
         for _ in 0..1_000_000 {
@@ -137,7 +138,7 @@ mod tests {
     fn a_full_queue_keeps_what_it_has() {
         let (sampler, queue) = DropSampler::new();
         for n in 0..2 * QUEUE_LEN {
-            sampler.keep(Site::port(PortId(0)), DropReason::Runt, (n as u64, 0), &[], 0);
+            sampler.keep(Site::port(PortId(0)), DropReason::Runt, (n as u64, 0), &Frame(&[]));
         }
         assert_eq!(queue.len(), QUEUE_LEN);
         assert_eq!(queue.pop().map(|frame| frame.nanos), Some(0));

@@ -8,12 +8,20 @@
 //! | [`drops`] | the last dropped frames of each reason, on their way to the control thread |
 //!
 //! A generation carries the watches ([`Generation::watches`](super::generation::Generation::watches)), so workers
-//! take captures up, and leave them, at their quiescent point. The control thread makes all memory beforehand: records
+//! take captures up, and leave them, at their quiescent point. All memory is made beforehand: records
 //! go round from the queue `free` by a worker to the queue `filled`, by the [capture's own thread](crate::capture::stream)
 //! and back. A worker that finds none free counts what it could not take, and goes on.
 //!
 //! # Thread safety
 //! The queues are crossbeam's; each thread that records has counters of its own, which others only read.
+//!
+//! No worker waits for the capture's thread, which the kernel may put aside at any point, also in the middle of a
+//! `push`: an `ArrayQueue` has given the place away then, and a `pop` that comes to it spins until its value is there. Hence
+//! two rules. Only the reader makes records free, so at most the last place in `free` is half made; a record that nobody
+//! wants goes to the reader, too. And a thread takes one only if there are more than there are threads that
+//! take: between that look and its `pop` each other takes one at most, so what it comes to is not the last. In
+//! the other queue a `push` spins only where a place is half emptied, a whole lap behind; there are no more
+//! places than records, and the one that is being taken out is missing for that lap.
 
 pub mod budget;
 pub mod drops;
@@ -123,7 +131,8 @@ impl Selection {
     /// Whether frames at a port can be wanted, whatever their network.
     #[inline]
     fn admits_port(&self, generation: &Generation, port: PortId) -> bool {
-        let role = generation.ports[port.index()].role;
+        // A frame that was on its way to a port that is removed now is dropped by a generation that does not have it.
+        let role = generation.ports.get(port.index()).map_or(Role::Unused, |port| port.role);
         self.port.is_none_or(|wanted| wanted == port)
             && self.vtep.is_none_or(|wanted| role == Role::Uplink(wanted))
             && match role {
@@ -132,6 +141,18 @@ impl Selection {
                 Role::Tenant(domain) => self.domain.is_none_or(|wanted| wanted == domain),
                 Role::Unused => self.domain.is_none(),
             }
+    }
+
+    /// Whether a drop at such a place is wanted.
+    fn admits_drop(
+        &self,
+        generation: &Generation,
+        (port, domain): (PortId, BridgeDomain),
+        reason: DropReason,
+    ) -> bool {
+        self.taps.has(Tap::Dropped)
+            && self.admits_port(generation, port)
+            && self.admits_end(domain, Verdict::Drop(reason))
     }
 
     fn admits_end(&self, domain: BridgeDomain, verdict: Verdict) -> bool {
@@ -224,6 +245,8 @@ impl Capture {
     /// Makes the queues, and all their memory: `records` of `snaplen` bytes, for so many threads that record.
     #[must_use]
     pub fn new(filter: Option<Filter>, snaplen: usize, records: usize, threads: usize) -> Self {
+        // Those that stay where they are: see `take_free`.
+        let records = records + threads;
         let (free, filled) = (ArrayQueue::new(records), ArrayQueue::new(records));
         for _ in 0..records {
             // There is room: the queue is as long as the loop.
@@ -234,13 +257,31 @@ impl Capture {
         Self { filter, snaplen, free, filled, counts, phase }
     }
 
+    /// A record for a frame, by a thread that records; none if whoever reads is slower than the frames come.
+    fn take_free(&self) -> Option<Box<Record>> {
+        // Why not the last ones: see the head of the file.
+        if self.free.len() > self.counts.len() { self.free.pop() } else { None }
+    }
+
+    /// Queues a record for whoever reads, by the thread that took it.
+    fn put(&self, record: Box<Record>) {
+        // Never full: there are as many places as records.
+        let _ = self.filled.push(record);
+    }
+
     /// The next frame that was taken. Give it [back](Self::give_back).
     #[must_use]
     pub fn next(&self) -> Option<Box<Record>> {
-        self.filled.pop()
+        loop {
+            let record = self.filled.pop()?;
+            if record.is_wanted {
+                return Some(record);
+            }
+            self.give_back(record);
+        }
     }
 
-    /// Makes a record free.
+    /// Makes a record free. For the one thread that reads.
     pub fn give_back(&self, record: Box<Record>) {
         // Never full: there are as many places as records.
         let _ = self.free.push(record);
@@ -308,6 +349,8 @@ pub struct Record {
     /// Its place in the burst, and whether its verdict is still to come.
     place: usize,
     is_undecided: bool,
+    /// It is for whoever reads: what it is of turned out to be what was asked for.
+    is_wanted: bool,
 }
 
 impl Record {
@@ -324,6 +367,7 @@ impl Record {
             bytes: Vec::with_capacity(snaplen),
             place: 0,
             is_undecided: false,
+            is_wanted: false,
         }
     }
 }

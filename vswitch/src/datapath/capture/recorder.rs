@@ -4,6 +4,9 @@
 //! branch for each burst and tap, and a comparison for each drop. With one, every frame looked at or taken is
 //! paid for from the [`super::budget`].
 //!
+//! The control thread drops frames of ports that its generation does not have any more: nothing here may take an index
+//! of a [`Site`] for one of the generation.
+//!
 //! A received frame is copied when it comes, as its outer headers may go; what becomes of it is known later. So
 //! the records of a burst are *staged* until their verdicts are there, and then queued in the order
 //! in which they were taken. Nothing is staged between two turns.
@@ -14,16 +17,13 @@ use super::{Record, Tap, Taps, Watch, add};
 use crate::datapath::context::Now;
 use crate::datapath::generation::{Generation, Role};
 use crate::datapath::packet::Packet;
-use crate::datapath::vector::{BURST, Burst, Vector};
+use crate::datapath::vector::{Burst, Vector};
 use crate::datapath::verdict::{DropReason, PackedVerdict, Verdict};
 use crate::ids::{BridgeDomain, PortId};
 use crate::metrics::counters::{Place, Site};
 use crate::table::PackedDestination;
 use crate::wire::{ethernet, ipv4, udp, vxlan};
 
-/// Records that are staged, at most: of a burst every frame, received and decapsulated, for each
-/// capture, and as many that flooding sends or drops meanwhile.
-const STAGED: usize = 4 * BURST * super::MAX_CAPTURES;
 /// The longest frame that is put together from several buffers, in bytes.
 const SCRATCH: usize = 16 * 1024;
 
@@ -45,6 +45,14 @@ struct About {
     is_undecided: bool,
 }
 
+/// Drops in a row for one reason at one place, which were not looked at.
+#[derive(Clone, Copy)]
+struct Unseen {
+    site: Site,
+    reason: DropReason,
+    count: u64,
+}
+
 /// A thread's.
 pub struct Recorder {
     /// The number of the thread: whose counters it writes.
@@ -54,9 +62,9 @@ pub struct Recorder {
     now: Now,
     generation: u64,
     budget: Budget,
-    /// Drops since the budget was used up.
-    unseen_drops: u64,
-    /// Never grows beyond its capacity.
+    /// The last of the drops since the budget was used up.
+    unseen: Unseen,
+    /// Never grows beyond its capacity, as no more can be paid for.
     staged: Vec<Staged>,
     scratch: Box<[u8]>,
     drops: DropSampler,
@@ -73,8 +81,8 @@ impl Recorder {
             now: Now::default(),
             generation: 0,
             budget: Budget::default(),
-            unseen_drops: 0,
-            staged: Vec::with_capacity(STAGED),
+            unseen: Unseen { site: Site::default(), reason: DropReason::Runt, count: 0 },
+            staged: Vec::with_capacity(budget::MOST_IN_A_TURN),
             scratch: vec![0; SCRATCH].into(),
             drops,
         };
@@ -130,31 +138,32 @@ impl Recorder {
     /// At the end of a turn.
     #[inline(always)]
     pub fn release(&mut self, generation: &Generation) {
-        if !self.staged.is_empty() || self.unseen_drops != 0 {
+        if !self.staged.is_empty() || self.unseen.count != 0 {
             self.queue_all(generation);
             self.count_unseen(generation);
         }
     }
 
-    /// Before frames go to a port: says where [`transmitted`](Self::transmitted) finds them.
+    /// Before frames go to a port: says where [`transmitted`](Self::transmitted) finds them, if somebody wants them.
     #[inline(always)]
     pub fn transmitting<P: Packet>(
         &mut self,
         generation: &Generation,
         port: PortId,
         packets: &Burst<P>,
-    ) -> usize {
-        let mark = self.staged.len();
-        if self.taps.has(Tap::Transmitted) {
-            self.take_outgoing(generation, port, packets);
+    ) -> Option<usize> {
+        if !self.taps.has(Tap::Transmitted) {
+            return None;
         }
-        mark
+        let mark = self.staged.len();
+        self.take_outgoing(generation, port, packets);
+        Some(mark)
     }
 
     /// So many of them, from the front, were taken by a transmit queue of this worker.
     #[inline(always)]
-    pub fn transmitted(&mut self, generation: &Generation, mark: usize, sent: usize) {
-        if self.staged.len() > mark {
+    pub fn transmitted(&mut self, generation: &Generation, mark: Option<usize>, sent: usize) {
+        if let Some(mark) = mark {
             self.keep_sent(generation, mark, sent);
         }
     }
@@ -182,13 +191,17 @@ impl Recorder {
         packet: &P,
     ) {
         if self.drops.admits(reason, self.now) {
-            let when = (self.now.nanos, self.generation);
-            self.drops.keep(site, reason, when, packet.bytes(), packet.len());
+            self.drops.keep(site, reason, (self.now.nanos, self.generation), packet);
         }
         if self.taps.has(Tap::Dropped) {
-            // Drops come one by one, not in bursts: a storm of them must cost nothing any more.
+            // Drops come one by one, not in bursts. A storm of them is mostly one of the same kind, and what cannot
+            // be paid for any more costs a comparison then.
             if self.budget.is_used_up() {
-                self.unseen_drops += 1;
+                if (self.unseen.site, self.unseen.reason) != (site, reason) {
+                    self.count_unseen(generation);
+                    self.unseen = Unseen { site, reason, count: 0 };
+                }
+                self.unseen.count += 1;
             } else {
                 self.take_dropped(generation, site, reason, packet);
             }
@@ -274,8 +287,9 @@ impl Recorder {
                 kept += 1;
             }
         }
-        for Staged { watch, record } in self.staged.drain(kept..) {
-            generation.watches[watch].capture.give_back(record);
+        for Staged { watch, mut record } in self.staged.drain(kept..) {
+            record.is_wanted = false;
+            generation.watches[watch].capture.put(record);
         }
     }
 
@@ -287,17 +301,14 @@ impl Recorder {
         reason: DropReason,
         packet: &P,
     ) {
-        let (port, domain) = place_of(generation, site);
+        let Some((port, domain)) = place_of(generation, site) else { return };
         for (number, watch) in generation.watches.iter().enumerate() {
-            let (selection, verdict) = (&watch.selection, Verdict::Drop(reason));
-            if !selection.taps.has(Tap::Dropped)
-                || !selection.admits_port(generation, port)
-                || !selection.admits_end(domain, verdict)
-                || self.is_spent(watch, 1)
-            {
+            let is_for_it = watch.selection.admits_drop(generation, (port, domain), reason);
+            if !is_for_it || self.is_spent(watch, 1) {
                 continue;
             }
             let (tap, origin, is_undecided) = (Tap::Dropped, None, false);
+            let verdict = Verdict::Drop(reason);
             let about = About { tap, port, domain, origin, verdict, place: 0, is_undecided };
             self.look(number, watch, packet, about);
         }
@@ -319,15 +330,19 @@ impl Recorder {
     fn look<P: Packet>(&mut self, number: usize, watch: &Watch, packet: &P, about: About) {
         let (capture, len) = (&watch.capture, packet.len());
         let counts = &capture.counts[self.thread];
-        let bytes = if packet.bytes().len() == len {
-            packet.bytes()
-        } else {
-            let count = packet.gather(&mut self.scratch);
-            &self.scratch[..count]
-        };
         let instructions = capture.filter.as_ref().map(|filter| filter.instructions);
         let is_paid = self.budget.spend(budget::look(instructions));
         debug_assert!(is_paid, "the caller has asked");
+        let bytes = if packet.bytes().len() == len {
+            packet.bytes()
+        } else {
+            if !self.budget.spend(budget::copy(len.min(SCRATCH))) {
+                self.budget.use_up();
+                return add(&counts.over_budget, 1);
+            }
+            let count = packet.gather(&mut self.scratch);
+            &self.scratch[..count]
+        };
         if capture.filter.as_ref().is_some_and(|filter| !(filter.test)(bytes)) {
             return;
         }
@@ -337,10 +352,7 @@ impl Recorder {
             self.budget.use_up();
             return add(&counts.over_budget, 1);
         }
-        if self.staged.len() == STAGED {
-            return add(&counts.no_room, 1);
-        }
-        let Some(mut record) = capture.free.pop() else { return add(&counts.no_room, 1) };
+        let Some(mut record) = capture.take_free() else { return add(&counts.no_room, 1) };
         let is_paid = self.budget.spend(price);
         debug_assert!(is_paid, "it was there");
         record.bytes.clear();
@@ -361,15 +373,20 @@ impl Recorder {
             bytes,
             place,
             is_undecided,
+            is_wanted: true,
         };
+        debug_assert!(self.staged.len() < self.staged.capacity(), "more than was paid for");
         self.staged.push(Staged { watch: number, record });
     }
 
+    /// Has each capture that would have looked at the drops miss them.
     #[cold]
     fn count_unseen(&mut self, generation: &Generation) {
-        let unseen = std::mem::take(&mut self.unseen_drops);
+        let Unseen { site, reason, .. } = self.unseen;
+        let unseen = std::mem::take(&mut self.unseen.count);
+        let Some(place) = place_of(generation, site) else { return };
         for Watch { selection, capture } in &generation.watches {
-            if selection.taps.has(Tap::Dropped) {
+            if selection.admits_drop(generation, place, reason) {
                 add(&capture.counts[self.thread].over_budget, unseen);
             }
         }
@@ -409,15 +426,11 @@ impl Recorder {
 
     #[cold]
     fn queue_all(&mut self, generation: &Generation) {
-        for Staged { watch, record } in self.staged.drain(..) {
+        for Staged { watch, mut record } in self.staged.drain(..) {
             let Watch { selection, capture } = &generation.watches[watch];
             // Now that network and verdict are known.
-            if selection.admits_end(record.domain, record.verdict) {
-                // Never full: there are as many places as records.
-                let _ = capture.filled.push(record);
-            } else {
-                capture.give_back(record);
-            }
+            record.is_wanted = selection.admits_end(record.domain, record.verdict);
+            capture.put(record);
         }
     }
 }
@@ -450,17 +463,16 @@ impl Packet for Frame<'_> {
     }
 }
 
-/// The port and the network of a site.
-#[must_use]
-pub fn place_of(generation: &Generation, site: Site) -> (PortId, BridgeDomain) {
+/// The port and the network of a site; none if it is a network that has no uplink, and so no frames from one.
+fn place_of(generation: &Generation, site: Site) -> Option<(PortId, BridgeDomain)> {
     match site.place() {
         Place::Port(port) => match generation.ports.get(port.index()).map(|port| port.role) {
-            Some(Role::Tenant(domain)) => (port, domain),
-            _ => (port, BridgeDomain::NONE),
+            Some(Role::Tenant(domain)) => Some((port, domain)),
+            _ => Some((port, BridgeDomain::NONE)),
         },
         Place::Network(domain) => {
-            let uplink = generation.domains.get(domain.index()).and_then(|domain| domain.uplink);
-            (uplink.unwrap_or(PortId(0)), domain)
+            let uplink = generation.domains.get(domain.index())?.uplink?;
+            Some((uplink, domain))
         }
     }
 }
