@@ -65,16 +65,71 @@ fn a_port_that_moves_takes_its_stations_along_and_leaves_nothing_behind() {
     })
     .unwrap();
     assert_eq!(sim.port("b"), Some(b), "the same port has the same index");
-    let mut left = collect(&mut sim);
-    left.sort();
-    // Blue floods to its two remote VTEPs, not to b. Green, in which the station is not known yet, floods too.
-    assert_eq!(left, ["b", "uplink", "uplink", "uplink"]);
+    // One as before the change, one as after it; neither is flooded.
+    assert_eq!(collect(&mut sim), ["b", "b"]);
 
-    // And now it is known in green, without having said a word.
+    // It is known in green, without having said a word, and in blue not any more.
     assert_eq!(pass(&mut sim, "g", &tenant(station(2), station(7))), ["b"]);
     let mut flooded = pass(&mut sim, "a", &tenant(station(2), station(1)));
     flooded.sort();
     assert_eq!(flooded, uplink_and("").into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>());
+    assert_eq!(unaccounted(&sim), 0);
+}
+
+/// Ports b and g change places: who leaves a network must not reach who comes.
+#[test]
+fn ports_that_change_places_do_not_meet() {
+    let after =
+        CONFIG.replace("port = \"b\"", "port = \"x\"").replace("port = \"g\"", "port = \"b\"");
+    let after = after.replace("port = \"x\"", "port = \"g\"");
+    let mut sim = Simulation::new(parse(CONFIG), Options::default()).unwrap();
+    pass(&mut sim, "b", &tenant(BROADCAST, station(2)));
+    pass(&mut sim, "g", &tenant(BROADCAST, station(7)));
+    let (b, g) = (sim.port("b").unwrap(), sim.port("g").unwrap());
+    let frames = [tenant(station(7), station(2)), tenant(station(2), station(7))];
+    sim.change(parse(&after), |sim| {
+        // What the FDB has at this moment is seen by workers before and after the change.
+        let places = |mac: u8| {
+            let entries = sim.learner().entries();
+            let of_mac = entries.filter(|(key, _)| key.mac() == MacAddr::from_bytes(station(mac)));
+            of_mac.count()
+        };
+        assert_eq!((places(2), places(7)), (0, 0));
+        assert!(sim.receive(b, &frames[0]) && sim.receive(g, &frames[1]));
+    })
+    .unwrap();
+    let mut left = collect(&mut sim);
+    left.sort();
+    // Flooded: b's in green to one remote VTEP, g's in blue to port a and two.
+    assert_eq!(left, ["a", "uplink", "uplink", "uplink"]);
+    // And then they are known where they are.
+    assert_eq!(pass(&mut sim, "a", &tenant(station(7), station(1))), ["g"]);
+    assert_eq!(unaccounted(&sim), 0);
+}
+
+/// Blue becomes azure, with a static MAC behind a remote VTEP that no frame is flooded to, and what it has learned.
+#[test]
+fn a_network_with_another_name_floods_nothing() {
+    let before = with_home("198.51.100.7");
+    let mut after = before.clone();
+    "azure".clone_into(&mut after.networks[0].name);
+    let mut sim = Simulation::new(before, Options::default()).unwrap();
+    let from_remote = Tunnelled::new(tenant(BROADCAST, station(5))).bytes();
+    pass(&mut sim, "uplink", &from_remote);
+    pass(&mut sim, "b", &tenant(BROADCAST, station(2)));
+    collect(&mut sim);
+    let a = sim.port("a").unwrap();
+    let to = [2, 5, 9].map(|n| tenant(station(n), station(1)));
+    sim.change(after, |sim| {
+        to.iter().for_each(|frame| assert!(sim.receive(a, frame)));
+    })
+    .unwrap();
+    assert_eq!(outer(&mut sim), [2, 7]);
+    assert_eq!(collect(&mut sim), ["b"]);
+    to.iter().for_each(|frame| assert!(sim.receive(a, frame)));
+    sim.run();
+    assert_eq!(outer(&mut sim), [2, 7]);
+    assert_eq!(collect(&mut sim), ["b"]);
     assert_eq!(unaccounted(&sim), 0);
 }
 
@@ -153,18 +208,81 @@ fn a_static_mac_does_not_wait_for_ever_for_its_new_home() {
     assert_eq!(unaccounted(&sim), 0);
 }
 
-/// Whether it has arrived or not, the next change begins with what the last one said.
+/// Another change does not make it wait longer, nor less long.
 #[test]
-fn a_change_while_a_static_mac_is_moving() {
+fn other_changes_while_a_static_mac_is_moving() {
+    let mut sim = moving();
+    let mut config = with_home("198.51.100.8");
+    for ageing in [100, 200] {
+        sim.advance_millis(ARRIVAL_MILLIS / 2 - 100);
+        config.networks[1].mac_ageing_secs = ageing;
+        sim.change(config.clone(), |_| ()).unwrap();
+        assert_eq!(send_to_9(&mut sim), [7], "the way to the new home is not known yet");
+    }
+    sim.advance_millis(200);
+    assert!(send_to_9(&mut sim).is_empty(), "the first change is long ago");
+    assert_eq!(drops(&mut sim), [DropReason::NextHopUnresolved]);
+    assert_eq!(unaccounted(&sim), 0);
+}
+
+/// It goes on to a third home, and back to the first, from where it is.
+#[test]
+fn a_static_mac_that_is_moving_gets_another_home() {
     let mut sim = moving();
     sim.change(with_home("198.51.100.9"), |_| ()).unwrap();
+    assert_eq!(send_to_9(&mut sim), [7]);
     sim.set_next_hop(Some(Simulation::next_hop()));
-    assert_eq!(send_to_9(&mut sim), [8], "its tunnel is there until the next change");
+    assert_eq!(send_to_9(&mut sim), [7]);
     assert_eq!(send_to_9(&mut sim), [9]);
+
+    let mut sim = moving();
+    sim.change(with_home("198.51.100.7"), |_| ()).unwrap();
+    assert_eq!(send_to_9(&mut sim), [7]);
+    sim.advance_millis(ARRIVAL_MILLIS);
+    assert_eq!(send_to_9(&mut sim), [7]);
+    assert!(from_home(&mut sim, 7));
+
     sim.change(parse(&config_with("")), |_| ()).unwrap();
     let key =
         Key::new(sim.topology().networks().next().unwrap().0, MacAddr::from_bytes(station(9)));
     assert_eq!(sim.learner().entry(key), None);
+    assert!(!from_home(&mut sim, 7));
+    assert_eq!(unaccounted(&sim), 0);
+}
+
+/// Whether a frame that comes from a remote VTEP, by the last byte of its address, reaches a station on port a.
+fn from_home(sim: &mut Simulation, home: u32) -> bool {
+    let frame = tenant(station(1), station(8));
+    pass(sim, "uplink", &Tunnelled::new(frame).from(REMOTE_1 - 2 + home, 100).bytes()) == ["a"]
+}
+
+/// The old home is accepted from for as long as frames are sent there: answers come from there.
+#[test]
+fn the_home_that_a_static_mac_leaves_is_a_peer_until_it_has_left() {
+    let mut sim = moving();
+    assert!(from_home(&mut sim, 7));
+    let mut config = with_home("198.51.100.8");
+    config.networks[1].mac_ageing_secs = 100;
+    sim.change(config, |_| ()).unwrap();
+    assert!(from_home(&mut sim, 7), "another change is no end of it");
+    sim.set_next_hop(Some(Simulation::next_hop()));
+    assert_eq!(send_to_9(&mut sim), [7]);
+    assert_eq!(send_to_9(&mut sim), [8]);
+    // Station 8 was heard there, and is forgotten.
+    assert!(sim.learner().entries().all(|(key, _)| key.mac() != MacAddr::from_bytes(station(8))));
+    assert!(drops(&mut sim).is_empty());
+    assert!(!from_home(&mut sim, 7) && from_home(&mut sim, 8));
+    assert_eq!(drops(&mut sim), [DropReason::UnknownRemoteVtep]);
+
+    // The same from the publication on, where the way is known; and where the new home is a port.
+    let mut sim = Simulation::new(with_home("198.51.100.7"), Options::default()).unwrap();
+    let uplink = sim.port("uplink").unwrap();
+    pass(&mut sim, "a", &tenant(BROADCAST, station(1)));
+    let frame = Tunnelled::new(tenant(station(1), station(9))).from(REMOTE_1 + 5, 100).bytes();
+    let at_a = "[[network.mac]]\n  address = \"02:00:00:00:00:09\"\n  port = \"a\"\n";
+    sim.change(parse(&config_with(at_a)), |sim| assert!(sim.receive(uplink, &frame))).unwrap();
+    assert_eq!(collect(&mut sim), ["a"]);
+    assert!(!from_home(&mut sim, 7));
     assert_eq!(unaccounted(&sim), 0);
 }
 

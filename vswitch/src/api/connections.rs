@@ -3,9 +3,9 @@
 //! The server shares its thread with the control loop, and its file descriptors with the whole
 //! process; nobody outside may use up either. So there are [`Limits::connections`] at a time
 //! on each listener. More wait in the kernel's queue; while they do, the connection that has been
-//! idle longest makes room, whether it sent a request before, half of one, or nothing at all.
-//! A connection in the middle of a request is never closed for another one, but every part of a
-//! request has its time: [`Limits`].
+//! idle longest makes room, whether it sent a request before, half of one (be it a head or a body that does not go
+//! on), or nothing at all. A connection whose request is there, or still comes, is never closed for another one, but
+//! every part of a request has its time: [`Limits`].
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -46,7 +46,7 @@ pub struct Limits {
     pub request: Duration,
     /// For a client to take any part of a response.
     pub write: Duration,
-    /// After so long a connection without a request makes room for one that waits.
+    /// After so long a connection that says nothing, and has no whole request, makes room for one that waits.
     pub idle: Duration,
 }
 
@@ -129,9 +129,12 @@ async fn connection<Io>(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (app, busy) = (app.clone(), Busy::new(seat));
         async move {
-            let (request, rest) = drain::keep(request);
+            let seat = Arc::clone(&busy.0);
+            let arriving = request.map(|body| Arriving { body, seat, is_awaited: false });
+            let (request, rest) = drain::keep(arriving);
             let response = app.oneshot(request).await?;
             rest.forget().await;
+            busy.0.set_idle(None);
             // The seat is in use until the response is sent.
             Ok::<_, Infallible>(response.map(|body| Kept { body, _busy: busy }))
         }
@@ -160,7 +163,7 @@ struct Taken {
 
 /// Who has a seat.
 struct Guest {
-    /// Since when it has no request; `None`: it has one.
+    /// Since when its next request, or the rest of it, does not come; `None`: it has one.
     idle_since: Option<Instant>,
     task: Option<AbortHandle>,
 }
@@ -248,6 +251,38 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.set_idle(Some(Instant::now()));
+    }
+}
+
+/// A request's body. While nothing more of it comes, its connection is idle.
+pub struct Arriving {
+    body: Incoming,
+    seat: Arc<Seat>,
+    is_awaited: bool,
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_pending() != self.is_awaited {
+            self.is_awaited = frame.is_pending();
+            self.seat.set_idle(self.is_awaited.then(Instant::now));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

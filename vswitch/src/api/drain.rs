@@ -12,8 +12,9 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, header};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use super::connections::Arriving;
 use super::extract::MAX_CONFIGURATION;
 
 /// More is not read, and the connection closed.
@@ -21,7 +22,7 @@ const MAX_REST: usize = 4 * MAX_CONFIGURATION;
 /// Nor is longer waited.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-type Shared = Arc<Mutex<Incoming>>;
+type Shared = Arc<Mutex<Arriving>>;
 
 /// A body of which something may be left.
 pub struct Rest(Option<Shared>);
@@ -30,7 +31,7 @@ struct Read(Shared);
 
 /// The same request, and what will be left of its body.
 #[must_use]
-pub fn keep(request: Request<Incoming>) -> (Request<Body>, Rest) {
+pub fn keep(request: Request<Arriving>) -> (Request<Body>, Rest) {
     let has = |name| request.headers().contains_key(name);
     // Whoever asks whether to send the body sends none unless it is read.
     if request.body().is_end_stream() || has(header::EXPECT) {

@@ -1,8 +1,10 @@
 //! Asks a running switch over its socket: the one HTTP client of the command line.
 //!
 //! A connection for each request, on a runtime of its own on the calling thread. A change always
-//! says which configuration it was made for, so that nobody overwrites what somebody else did.
+//! says which configuration it was made for, so that nobody overwrites what somebody else did; or that it is for
+//! whichever runs, if it is complete in itself.
 
+use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,8 +35,6 @@ const PATIENCE_FOR_CHANGES: Duration = Duration::from_secs(60);
 const PATIENCE_FOR_EVENTS: Duration = Duration::from_secs(45);
 /// For a request without a body.
 pub(super) const NOTHING: Option<&serde_json::Value> = None;
-/// The shortest answer that has the generation of the configuration.
-const GENERATION: &str = "/v1/vteps";
 
 /// Why a switch did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,18 @@ pub enum ClientError {
         "this is not the socket of a vswitch: {0}\nhelp: check [api] socket in the configuration"
     )]
     NotHttp(#[source] hyper::Error),
+    /// The connection ended before the answer.
+    #[error(
+        "the switch ended before it answered\nhelp: it stops, or was killed: see its log, and ask again when \
+         it runs"
+    )]
+    Broken,
+    /// The connection ended before the answer to a change.
+    #[error(
+        "the switch ended before it answered\nhelp: the change may have been made or not: `vswitch show \
+         config` tells when it runs again; see also the log of the switch"
+    )]
+    BrokenInChange,
     /// HTTP, but neither success nor a problem.
     #[error(
         "the switch answered {status}: {body}\nhelp: is this the vswitch binary that is running?"
@@ -137,12 +149,31 @@ impl Answer {
     }
 }
 
+/// The configuration that a change is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Whichever is running.
+    Any,
+    /// The one of this generation.
+    Generation(u64),
+}
+
+impl Base {
+    /// As `If-Match` has it. Digits, quotes and the asterisk are always a value.
+    fn tag(self) -> Option<HeaderValue> {
+        match self {
+            Self::Any => Some(HeaderValue::from_static("*")),
+            Self::Generation(generation) => HeaderValue::try_from(format!("\"{generation}\"")).ok(),
+        }
+    }
+}
+
 /// What to ask.
 struct Asked<'a> {
     method: Method,
     path: &'a str,
     accept: &'static str,
-    base: Option<u64>,
+    base: Option<Base>,
     body: Option<String>,
 }
 
@@ -161,12 +192,8 @@ impl Asked<'_> {
         if self.body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        if let Some(base) = self.base {
-            // Digits and quotes: always a value.
-            let tag = HeaderValue::try_from(format!("\"{base}\""));
-            tag.into_iter().for_each(|tag| {
-                headers.insert(IF_MATCH, tag);
-            });
+        if let Some(tag) = self.base.and_then(Base::tag) {
+            headers.insert(IF_MATCH, tag);
         }
         request
     }
@@ -231,27 +258,27 @@ impl Client {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn generation(&self) -> Result<u64, ClientError> {
-        let answer = self.get(GENERATION)?;
+        let answer = self.get("/v1/generation")?;
         answer.generation.ok_or_else(|| ClientError::NotUnderstood("it has no ETag".to_owned()))
     }
 
-    /// Changes the configuration of this generation, or the one that is running now.
+    /// Changes the configuration.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and another generation is running.
+    /// As [`get`](Self::get), and it is not the one that the change is for.
     pub fn change(
         &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
-        generation: Option<u64>,
+        base: Base,
     ) -> Result<Answer, ClientError> {
-        let base = Some(generation.map_or_else(|| self.generation(), Ok)?);
-        let body = body.map(written);
+        let (base, body) = (Some(base), body.map(written));
         let asked =
             self.ask(Asked { method, base, body, ..Asked::get(path) }, PATIENCE_FOR_CHANGES);
         asked.map_err(|error| match error {
             ClientError::Silent(_) => ClientError::SilentAboutChange,
+            ClientError::Broken => ClientError::BrokenInChange,
             other => other,
         })
     }
@@ -344,7 +371,10 @@ impl Client {
     }
 
     fn ask(&self, asked: Asked<'_>, patience: Duration) -> Result<Answer, ClientError> {
-        let base = asked.base;
+        let base = match asked.base {
+            Some(Base::Generation(generation)) => Some(generation),
+            Some(Base::Any) | None => None,
+        };
         self.runtime.block_on(async {
             let answer = timeout(patience, async { whole(self.send(asked).await?, base).await });
             answer.await.unwrap_or(Err(ClientError::Silent(patience)))
@@ -358,12 +388,21 @@ impl Client {
             io::ErrorKind::PermissionDenied => ClientError::Denied,
             _ => ClientError::Connect(e),
         })?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(ClientError::NotHttp)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
         // Ends with the connection; its errors reach the request.
         tokio::spawn(connection);
-        sender.send_request(asked.request()).await.map_err(ClientError::NotHttp)
+        sender.send_request(asked.request()).await.map_err(no_answer)
+    }
+}
+
+/// Why there is no answer, or not all of it: the connection ended, or what came is no HTTP.
+fn no_answer(error: hyper::Error) -> ClientError {
+    let is_io = error.source().is_some_and(<dyn Error>::is::<io::Error>);
+    if is_io || error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        ClientError::Broken
+    } else {
+        ClientError::NotHttp(error)
     }
 }
 
@@ -378,7 +417,7 @@ async fn whole(response: Response<Incoming>, base: Option<u64>) -> Result<Answer
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let generation = header(ETAG).and_then(|tag| tag.trim_matches('"').parse().ok());
     let next = header(LINK).and_then(next_page);
-    let body = response.into_body().collect().await.map_err(ClientError::NotHttp)?.to_bytes();
+    let body = response.into_body().collect().await.map_err(no_answer)?.to_bytes();
     let body = String::from_utf8_lossy(&body).into_owned();
     if status.is_success() {
         return Ok(Answer { generation, body, next });
@@ -476,6 +515,16 @@ mod tests {
 
     /// Asks a server that answers one request with these bytes.
     fn ask_one_that_says(answer: &'static str) -> Result<String, ClientError> {
+        let (got, request) = of_one_that_says(answer, |client| client.get("/v1/ports"));
+        assert!(request.starts_with("GET /v1/ports HTTP/1.1\r\n"), "{request}");
+        got.map(|answer| answer.body)
+    }
+
+    /// What a client makes of an answer, and what it had asked.
+    fn of_one_that_says<T>(
+        answer: &'static str,
+        ask: impl FnOnce(&Client) -> Result<T, ClientError>,
+    ) -> (Result<T, ClientError>, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let listener = UnixListener::bind(&path).unwrap();
@@ -486,10 +535,8 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&request[..length]).into_owned()
         });
-        let got = Client::new(&path).unwrap().get("/v1/ports");
-        let request = server.join().unwrap();
-        assert!(request.starts_with("GET /v1/ports HTTP/1.1\r\n"), "{request}");
-        got.map(|answer| answer.body)
+        let got = ask(&Client::new(&path).unwrap());
+        (got, server.join().unwrap())
     }
 
     #[test]
@@ -514,7 +561,15 @@ mod tests {
         let error = ask_one_that_says(not_found).unwrap_err();
         assert!(matches!(&error, ClientError::Status { body, .. } if body == "no"), "{error}");
         assert!(matches!(ask_one_that_says("220 mail ready\r\n"), Err(ClientError::NotHttp(_))));
-        assert!(matches!(ask_one_that_says(""), Err(ClientError::NotHttp(_))));
+        for cut in ["", "HTTP/1.1 200 OK\r\ncont", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n["]
+        {
+            assert!(matches!(ask_one_that_says(cut), Err(ClientError::Broken)), "{cut}");
+            let change = |client: &Client| client.change(Method::POST, "/v1/x", NOTHING, Base::Any);
+            let (got, request) = of_one_that_says(cut, change);
+            assert!(request.contains("if-match: *\r\n"), "{request}");
+            let error = got.unwrap_err();
+            assert!(error.to_string().contains("may have been made or not"), "{cut}: {error}");
+        }
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");

@@ -9,7 +9,7 @@ use hyper::Method;
 use serde::Deserialize;
 
 use super::check::count;
-use super::client::{Client, ClientError, NOTHING, query};
+use super::client::{Base, Client, ClientError, NOTHING, query};
 use super::terminal::{Look, Progress, agrees, somebody_is_there};
 use super::{At, Exit, note, print, print_json};
 use crate::api::change::Change;
@@ -45,6 +45,17 @@ pub struct ApplyOptions {
     #[arg(long, short)]
     pub yes: bool,
     /// Change this generation only; default: the one that is running when the command begins.
+    #[arg(long, value_name = "N")]
+    pub generation: Option<u64>,
+    /// Which switch.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// Options of `vswitch confirm`.
+#[derive(Debug, Args)]
+pub struct ConfirmOptions {
+    /// Keep this generation only; default: whichever waits.
     #[arg(long, value_name = "N")]
     pub generation: Option<u64>,
     /// Which switch.
@@ -132,6 +143,7 @@ pub(super) fn apply(typed: &ApplyOptions, client: &Client) -> Result<Exit, Clien
     let secs = typed.confirm_within.map(|time| time.as_secs().to_string());
     let path = query("/v1/apply", &[("confirm-within-secs", secs)]);
     let progress = Progress::begin("applying");
+    let base = Base::Generation(base.map_or_else(|| client.generation(), Ok)?);
     let answer = client.change(Method::POST, &path, Some(&document), base)?;
     drop(progress);
     if typed.at.json {
@@ -166,41 +178,49 @@ pub(super) fn report(change: &Change, steps: &str, at: &At) -> Exit {
     let done = if change.plan.is_empty() { "unchanged" } else { "applied" };
     text.push_str(&format!("{done}: generation {}\n", change.generation));
     if let Some(millis) = change.confirm_before_unix_millis {
-        text.push_str(&until(SystemTime::UNIX_EPOCH + Duration::from_millis(millis), at));
+        let when = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        text.push_str(&until(when, change.generation, at));
     }
     print(&text)
 }
 
-fn until(when: SystemTime, at: &At) -> String {
+fn until(when: SystemTime, generation: u64, at: &At) -> String {
     let left = when.duration_since(SystemTime::now()).unwrap_or_default();
     // The answer took some milliseconds of it.
     let secs = left.as_secs() + u64::from(left.subsec_millis() >= 500);
     let left = humantime::format_duration(Duration::from_secs(secs));
     format!(
         "goes back to the former configuration at {}, in {left}, unless confirmed: vswitch \
-         confirm{}\n",
+         confirm --generation {generation}{}\n",
         humantime::format_rfc3339_seconds(when),
         at.repeated(),
     )
 }
 
 /// `vswitch confirm`.
-pub(super) fn confirm(at: &At, client: &Client) -> Result<Exit, ClientError> {
-    end_waiting("/v1/confirm", "confirmed", at, client)
+pub(super) fn confirm(typed: &ConfirmOptions, client: &Client) -> Result<Exit, ClientError> {
+    let base = typed.generation.map_or(Base::Any, Base::Generation);
+    end_waiting("/v1/confirm", "confirmed", base, &typed.at, client)
 }
 
 /// `vswitch roll-back`.
 pub(super) fn roll_back(at: &At, client: &Client) -> Result<Exit, ClientError> {
-    end_waiting("/v1/roll-back", "rolled back", at, client)
+    end_waiting("/v1/roll-back", "rolled back", Base::Any, at, client)
 }
 
-fn end_waiting(path: &str, done: &str, at: &At, client: &Client) -> Result<Exit, ClientError> {
+fn end_waiting(
+    path: &str,
+    done: &str,
+    base: Base,
+    at: &At,
+    client: &Client,
+) -> Result<Exit, ClientError> {
     #[derive(Deserialize)]
     struct Active {
         generation: u64,
     }
     let progress = Progress::begin("waiting for the switch");
-    let answer = client.change(Method::POST, path, NOTHING, None)?;
+    let answer = client.change(Method::POST, path, NOTHING, base)?;
     drop(progress);
     if at.json {
         return Ok(print_json(&answer.body));

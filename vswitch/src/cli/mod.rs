@@ -134,7 +134,7 @@ pub enum Command {
     /// Elsewhere it does not ask.
     Apply(configuration::ApplyOptions),
     /// Keep what was applied with --confirm-within.
-    Confirm(At),
+    Confirm(configuration::ConfirmOptions),
     /// Go back at once to the configuration before `apply --confirm-within`.
     RollBack(At),
     /// Make, remove and show networks, and change what is in them.
@@ -291,7 +291,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Show(typed) => asked(&typed.at, |client| show::show(typed, client)),
         Command::Plan(typed) => asked(&typed.at, |client| configuration::plan(typed, client)),
         Command::Apply(typed) => asked(&typed.at, |client| configuration::apply(typed, client)),
-        Command::Confirm(at) => asked(at, |client| configuration::confirm(at, client)),
+        Command::Confirm(typed) => asked(&typed.at, |client| configuration::confirm(typed, client)),
         Command::RollBack(at) => asked(at, |client| configuration::roll_back(at, client)),
         Command::Network(typed) => asked(&typed.at, |client| requests::network(typed, client)),
         Command::Port(typed) => asked(&typed.at, |client| requests::port(typed, client)),
@@ -391,7 +391,7 @@ mod tests {
         for line in [
             "vswitch plan f --json",
             "vswitch apply - --confirm-within 60s --yes --generation 7 --socket s",
-            "vswitch confirm",
+            "vswitch confirm --generation 8",
             "vswitch roll-back --json",
             "vswitch events --json --socket s",
             "vswitch explain --port a --hex 00",

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::check::count;
-use super::client::{Client, ClientError, NOTHING, path, query};
+use super::client::{Base, Client, ClientError, NOTHING, path, query};
 use super::configuration::report;
 use super::failure::plain;
 use super::terminal::{Look, Progress};
@@ -37,10 +37,12 @@ impl Request {
         Self { method: Method::DELETE, path, body: None }
     }
 
-    /// Makes the change, and says what it was.
+    /// Makes the change, and says what it was. It is for whichever configuration is running: all that it is about is in
+    /// it, and the switch makes it anew if another change came first.
     fn make(&self, client: &Client, at: &At) -> Result<Exit, ClientError> {
         let progress = Progress::begin("changing");
-        let answer = client.change(self.method.clone(), &self.path, self.body.as_ref(), None)?;
+        let body = self.body.as_ref();
+        let answer = client.change(self.method.clone(), &self.path, body, Base::Any)?;
         drop(progress);
         if at.json {
             return Ok(print_json(&answer.body));
@@ -149,10 +151,18 @@ impl VtepVerb {
 }
 
 impl MacVerb {
-    /// `None`: it changes nothing in the configuration.
-    fn request(&self) -> Option<Request> {
-        Some(match self {
-            Self::Flush { .. } => return None,
+    fn request(&self) -> Request {
+        match self {
+            Self::Flush { network, port, remote_vtep, mac } => {
+                let given = [
+                    ("network", network.clone()),
+                    ("port", port.clone()),
+                    ("remote-vtep", remote_vtep.clone()),
+                    ("mac", mac.clone()),
+                ];
+                let path = query("/v1/fdb/flush", &given);
+                Request { method: Method::POST, path, body: None }
+            }
             Self::Add { network, mac, port, remote_vtep } => {
                 let (address, port, remote_vtep) = (mac.clone(), port.clone(), remote_vtep.clone());
                 let mac = MacDocument { address, port, remote_vtep };
@@ -161,7 +171,7 @@ impl MacVerb {
             Self::Remove { network, mac } => {
                 Request::delete(path(&[&"networks", network, &"macs", mac]))
             }
-        })
+        }
     }
 }
 
@@ -186,18 +196,10 @@ pub(super) fn vtep(typed: &verbs::Vtep, client: &Client) -> Result<Exit, ClientE
 
 /// `vswitch mac`.
 pub(super) fn mac(typed: &verbs::Mac, client: &Client) -> Result<Exit, ClientError> {
-    if let MacVerb::Flush { network, port, remote_vtep, mac } = &typed.verb {
-        let given = [
-            ("network", network.clone()),
-            ("port", port.clone()),
-            ("remote-vtep", remote_vtep.clone()),
-            ("mac", mac.clone()),
-        ];
-        return flush(&query("/v1/fdb/flush", &given), client, &typed.at);
-    }
-    match typed.verb.request() {
-        Some(request) => request.make(client, &typed.at),
-        None => Ok(Exit::Success),
+    let request = typed.verb.request();
+    match typed.verb {
+        MacVerb::Flush { .. } => flush(&request.path, client, &typed.at),
+        MacVerb::Add { .. } | MacVerb::Remove { .. } => request.make(client, &typed.at),
     }
 }
 
@@ -237,7 +239,7 @@ mod tests {
             Command::Network(typed) => typed.verb.request().unwrap(),
             Command::Port(typed) => typed.verb.request(),
             Command::Vtep(typed) => typed.verb.request(),
-            Command::Mac(typed) => typed.verb.request().unwrap(),
+            Command::Mac(typed) => typed.verb.request(),
             other => panic!("{other:?}"),
         };
         (request.method.to_string(), request.path, request.body.unwrap_or_default())
@@ -329,6 +331,8 @@ mod tests {
                 "/v1/networks/blue/macs/02:00:00:00:00:0a",
                 Value::Null,
             ),
+            ("mac flush", "POST", "/v1/fdb/flush", Value::Null),
+            ("mac flush --port a", "POST", "/v1/fdb/flush?port=a", Value::Null),
         ] {
             let expected = (method.to_owned(), path.to_owned(), body);
             assert_eq!(request(line), expected, "{line}");

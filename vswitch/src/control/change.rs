@@ -6,21 +6,24 @@
 //! # The order, and why no frame is lost, misled or flooded for it
 //!
 //! 1. New ports are started, new host interfaces made. Nobody knows of them.
-//! 2. The FDB forgets every entry for a port that leaves the entry's network. Frames to such addresses are flooded
-//!    from here to step 3, in the old network, of which the port still is a member. What workers still
+//! 2. The FDB becomes right for both generations ([`Learner::prepare`](super::learner::Learner::prepare)). What is
+//!    learned on a port that goes to another network is known there, too, and stays known in the old one; static entries
+//!    of new networks are in their places. Where that would let somebody who leaves a network reach somebody who comes, it
+//!    waits until step 5, or is forgotten, and frames to such addresses are flooded from here to there. What workers still
 //!    report of such places is ignored from here on ([`Generation::admits`]).
 //! 3. The generation is published, and with it, by post, the queues that are new
 //!    ([`Io::rewire`](crate::datapath::io::Io::rewire)). Each worker takes both up between two turns.
 //! 4. All workers have done so; usually after some microseconds.
-//! 5. The FDB gets the entries that only the new generation understands. An entry that moves from one remote VTEP
-//!    to another does so by a single store, and the tunnel it came from is there until then.
+//! 5. The FDB gets the entries that only the new generation understands, and loses those of the old. An entry that moves
+//!    from one remote VTEP to another does so by a single store, and the tunnel it came from is there until then.
 //!    If the kernel does not know the way to the new one yet, the store waits for it, 1.5 seconds at most
-//!    ([`Learner::arrive`](super::learner::Learner::arrive)); the tunnel it comes from is there until the next change.
+//!    ([`Learner::arrive`](super::learner::Learner::arrive)), whatever is changed meanwhile. Until the store, frames from
+//!    the old home are accepted, too; then one more generation ends that ([`Topology::arrived`]).
 //! 6. What was removed is closed. Frames that were on their way there from one thread to another are counted as
 //!    dropped, for the reason `port_removed`.
 //!
 //! A worker that does not take the generation up keeps steps 5 and 6 waiting, and with them the next
-//! change; it is reported by name.
+//! change; it is reported by name. Only what the old generation alone allows in the FDB is forgotten after a second.
 //!
 //! A device or a host interface that is to have other properties under the same name cannot be opened before it was
 //! closed, nor may two devices set up the same interface of the kernel. Then there are two changes, the first without
@@ -166,6 +169,9 @@ impl Switch {
         }
         let mut queues = Vec::new();
         for NewPort { id, seat, queues: of_port } in new_ports {
+            if let Some(port) = next.port(id) {
+                info!(port = port.name, device = port.device, "port added");
+            }
             self.ports.set(id.index(), seat);
             queues.push((id, of_port));
         }
@@ -195,6 +201,8 @@ impl Switch {
         self.underlay_change = Some(self.mirrored());
 
         if let Err(late) = self.settle() {
+            // Not longer: the others would go on sending to ports that have left.
+            self.learner.forget_strays(self.publisher.current());
             error!(error = %late, "the change is made, and what it removes is not released yet");
         }
         Ok(())
@@ -238,6 +246,16 @@ impl Switch {
     pub(super) fn arrive(&mut self) {
         if self.unsettled.is_none() && self.lagging().next().is_none() {
             self.learner.arrive(self.publisher.current(), self.clock.now());
+            self.leave_old_homes();
+        }
+    }
+
+    /// Accepts no more from where static MACs were that have arrived, unless it is a peer all the same.
+    fn leave_old_homes(&mut self) {
+        if self.topology.arrived(|key| self.learner.awaits(key)) {
+            let generation = self.generation();
+            self.learner.forget_strays(&generation);
+            self.publisher.publish(Box::new(generation));
         }
     }
 
@@ -281,6 +299,7 @@ impl Switch {
                 info!(port = port.name, device = port.device, "port removed");
             }
         }
+        self.leave_old_homes();
         self.publisher.reclaim();
     }
 }
@@ -304,7 +323,6 @@ fn open_port(
     let pool = pool_for(eal, pools, config, wanted, &port, share)?;
     let queues = start_port(config.dpdk.worker_cores.len(), wanted, &mut port, &pool)?;
     let seat = PortSeat::new(port, pool);
-    info!(port = wanted.name, device = wanted.device, "port added");
     Ok(NewPort { id, seat, queues })
 }
 

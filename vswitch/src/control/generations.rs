@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::slots::Slots;
 use super::underlay::RemoteId;
@@ -45,7 +45,8 @@ impl PortFacts {
 /// The configuration with every name turned into an index, which stays the same for as long as the thing does.
 ///
 /// What is removed leaves a gap. Its index goes to something else not before the [`next`](Topology::next)
-/// change but one, when no worker and no entry of the FDB refers to it any more.
+/// change, when no worker and no entry of the FDB refers to it any more. A tunnel's not before the one after that: the FDB
+/// may lead there until the next change.
 #[derive(Clone, Debug)]
 pub struct Topology {
     config: Config,
@@ -60,13 +61,16 @@ pub struct Topology {
     roles: Vec<Role>,
     remotes: Slots<Remote>,
     tunnels: HashMap<RemoteId, TunnelId>,
+    /// Static MACs whose home changes, with the tunnels to where they were: see [`Topology::arrived`].
+    on_the_way: HashMap<Key, TunnelId>,
 }
 
 /// A remote VTEP.
 #[derive(Clone, Copy, Debug)]
 struct Remote {
     id: RemoteId,
-    /// Nobody's peer any more. It stays for one generation: until no worker can find it in the FDB.
+    /// Nobody's peer any more. It stays until the next change, when no worker can find it in the FDB, or for as long as a
+    /// static MAC is on its way from there.
     is_leaving: bool,
 }
 
@@ -135,6 +139,7 @@ impl Topology {
             roles: Vec::new(),
             remotes: Slots::default(),
             tunnels: HashMap::new(),
+            on_the_way: HashMap::new(),
         };
         nothing.next(config)
     }
@@ -190,17 +195,24 @@ impl Topology {
             roles: Vec::new(),
             remotes: Slots::default(),
             tunnels: HashMap::new(),
+            on_the_way: HashMap::new(),
         };
         topology.roles = topology.find_roles();
         topology.place_remotes(self)?;
+        topology.on_the_way = topology.departed_from(self).collect();
         Ok(topology)
     }
 
     /// Gives every remote VTEP its tunnel. Those of the topology before that nobody needs any more stay, leaving.
     fn place_remotes(&mut self, before: &Self) -> Result<(), TooMany> {
-        for (id, tunnel) in &before.tunnels {
-            if self.vteps.get(id.vtep.index()) == before.vteps.get(id.vtep.index()) {
-                self.remotes.set(tunnel.index(), Remote { id: *id, is_leaving: true });
+        let left: HashSet<TunnelId> = before.on_the_way.values().copied().collect();
+        let mut known = HashMap::new();
+        for (tunnel, remote) in before.all_remotes() {
+            let vtep = remote.id.vtep.index();
+            let is_used = !remote.is_leaving || left.contains(&tunnel);
+            if is_used && self.vteps.get(vtep) == before.vteps.get(vtep) {
+                self.remotes.set(tunnel.index(), Remote { id: remote.id, is_leaving: true });
+                known.insert(remote.id, tunnel.index());
             }
         }
         let mut next = 0;
@@ -212,9 +224,7 @@ impl Topology {
                 if tunnels.contains_key(&id) {
                     continue;
                 }
-                let known = before.tunnels.get(&id).map(|tunnel| tunnel.index());
-                let known = known.filter(|&index| remotes.get(index).is_some_and(|r| r.id == id));
-                let index = known.unwrap_or_else(|| {
+                let index = known.get(&id).copied().unwrap_or_else(|| {
                     next = remotes.free_from(next, &before.remotes);
                     next
                 });
@@ -227,6 +237,33 @@ impl Topology {
         }
         (self.remotes, self.tunnels) = (remotes, tunnels);
         Ok(())
+    }
+
+    /// The static MACs that are behind a remote VTEP and have another home here, with the tunnels to where they are.
+    fn departed_from<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = (Key, TunnelId)> + 'a {
+        let homes: HashMap<Key, Destination> =
+            self.static_entries().map(|(key, entry)| (key, entry.destination)).collect();
+        before.static_entries().filter_map(move |(key, entry)| {
+            let tunnel = match (before.on_the_way.get(&key), entry.destination) {
+                (Some(tunnel), _) => *tunnel,
+                (None, Destination::Tunnel(tunnel)) => tunnel,
+                (None, Destination::Port(_)) => return None,
+            };
+            let goes = *homes.get(&key)? != Destination::Tunnel(tunnel);
+            (goes && self.remote(tunnel).is_some()).then_some((key, tunnel))
+        })
+    }
+
+    /// Whatever home a static MAC is given, frames to it go where it was until it
+    /// [arrives](super::learner::Learner::arrive); for so long its network accepts frames from there, and the tunnel stays.
+    /// To be called when some may have arrived. Says whether a network accepts less from now on, so that another generation
+    /// is due.
+    pub fn arrived(&mut self, is_on_the_way: impl Fn(Key) -> bool) -> bool {
+        let arrived: Vec<_> = self.on_the_way.extract_if(|key, _| !is_on_the_way(*key)).collect();
+        arrived.into_iter().any(|(key, tunnel)| {
+            let network = self.network(key.domain());
+            !network.is_some_and(|n| self.tunnels_to(n, peers(n)).any(|peer| peer == tunnel))
+        })
     }
 
     /// The configuration that this was made from. Its indices are places in its own lists.
@@ -413,8 +450,14 @@ impl Topology {
         let mut sets = PeerSets::new(self.tunnel_slots());
         let nobody = sets.add([]);
         let mut peers_of = vec![nobody; self.network_slots()];
+        let mut left: HashMap<BridgeDomain, Vec<TunnelId>> = HashMap::new();
+        for (key, tunnel) in &self.on_the_way {
+            left.entry(key.domain()).or_default().push(*tunnel);
+        }
         for (domain, network) in self.networks() {
-            peers_of[domain.index()] = sets.add(self.tunnels_to(network, peers(network)));
+            let left = left.remove(&domain).unwrap_or_default();
+            let peers = self.tunnels_to(network, peers(network)).chain(left);
+            peers_of[domain.index()] = sets.add(peers);
         }
         let of = |n: usize| 0..narrow(n);
         Generation {
@@ -478,9 +521,12 @@ impl Topology {
             let of_vtep: &mut Vec<_> = networks.entry(vtep).or_default();
             of_vtep.push((network.vni.get(), membership.into()));
         }
-        for (tunnel, remote) in self.remotes() {
-            let of_vtep: &mut Vec<_> = tunnels.entry(remote.vtep).or_default();
-            of_vtep.push((remote.address.to_bits(), u32::from(tunnel.0)));
+        let left: HashSet<TunnelId> = self.on_the_way.values().copied().collect();
+        for (tunnel, Remote { id, is_leaving }) in self.all_remotes() {
+            if !is_leaving || left.contains(&tunnel) {
+                let of_vtep: &mut Vec<_> = tunnels.entry(id.vtep).or_default();
+                of_vtep.push((id.address.to_bits(), u32::from(tunnel.0)));
+            }
         }
         let entry = |id| {
             let Some(vtep) = self.vtep(id) else { return Vtep::nothing() };
@@ -523,7 +569,7 @@ pub(crate) fn narrow(index: usize) -> u16 {
 }
 
 /// Everybody whose frames a network accepts: those it floods to, and the homes of static MACs.
-fn peers(network: &Network) -> impl Iterator<Item = Ipv4Addr> + '_ {
+pub(super) fn peers(network: &Network) -> impl Iterator<Item = Ipv4Addr> + '_ {
     let homes = network.macs.iter().filter_map(|mac| match mac.home {
         Home::RemoteVtep(address) => Some(address),
         Home::Port(_) => None,

@@ -14,6 +14,7 @@ use crate::table::fdb::Table;
 use crate::table::{Destination, Entry, FdbWriter, Key, TableFull};
 
 use super::generations::{Topology, refresh_after_secs};
+use super::succession::{heirs, wider};
 
 /// Learns for every network.
 pub struct Learner {
@@ -21,9 +22,14 @@ pub struct Learner {
     /// By index.
     networks: Vec<Network>,
     /// Static entries that have not taken the place of what is there: see [`Learner::arrive`].
-    awaited: HashMap<Key, Entry>,
-    /// When they are put there at the latest, in milliseconds since start.
-    awaited_until_millis: u64,
+    awaited: HashMap<Key, Awaited>,
+}
+
+/// A static entry that is put in its place at a moment at the latest, in milliseconds since start.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    entry: Entry,
+    until_millis: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,8 +105,7 @@ impl Learner {
     /// # Errors
     /// The FDB has no room for the static entries.
     pub fn new(fdb: FdbWriter, topology: &Topology) -> Result<Self, TableFull> {
-        let mut learner =
-            Self { fdb, networks: Vec::new(), awaited: HashMap::new(), awaited_until_millis: 0 };
+        let mut learner = Self { fdb, networks: Vec::new(), awaited: HashMap::new() };
         learner.name_networks(topology, |_| false);
         for (key, entry) in topology.static_entries() {
             learner.put(key, entry)?;
@@ -151,37 +156,53 @@ impl Learner {
         }
     }
 
-    /// Before a generation is published: forgets every entry for a port that is not in the entry's network any more, or for
-    /// a tunnel whose VTEP is gone, so that no worker with the new generation finds one. Until then, frames to such an
-    /// address are flooded.
+    /// Before a generation is published. What it makes of the FDB is right for workers with either generation: an entry
+    /// takes a frame nowhere but where one of the two does, from one that may send there.
     ///
-    /// Returns what was learned of stations on ports that are in another network now: for [`settle`](Self::settle).
+    /// An entry for a port that leaves the entry's network stays until [`settle`](Self::settle), unless the port is no
+    /// tenant's any more, or somebody joins the network, who would reach a port that is not in it. What is
+    /// learned is known in its new network, and static entries are in their places, where nothing else is there yet,
+    /// unless somebody leaves the network, who would reach a port that comes. So nobody is flooded to for being moved.
+    ///
+    /// Returns what was learned of stations that are in another network now: for [`settle`](Self::settle).
     pub fn prepare(
         &mut self,
         before: &Topology,
         topology: &Topology,
         next: &Generation,
     ) -> Vec<(Key, Entry)> {
-        self.put_awaited(|_| true);
         let name = |topology: &Topology, domain| topology.network(domain).map(|n| n.name.clone());
         self.name_networks(topology, |domain| name(before, domain) == name(topology, domain));
+        let (joined, left) = (wider(topology, before), wider(before, topology));
+        let heirs = heirs(before, topology);
         let mut moved = Vec::new();
         self.retain(|key, entry| {
-            let port = match entry.destination {
-                Destination::Port(port) => port,
-                // If it only leaves, it is there until `settle`, and may be replaced in its place.
-                Destination::Tunnel(tunnel) => return topology.remote(tunnel).is_some(),
-            };
-            if next.admits(key.domain(), entry.destination) {
+            let (domain, place) = (key.domain(), entry.destination);
+            if next.admits(domain, place) {
                 return true;
             }
-            if let Some(Role::Tenant(domain)) = next.ports.get(port.index()).map(|port| port.role)
-                && !entry.is_static
-            {
-                moved.push((Key::new(domain, key.mac()), entry));
+            let (to, may_stay) = match place {
+                Destination::Port(port) => match topology.role(port) {
+                    Role::Tenant(to) => (Some(to), !joined.contains(&domain)),
+                    Role::Unused => (None, topology.has(place) && !joined.contains(&domain)),
+                    Role::Uplink(_) => (None, false),
+                },
+                // If it only leaves, it may be replaced in its place.
+                Destination::Tunnel(_) => (heirs.get(&domain).copied(), topology.has(place)),
+            };
+            if let Some(to) = to.filter(|to| !entry.is_static && next.admits(*to, place)) {
+                moved.push((Key::new(to, key.mac()), entry));
             }
-            false
+            may_stay
         });
+        for (key, entry) in topology.static_entries().chain(moved.iter().copied()) {
+            let domain = key.domain();
+            let is_known = before.network(domain).is_none() || before.has(entry.destination);
+            if is_known && !left.contains(&domain) && self.fdb.get(key).is_none() {
+                // Where there is no room, `settle` makes it.
+                let _ = self.put(key, entry);
+            }
+        }
         moved
     }
 
@@ -190,7 +211,7 @@ impl Learner {
     /// forgotten. A MAC whose new home cannot be reached yet stays where it is, until it [arrives](Self::arrive).
     ///
     /// # Errors
-    /// The FDB has no room for a static entry; [`has_room_for`](Self::has_room_for) would have said so.
+    /// The FDB has no room for a static entry; [`has_room_for`](Self::has_room_for) would have said so. All else is done.
     pub fn settle(
         &mut self,
         topology: &Topology,
@@ -200,52 +221,49 @@ impl Learner {
     ) -> Result<(), TableFull> {
         let statics: HashMap<Key, Entry> = topology.static_entries().collect();
         self.make_room_for(&statics);
+        let before = std::mem::take(&mut self.awaited);
+        let mut outcome = Ok(());
         for (key, entry) in &statics {
-            match self.fdb.get(*key) {
-                Some(before) if before == *entry => {}
-                Some(_) if !generation.reaches(entry.destination) => {
-                    self.awaited.insert(*key, *entry);
-                }
-                _ => {
-                    self.put(*key, *entry)?;
-                }
+            let there = self.fdb.get(*key);
+            let may_wait = there.is_some_and(|t| generation.admits(key.domain(), t.destination));
+            if there == Some(*entry) {
+                continue;
+            }
+            if may_wait && !generation.reaches(entry.destination) {
+                let since_before = before.get(key).filter(|awaited| awaited.entry == *entry);
+                let until_millis = now.millis + ARRIVAL_MILLIS;
+                let awaited = Awaited { entry: *entry, until_millis };
+                self.awaited.insert(*key, since_before.copied().unwrap_or(awaited));
+            } else if let Err(full) = self.put(*key, *entry) {
+                self.totals(*key).refused += 1;
+                outcome = Err(full);
             }
         }
-        self.awaited_until_millis = now.millis + ARRIVAL_MILLIS;
         for (key, entry) in moved {
             if self.fdb.get(key).is_none() {
                 // Nothing is lost if there is no room: it is heard again.
                 let _ = self.put(key, entry);
             }
         }
-        let awaited = std::mem::take(&mut self.awaited);
         self.retain(|key, entry| match entry.is_static {
             true => statics.contains_key(&key),
-            false => {
-                generation.admits(key.domain(), entry.destination) || awaited.contains_key(&key)
-            }
+            false => generation.admits(key.domain(), entry.destination),
         });
-        self.awaited = awaited;
-        Ok(())
+        outcome
     }
 
     /// Moves static MACs to their new homes as soon as these can be reached, or [`ARRIVAL_MILLIS`] after the
-    /// change: to be called every millisecond while every worker works by `generation`.
+    /// change that gave them the home: to be called every millisecond while every worker works by `generation`.
     ///
-    /// Until then they are where they were before the change, behind a remote VTEP that may be nobody's peer any more
-    /// and whose tunnel is there until the next change. So no frame is lost because the kernel did
+    /// Until then they are where they were before the change, perhaps behind a remote VTEP that the configuration
+    /// does not have any more: see [`Topology::arrived`]. So no frame is lost because the kernel did
     /// not know the way to the new home yet.
     pub fn arrive(&mut self, generation: &Generation, now: Now) {
-        if self.awaited.is_empty() {
-            return;
-        }
-        let is_over = now.millis >= self.awaited_until_millis;
-        self.put_awaited(|place| is_over || generation.reaches(place));
-    }
-
-    fn put_awaited(&mut self, is_ready: impl Fn(Destination) -> bool) {
+        let is_due = |awaited: &Awaited| {
+            now.millis >= awaited.until_millis || generation.reaches(awaited.entry.destination)
+        };
         let mut awaited = std::mem::take(&mut self.awaited);
-        for (key, entry) in awaited.extract_if(|_, entry| is_ready(entry.destination)) {
+        for (key, Awaited { entry, .. }) in awaited.extract_if(|_, awaited| is_due(awaited)) {
             // It takes the place of what is there. If that was flushed meanwhile and others have filled the table, it
             // is flooded to until there is room.
             if self.put(key, entry).is_err() {
@@ -253,6 +271,17 @@ impl Learner {
             }
         }
         self.awaited = awaited;
+    }
+
+    /// Whether a static MAC is to arrive yet.
+    #[must_use]
+    pub fn awaits(&self, key: Key) -> bool {
+        self.awaited.contains_key(&key)
+    }
+
+    /// Forgets what is where a generation has no stations of the entry's network.
+    pub fn forget_strays(&mut self, generation: &Generation) {
+        self.retain(|key, entry| generation.admits(key.domain(), entry.destination));
     }
 
     /// Forgets learned entries that a condition holds for; returns how many.

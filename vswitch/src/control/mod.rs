@@ -14,6 +14,7 @@
 //! | [`captures`] | captures, and the frames that were dropped last |
 //! | `baselines` | what the counters of an index showed before it was given away |
 //! | `slots` | indices that stay while the configuration changes |
+//! | `succession` | what one configuration takes over from the one before |
 //! | [`learner`] | the FDB's one writer: learning and ageing |
 //! | [`plan`] | the difference between two configurations, and what traffic feels of it |
 //! | [`state`] | the configuration in force, on disk: what a restart comes up with |
@@ -60,6 +61,7 @@ pub mod slots;
 pub mod state;
 #[cfg(feature = "dpdk")]
 pub mod status;
+mod succession;
 pub mod supervisor;
 #[cfg(feature = "dpdk")]
 pub mod switch;

@@ -333,7 +333,7 @@ impl Generation {
         }
     }
 
-    /// The same, for a number, with captures.
+    /// This generation, with the number that users know it by and with captures.
     #[must_use]
     pub fn watched(self, number: u64, watches: Vec<Watch>) -> Self {
         let taps = watches.iter().fold(Taps::NONE, |all, watch| all | watch.selection.taps);

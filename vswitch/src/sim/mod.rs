@@ -238,7 +238,15 @@ impl Simulation {
         self.hear();
         let generation = self.publisher.current();
         self.learner.settle(&self.topology, generation, moved, self.now)?;
+        self.leave_old_homes();
         Ok(())
+    }
+
+    fn leave_old_homes(&mut self) {
+        if self.topology.arrived(|key| self.learner.awaits(key)) {
+            self.publish();
+            self.learner.forget_strays(self.publisher.current());
+        }
     }
 
     fn hear(&mut self) {
@@ -300,6 +308,7 @@ impl Simulation {
     fn arrive(&mut self) {
         if self.publisher.lagging().next().is_none() {
             self.learner.arrive(self.publisher.current(), self.now);
+            self.leave_old_homes();
         }
     }
 

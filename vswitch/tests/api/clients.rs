@@ -119,23 +119,64 @@ fn a_connection_serves_many_requests() {
     }
 }
 
+/// The head of a request whose body begins, and does not go on.
+const HALF: &[u8] = b"POST /v1/networks HTTP/1.1\r\nhost: h\r\nif-match: *\r\n\
+    content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+
 #[test]
 fn a_body_that_comes_slowly_is_waited_for_and_not_for_ever() {
     let request = Duration::from_millis(500);
     let served = with(Limits { request, ..Limits::default() });
-    let head = "POST /v1/networks HTTP/1.1\r\nhost: h\r\nif-match: *\r\n\
-                content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     let mut slow: Vec<_> = (0..200)
         .map(|_| {
             let mut stream = served.connect();
-            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(HALF).unwrap();
             stream
         })
         .collect();
-    quickly(&served, "200 slow bodies");
     for stream in &mut slow {
         Said::of(&rest(stream)).problem(408, "timeout");
     }
+}
+
+#[test]
+fn a_thousand_bodies_that_do_not_go_on_keep_nobody_waiting() {
+    let served = Served::default();
+    let halves: Vec<_> = (0..1000)
+        .map(|_| {
+            let mut stream = served.connect();
+            // It may be closed while we still write.
+            let _ = stream.write_all(HALF);
+            stream
+        })
+        .collect();
+    quickly(&served, "1000 half bodies");
+    drop(halves);
+}
+
+/// Whoever sends on, however slowly, is not closed for others.
+#[test]
+fn a_body_that_goes_on_keeps_its_place() {
+    let idle = Duration::from_secs(1);
+    let served = with(Limits { connections: 4, idle, ..Limits::default() });
+    let mut slow = served.connect();
+    let body = r#"{"name": "slow", "vni": 77}"#;
+    write!(
+        slow,
+        "POST /v1/networks HTTP/1.1\r\nhost: h\r\nif-match: *\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
+    let mut halves = Vec::new();
+    for byte in body.bytes() {
+        slow.write_all(&[byte]).unwrap();
+        let mut stream = served.connect();
+        let _ = stream.write_all(HALF);
+        halves.push(stream);
+        std::thread::sleep(idle / 12);
+    }
+    assert!(rest(&mut slow).starts_with("HTTP/1.1 201 "));
 }
 
 #[test]

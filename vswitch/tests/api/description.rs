@@ -49,6 +49,7 @@ const SUCCESSES: &[(&str, &str, &str, Headers, &str)] = &[
     ("post", "/v1/explain", "/v1/explain", JSON, r#"{"from": {"port": "a"}, "frame": "ffffffffffff02000000000188b50000"}"#),
     ("get", "/v1/drops/frames", "/v1/drops/frames?reason=runt", NONE, ""),
     ("get", "/v1/captures", "/v1/captures", NONE, ""),
+    ("get", "/v1/generation", "/v1/generation", NONE, ""),
     ("get", "/v1/config", "/v1/config", NONE, ""),
     ("post", "/v1/plan", "/v1/plan", TOML, CONFIG),
     ("post", "/v1/apply", "/v1/apply?confirm-within-secs=60", TOML, CONFIG),

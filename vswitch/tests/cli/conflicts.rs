@@ -18,7 +18,7 @@ fn who_comes_second_is_told_and_changes_nothing() {
 }
 
 #[test]
-fn of_many_at_once_each_is_done_whole_or_told() {
+fn of_many_at_once_each_is_done_whole() {
     let served = Served::default();
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let typists: Vec<_> = (0..8)
@@ -30,11 +30,12 @@ fn of_many_at_once_each_is_done_whole_or_told() {
             .collect();
         typists.into_iter().map(|typist| typist.join().unwrap()).collect()
     });
+    // Whoever is not done has been overtaken by as many as the switch tries again.
     let made = outcomes.iter().filter(|ended| ended.status == 0).count();
     for ended in &outcomes {
         assert!(ended.status == 0 || ended.err.contains("somebody else changed"), "{ended:?}");
     }
-    assert!(made >= 1);
+    assert!(made >= 5, "{outcomes:?}");
     assert_eq!(served.types("network show").ok().lines().count(), 3 + made);
     assert_eq!(served.get("/v1/config").ok().etag(), format!("\"{}\"", 1 + made));
 }

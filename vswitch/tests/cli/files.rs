@@ -74,16 +74,24 @@ fn a_configuration_is_confirmed_or_goes_back() {
     let applied = served.typed(["apply", "-", "--confirm-within", "1h"], &changed).ok();
     let last = applied.lines().last().unwrap();
     assert!(last.starts_with("goes back to the former configuration at 20"), "{applied}");
-    assert!(last.ends_with(", in 1h, unless confirmed: vswitch confirm"), "{applied}");
+    assert!(
+        last.ends_with(", in 1h, unless confirmed: vswitch confirm --generation 2"),
+        "{applied}"
+    );
     let waits = served.types("network delete blue").failed(1);
     let expected = "vswitch: error: an earlier change waits to be confirmed or rolled back\n\
                     help: `vswitch confirm` keeps it, `vswitch roll-back` undoes it\n";
     assert_eq!(waits, expected);
-    assert_eq!(served.types("confirm").ok(), "confirmed: generation 2\n");
+    let other = served.types("confirm --generation 1").failed(1);
+    assert!(other.contains("generation 2 is running, and this was for generation 1"), "{other}");
+    assert_eq!(served.types("confirm --generation 2").ok(), "confirmed: generation 2\n");
     served.types("confirm").failed(1);
 
     served.typed(["apply", "-", "--confirm-within", "1h"], CONFIG).ok();
-    assert_eq!(served.types("roll-back --json").json()["generation"], 4);
+    assert_eq!(served.types("confirm").ok(), "confirmed: generation 3\n");
+    served.typed(["apply", "-"], &changed).ok();
+    served.typed(["apply", "-", "--confirm-within", "1h"], CONFIG).ok();
+    assert_eq!(served.types("roll-back --json").json()["generation"], 6);
     assert_eq!(served.typed(["plan", "-"], &changed).ok(), "no difference\n");
 
     served.typed(["apply", "-", "--confirm-within", "1s"], CONFIG).ok();

@@ -414,7 +414,7 @@ def test_a_thousand_connections_disturb_nobody(lab: Lab, tmp_path: Path) -> None
         api = lab.keep(Api(switch.socket, timeout=60))
         began = time.monotonic()
         assert len(api.get("/v1/ports")) == 5
-        assert time.monotonic() - began < 35, "a connection that is idle or half-open makes room within 30 s"
+        assert time.monotonic() - began < 5, "a connection that is idle or half-open makes room"
         # Metrics have listeners of their own.
         assert switch.metric("vswitch_unaccounted_packets") == 0
         assert watch.lost() == {}

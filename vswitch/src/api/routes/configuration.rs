@@ -40,6 +40,14 @@ pub(super) struct ApplyQuery {
     confirm_within_secs: Option<u64>,
 }
 
+/// The generation of the running configuration: what a change is for.
+#[utoipa::path(get, path = "/v1/generation", tag = "configuration",
+    responses((status = 200, description = "The generation", body = Active)))]
+pub(super) async fn get_generation(State(app): State<App>, _: NoParams) -> Answer {
+    let generation = app.control.ask(|switch| switch.generation()).await?;
+    Ok(with_etag(one(&Active { generation }), generation))
+}
+
 /// The running configuration: as JSON, or with `Accept: application/toml` as a file.
 #[utoipa::path(get, path = "/v1/config", tag = "configuration",
     responses((status = 200, description = "The running configuration",

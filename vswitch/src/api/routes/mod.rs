@@ -94,6 +94,7 @@ pub(super) fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(capture::get_capture))
         .routes(routes!(capture::get_captures))
         .routes(routes!(capture::end_capture))
+        .routes(routes!(configuration::get_generation))
         .routes(routes!(configuration::get_config))
         .routes(routes!(configuration::plan))
         .routes(routes!(configuration::apply))

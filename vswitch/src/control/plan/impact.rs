@@ -5,7 +5,7 @@
 //! port, a VTEP) cannot be changed in place: it ends and begins again. What EAL, the listening
 //! sockets and the FDB were made from stays as it is until the process ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Action, FieldChange, Impact, Kind};
 use crate::config::document::{Document, VtepDocument};
@@ -20,6 +20,12 @@ pub(super) struct Surroundings<'d> {
     vtep_of_port: HashMap<&'d str, &'d VtepDocument>,
     network_of_port: HashMap<&'d str, &'d str>,
     vteps: HashMap<&'d str, &'d VtepDocument>,
+    /// The remote VTEPs that a network floods to: network and address.
+    flooded_to: HashSet<(&'d str, &'d str)>,
+    /// The remote VTEPs that static MACs are behind: network and MAC.
+    homes: HashMap<(&'d str, &'d str), &'d str>,
+    /// Network and address of each of them.
+    homes_of_any: HashSet<(&'d str, &'d str)>,
 }
 
 /// What a network is to other hosts: the name of the VTEP, and the VNI.
@@ -30,6 +36,7 @@ impl<'d> Surroundings<'d> {
         let mut networks_of_vtep: HashMap<&str, Vec<&str>> = HashMap::new();
         let mut remote_networks = HashMap::new();
         let mut network_of_port = HashMap::new();
+        let (mut flooded_to, mut homes) = (HashSet::new(), HashMap::new());
         for network in &document.network {
             if let Some(vtep) = &network.vtep {
                 networks_of_vtep.entry(vtep).or_default().push(&network.name);
@@ -38,6 +45,11 @@ impl<'d> Surroundings<'d> {
             for member in &network.port {
                 network_of_port.insert(member.port.as_str(), network.name.as_str());
             }
+            let name = network.name.as_str();
+            flooded_to.extend(network.remote_vteps.iter().map(|remote| (name, remote.as_str())));
+            homes.extend(network.mac.iter().filter_map(|mac| {
+                Some(((name, mac.address.as_str()), mac.remote_vtep.as_deref()?))
+            }));
         }
         let vteps = document.vtep.iter();
         Self {
@@ -46,7 +58,22 @@ impl<'d> Surroundings<'d> {
             vtep_of_port: vteps.clone().map(|vtep| (vtep.port.as_str(), vtep)).collect(),
             network_of_port,
             vteps: vteps.map(|vtep| (vtep.name.as_str(), vtep)).collect(),
+            homes_of_any: homes.iter().map(|((network, _), home)| (*network, *home)).collect(),
+            flooded_to,
+            homes,
         }
+    }
+
+    /// The remote VTEP that a network knows for nothing but such static MACs, of which this is one.
+    fn only_home(&self, network: &str, mac: &str) -> Option<&'d str> {
+        let home = *self.homes.get(&(network, mac))?;
+        (!self.flooded_to.contains(&(network, home))).then_some(home)
+    }
+
+    /// Whether a network takes frames from a remote VTEP.
+    fn accepts(&self, network: &str, remote: &str) -> bool {
+        let peer = (network, remote);
+        self.flooded_to.contains(&peer) || self.homes_of_any.contains(&peer)
     }
 
     /// The traffic that needs a VTEP.
@@ -121,7 +148,21 @@ pub(super) fn of(
             };
             (Impact::LossFree, format!("stations on port {name}, which {how}"))
         }
-        Kind::Mac => (Impact::LossFree, format!("frames to {name} in network {network}")),
+        Kind::Mac => {
+            let frames = format!("frames to {name} in network {network}");
+            let left = old.only_home(network, name).filter(|home| !new.accepts(network, home));
+            match left {
+                None => (Impact::LossFree, frames),
+                Some(home) if action == Action::Remove => {
+                    let what = format!("hosts behind {home}, which leave network {network}");
+                    (Impact::Interrupts { what }, frames)
+                }
+                // They are accepted for as long as frames are sent there.
+                Some(home) => {
+                    (Impact::LossFree, format!("{frames}, and hosts behind {home}, which leave it"))
+                }
+            }
+        }
         Kind::RemoteVtep => {
             let hosts = format!("hosts behind {name}");
             if action == Action::Remove {

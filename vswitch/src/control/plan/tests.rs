@@ -263,6 +263,37 @@ fn what_is_in_a_network_that_stays_has_its_own_steps() {
 }
 
 #[test]
+fn the_last_static_mac_behind_a_remote_vtep_takes_it_along() {
+    let mac = |n: u32, home: &str| {
+        format!(
+            "[[network.mac]]\naddress = \"02:00:00:00:00:{n:02}\"\nremote-vtep = \"198.51.100.{home}\"\n"
+        )
+    };
+    let of = |macs: &[String]| {
+        let mut text = OLD.to_owned();
+        // Network blue, which floods to 198.51.100.2, comes before green.
+        text.insert_str(text.find("[[network]]\nname = \"green\"").unwrap(), &macs.concat());
+        parse("f", &text).unwrap_or_else(|errors| panic!("{errors}"))
+    };
+    let step = |old: &[String], new: &[String]| {
+        let plan = Plan::between(&of(old), &of(new)).to_string();
+        plan.lines().nth(1).unwrap().trim().to_owned()
+    };
+    let frames = "loss-free; concerns frames to 02:00:00:00:00:11 in network blue";
+    assert_eq!(
+        step(&[mac(11, "3")], &[]),
+        "interrupts hosts behind 198.51.100.3, which leave network blue"
+    );
+    assert_eq!(
+        step(&[mac(11, "3")], &[mac(11, "4")]),
+        format!("{frames}, and hosts behind 198.51.100.3, which leave it")
+    );
+    // Somebody else is there.
+    assert_eq!(step(&[mac(11, "3"), mac(12, "3")], &[mac(12, "3")]), frames);
+    assert_eq!(step(&[mac(11, "2")], &[]), frames);
+}
+
+#[test]
 fn networks_come_and_go_with_all_they_have() {
     let expected = "\
 - network blue: vni 100, vtep fabric, mac-ageing-secs 300, remote-vteps 198.51.100.2, mac 02:00:00:00:00:09 remote VTEP 198.51.100.2

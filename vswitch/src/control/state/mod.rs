@@ -209,6 +209,21 @@ impl StateStore {
         Ok(())
     }
 
+    /// Saves the state as it is under a later generation: others were in force meanwhile, and could not be saved.
+    ///
+    /// # Errors
+    /// See [`save`](Self::save).
+    pub fn count_on(&mut self, generation: u64) -> Result<(), StateError> {
+        match &self.current {
+            // What waits to be confirmed is later, and a restart counts on from there.
+            Some(current) if self.pending.is_none() && current.generation < generation => {
+                let document = current.document.clone();
+                self.save(&document, generation)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Saves a configuration that is undone unless [`confirm`](Self::confirm) follows, also by a restart.
     ///
     /// # Errors
@@ -299,8 +314,7 @@ impl StateStore {
             self.disk.link(STATE, PREVIOUS_NEW)?;
             self.disk.rename(PREVIOUS_NEW, PREVIOUS)?;
         }
-        self.disk.rename(NEW, STATE)?;
-        self.disk.sync().inspect_err(|_| {
+        self.disk.rename(NEW, STATE).and_then(|()| self.disk.sync()).inspect_err(|_| {
             // Not known to last, so not acknowledged, so not to be seen by a restart.
             let _ = match self.current {
                 Some(_) => {

@@ -100,8 +100,10 @@ impl Disk for Faulty {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        // Two steps of the folder's.
         self.step(format!("rename {from} {to}"))?;
-        self.folder.rename(from, to)
+        self.folder.rename(from, to)?;
+        self.step(format!("remove {from}"))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -244,6 +246,24 @@ fn the_file_that_a_state_began_with_is_never_forgotten() {
     for number in [0, 39, 38, 25] {
         assert!(files.contains(&Checksum::of(&document(number))), "{number}");
     }
+}
+
+/// Others were in force and could not be saved: their generations do not come again after a restart.
+#[test]
+fn the_state_counts_on_as_it_is() {
+    let world = World::new(Fault::Error);
+    let (mut store, _) = world.open();
+    store.begin(&document(1), 4).unwrap();
+    store.count_on(6).unwrap();
+    store.count_on(5).unwrap();
+    drop(store);
+    let (mut store, loaded) = world.open();
+    assert_eq!((number_of(&loaded), loaded.generation), (Some(1), 6));
+    store.save_pending(&document(2), 7).unwrap();
+    store.count_on(9).unwrap();
+    store.confirm().unwrap();
+    drop(store);
+    assert_eq!(number_of(&world.open().1), Some(2));
 }
 
 #[test]
