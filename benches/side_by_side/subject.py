@@ -42,6 +42,8 @@ class Counters:
     dropped: int = 0
     """What the subject says it dropped, flooded, or cannot account for."""
     unaccounted: int = 0
+    answered: int = 0
+    """Rounds of questions that a client of its API was answered, if it has one."""
     upcalls: int = 0
     """Frames that its slow path had to look at: while there are any, it has not settled."""
 
@@ -86,6 +88,10 @@ class Subject(ABC):
     @abstractmethod
     def counters(self) -> Counters:
         """What went through so far."""
+
+    def wrong(self, before: Counters, after: Counters) -> str:  # noqa: ARG002
+        """What else makes a sample meaningless; empty if nothing does."""
+        return ""
 
     def pause(self) -> None:
         self.process.pause()
@@ -141,5 +147,7 @@ def check(subject: Subject, case: Case, before: Counters, after: Counters) -> fl
             raise wrong(f"port {port} sent frames of {sent_bytes[port] / sent[port]:.2f} bytes, not {length}")
     if after.dropped != before.dropped:
         raise wrong(f"{after.dropped - before.dropped:,} frames were dropped, flooded or lost")
+    if what := subject.wrong(before, after):
+        raise wrong(what)
     both = rates(before, after)
     return both.sent / both.received

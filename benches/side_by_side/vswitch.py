@@ -13,9 +13,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from . import frames
+from . import frames, poller
 from .frames import Case
-from .machine import ROOT, TARGET, Namespace, Trouble, run
+from .machine import ROOT, Namespace, Trouble, run
 from .subject import Counters, Subject, Surroundings, packet_buffers
 
 METRICS = ("127.0.0.1", 9144)
@@ -26,7 +26,7 @@ _PORT = re.compile(r'\bport="(\d)"')
 class Vswitch(Subject):
     """One worker. Several binaries can be measured beside each other."""
 
-    def __init__(self, name: str = "vswitch", binary: Path = TARGET / "release" / "vswitch"):
+    def __init__(self, name: str, binary: Path):
         self.name = name
         self.binary = binary
 
@@ -140,6 +140,11 @@ class AskedVswitch(Vswitch):
 
     client: str
     """The module of the client."""
+    prefix: str
+    """What the subject's name begins with."""
+
+    def __init__(self, binary: Path):
+        super().__init__(f"{self.prefix}-vswitch", binary)
 
     def start(self, around: Surroundings) -> None:
         super().start(around)
@@ -148,6 +153,12 @@ class AskedVswitch(Vswitch):
         command = ["taskset", "-c", str(around.main_core), sys.executable, "-m", module, str(socket_path)]
         self.asker = around.process(f"{self.name}-{self.client}", command, {"PYTHONPATH": str(ROOT / "benches")})
 
+    def counters(self) -> Counters:
+        """With those of its client, without which it would be measured alone."""
+        counters = super().counters()
+        self.asker.must_live(f"its {self.client}")
+        return counters
+
     def end(self) -> None:
         if hasattr(self, "asker"):
             self.asker.end()
@@ -155,18 +166,25 @@ class AskedVswitch(Vswitch):
 
 
 class PolledVswitch(AskedVswitch):
-    """Asked everything ten times a second."""
+    """Asked everything ten times a second; a sample in which it was answered less often is none."""
 
-    client = "poller"
+    client, prefix = "poller", "polled"
 
-    def __init__(self) -> None:
-        super().__init__("polled-vswitch")
+    def counters(self) -> Counters:
+        counters = super().counters()
+        counters.answered = len(self.asker.log.read_bytes().splitlines())
+        return counters
+
+    def wrong(self, before: Counters, after: Counters) -> str:
+        seconds, answered = after.when[0] - before.when[0], after.answered - before.answered
+        # One round may be on its way at the end.
+        if answered >= int(seconds * poller.TIMES_PER_SECOND) - 1:
+            return ""
+        asked = poller.TIMES_PER_SECOND
+        return f"its client was answered {answered} times in {seconds:.1f} s, not {asked} times a second"
 
 
 class CapturedVswitch(AskedVswitch):
     """With a capture of everything, read slowly."""
 
-    client = "capturer"
-
-    def __init__(self) -> None:
-        super().__init__("captured-vswitch")
+    client, prefix = "capturer", "captured"
