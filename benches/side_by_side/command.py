@@ -184,11 +184,13 @@ def _cases(options: argparse.Namespace) -> list[Case]:
 def _all(options: argparse.Namespace) -> list[Subject]:
     everyone: list[Subject] = [Testpmd("io"), Testpmd("macswap")]
     everyone += [OpenVswitch(mode, cache) for mode in MODES for cache in CACHES]
-    for given in options.vswitch:
+    for given in options.vswitch or [str(TARGET / "release" / "vswitch")]:
         name, _, path = given.rpartition("=")
         # A name that cannot be taken for another subject's.
         everyone.append(Vswitch(f"vswitch-{name}" if name else "vswitch", Path(path)))
-    return everyone if options.vswitch else [*everyone, Vswitch(), PolledVswitch(), CapturedVswitch()]
+        if not name:
+            everyone += [PolledVswitch(Path(path)), CapturedVswitch(Path(path))]
+    return everyone
 
 
 def _names(options: argparse.Namespace) -> list[str]:

@@ -41,11 +41,15 @@ class Process:
         """Waits until `holds` is true; fails with the log when the process ends or time is up."""
         deadline = time.monotonic() + seconds
         while not holds():
-            if self._child.poll() is not None:
-                raise Trouble(f"it ended with status {self._child.returncode}, before {what}\n{self.tail()}")
+            self.must_live(when=f", before {what}")
             if time.monotonic() > deadline:
                 raise Trouble(f"after {seconds:g} s still not: {what}\n{self.tail()}")
             time.sleep(0.02)
+
+    def must_live(self, who: str = "it", when: str = "") -> None:
+        """Fails with the log if the process has ended."""
+        if self._child.poll() is not None:
+            raise Trouble(f"{who} ended with status {self._child.returncode}{when}\n{self.tail()}")
 
     def polled_seconds(self) -> float:
         """How long its busiest thread has run so far: the one that polls."""
@@ -69,8 +73,7 @@ class Process:
         self._child.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        if self._child.poll() is not None:
-            raise Trouble(f"it ended by itself with status {self._child.returncode}\n{self.tail()}")
+        self.must_live(when=", by itself")
         self._child.send_signal(signal.SIGCONT)
 
     def end(self) -> None:

@@ -51,6 +51,8 @@ class Counters:
     dropped: int = 0
     """What the subject says it dropped, flooded, or cannot account for."""
     unaccounted: int = 0
+    answered: int = 0
+    """Rounds of questions that a client of its API was answered, if it has one."""
     upcalls: int = 0
     """Frames that its slow path had to look at: while there are any, it has not settled."""
     capture: Capture | None = None

@@ -14,9 +14,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from . import frames
+from . import frames, poller
 from .frames import Case
-from .machine import ROOT, TARGET, Namespace, Trouble, run
+from .machine import ROOT, Namespace, Trouble, run
 from .subject import Capture, Counters, Subject, Surroundings, packet_buffers
 
 METRICS = ("127.0.0.1", 9144)
@@ -27,7 +27,7 @@ _PORT = re.compile(r'\bport="(\d)"')
 class Vswitch(Subject):
     """One worker. Several binaries can be measured beside each other."""
 
-    def __init__(self, name: str = "vswitch", binary: Path = TARGET / "release" / "vswitch"):
+    def __init__(self, name: str, binary: Path):
         self.name = name
         self.binary = binary
 
@@ -141,6 +141,11 @@ class AskedVswitch(Vswitch):
 
     client: str
     """The module of the client."""
+    prefix: str
+    """What the subject's name begins with."""
+
+    def __init__(self, binary: Path):
+        super().__init__(f"{self.prefix}-vswitch", binary)
 
     def start(self, around: Surroundings) -> None:
         super().start(around)
@@ -149,6 +154,12 @@ class AskedVswitch(Vswitch):
         command = ["taskset", "-c", str(around.main_core), sys.executable, "-m", module, str(socket_path)]
         self.asker = around.process(f"{self.name}-{self.client}", command, {"PYTHONPATH": str(ROOT / "benches")})
 
+    def counters(self) -> Counters:
+        """With those of its client, without which it would be measured alone."""
+        counters = super().counters()
+        self.asker.must_live(f"its {self.client}")
+        return counters
+
     def end(self) -> None:
         if hasattr(self, "asker"):
             self.asker.end()
@@ -156,21 +167,28 @@ class AskedVswitch(Vswitch):
 
 
 class PolledVswitch(AskedVswitch):
-    """Asked everything ten times a second."""
+    """Asked everything ten times a second; a sample in which it was answered less often is none."""
 
-    client = "poller"
+    client, prefix = "poller", "polled"
 
-    def __init__(self) -> None:
-        super().__init__("polled-vswitch")
+    def counters(self) -> Counters:
+        counters = super().counters()
+        counters.answered = len(self.asker.log.read_bytes().splitlines())
+        return counters
+
+    def beside(self, before: Counters, after: Counters) -> dict[str, float]:
+        seconds, answered = after.when[0] - before.when[0], after.answered - before.answered
+        # One round may be on its way at the end.
+        if answered < int(seconds * poller.TIMES_PER_SECOND) - 1:
+            asked = poller.TIMES_PER_SECOND
+            raise Trouble(f"its client was answered {answered} times in {seconds:.1f} s, not {asked} times a second")
+        return {"rounds of questions/s answered": answered / seconds}
 
 
 class CapturedVswitch(AskedVswitch):
     """With a capture of everything, read slowly. A sample during which it did not run all the time is none."""
 
-    client = "capturer"
-
-    def __init__(self) -> None:
-        super().__init__("captured-vswitch")
+    client, prefix = "capturer", "captured"
 
     def start(self, around: Surroundings) -> None:
         super().start(around)
@@ -184,8 +202,6 @@ class CapturedVswitch(AskedVswitch):
 
     def counters(self) -> Counters:
         counters = super().counters()
-        if self.asker.is_over:
-            raise Trouble(f"the client that captures has ended\n{self.asker.tail()}")
         rows = self._captures()
         if len(rows) != 1:
             raise Trouble(f"{len(rows)} captures run, so its rate says nothing\n{self.asker.tail()}")

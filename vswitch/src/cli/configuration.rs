@@ -125,7 +125,9 @@ pub(super) fn apply(typed: &ApplyOptions, client: &Client) -> Result<Exit, Clien
     let mut base = typed.generation;
     let is_shown = somebody_is_there();
     if is_shown {
+        let progress = Progress::begin("comparing");
         let answer = client.post("/v1/plan", Some(&document))?;
+        drop(progress);
         base = base.or(answer.generation);
         let plan: Plan = answer.read()?;
         if typed.at.json {

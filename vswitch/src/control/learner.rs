@@ -505,6 +505,43 @@ vni = 100
         assert_eq!(learner.network(BridgeDomain(0)).entries, 1);
     }
 
+    /// Whoever watches is told once of each thing that happens to a MAC, and of nothing else.
+    #[test]
+    fn what_becomes_of_a_mac_is_told() {
+        let mut learner = learner();
+        let (place, one) = (|port| Destination::Port(PortId(port)), event(1, 0, LearnKind::Heard));
+        let mut told = Vec::new();
+        for (secs, port) in [(0, 0), (1, 0), (2, 1)] {
+            let heard = event(1, port, LearnKind::Heard);
+            learner.handle(heard, &generation(), secs, |news| told.push(news));
+        }
+        let news = |at, fate| News { key: one.key, place: place(at), fate };
+        let moved = Fate::Moved { from: place(0) };
+        assert_eq!(told, [news(0, Fate::Learned), news(1, moved)]);
+
+        told.clear();
+        let ageing = 300 + refresh_after_secs(300);
+        for secs in [2 + ageing, 3 + ageing] {
+            assert_eq!(told, [], "not before its time");
+            (0..SWEEP_CALLS).for_each(|_| learner.age(secs, |news| told.push(news)));
+        }
+        assert_eq!(told, [news(1, Fate::Aged)]);
+
+        told.clear();
+        let others = learner.capacity() as u64 - 1; // there is a static one
+        for mac in 0..=others {
+            let heard = event(0x100 + mac, 0, LearnKind::Heard);
+            learner.handle(heard, &generation(), 0, |news| told.push(news));
+        }
+        let refused = told.pop().map(|news| (news.key, news.place, news.fate));
+        let last = event(0x100 + others, 0, LearnKind::Heard).key;
+        assert_eq!(refused, Some((last, place(0), Fate::Refused)));
+        assert!(told.iter().all(|news| news.fate == Fate::Learned));
+        let totals = learner.network(BridgeDomain(0));
+        assert_eq!((totals.moves, totals.aged, totals.refused), (1, 1, 1));
+        assert_eq!(told.len() as u64, others);
+    }
+
     /// Tenants cannot keep an operator from saying where a MAC is, nor a change from being rolled back.
     #[test]
     fn what_was_learned_makes_room_for_static_entries() {

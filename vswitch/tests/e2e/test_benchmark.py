@@ -57,6 +57,43 @@ def test_every_frame_of_every_scenario_is_forwarded() -> None:
     assert remains() == before
 
 
+POLLED = (
+    "--subjects", "polled-vswitch", "--vswitch", str(BINARY), "--macs", "1000", "--sizes", "64", "--scenarios", "l2",
+    "--warm-up", "0.2", "--json", "-",
+)
+
+
+def test_a_switch_that_is_polled_is_measured_while_it_is() -> None:
+    done = side_by_side(*POLLED, "--rounds", "1", "--seconds", "0.5")
+    assert done.returncode == 0, done.stdout + done.stderr
+    [case] = json.loads(done.stdout)["cases"]
+    assert list(case["subjects"]) == ["polled-vswitch"] and case["failed"] == {}
+
+
+@pytest.mark.parametrize("how, said", [(signal.SIGKILL, "its poller ended"), (signal.SIGSTOP, "its client was answered")])
+def test_without_its_poller_there_is_no_sample(how: signal.Signals, said: str) -> None:
+    def pollers() -> set[int]:
+        lines = {int(entry.name): _command_line(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+        return {pid for pid, line in lines.items() if b"side_by_side.poller" in line}
+
+    others = pollers()
+    running = subprocess.Popen(
+        [str(ROOT / "benches" / "side-by-side"), *POLLED, "--rounds", "1", "--seconds", "1"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    [poller] = until("the poller runs", lambda: pollers() - others, seconds=30)
+    os.kill(poller, how)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 1 and said in told, told
+
+
+def _command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:  # it is gone
+        return b""
+
+
 def test_an_interrupted_run_gives_everything_back() -> None:
     before = remains()
     running = subprocess.Popen(

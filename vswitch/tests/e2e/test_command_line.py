@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
 from lib.config import Config, Network, Port, Vtep
 from lib.lab import Lab
 from lib.switch import BINARY, Switch
+from lib.terminal import Terminal
 from lib.wait import until
 
 
@@ -66,4 +68,29 @@ def test_plan_apply_confirm_and_single_changes(lab: Lab, tmp_path: Path) -> None
         done(*words)
     file.write_text(done("show", "config"))
     done("plan", str(file))
-    switch.idle_mbufs = float("inf")
+
+
+def test_what_takes_long_shows_progress_on_a_terminal(lab: Lab, tmp_path: Path) -> None:
+    """A switch that is stopped for a while takes as long as the test wants."""
+    lab.namespace("sw").ip("link set lo up")
+    switch = lab.switch(Config(
+        ports=[Port("a", "net_ring0"), Port("b", "net_ring1")], networks=[Network("blue", 100, ["a", "b"], vtep=None)],
+    )).start()
+    file = tmp_path / "new.toml"
+    switch.config.networks[0].ports = ["a"]
+    file.write_text(switch.config.render(switch.socket))
+    assert switch.process is not None
+    switch.process.send_signal(signal.SIGSTOP)
+    screen = lab.keep(Terminal(str(BINARY), "apply", str(file), "--socket", str(switch.socket)))
+    screen.sees("that it compares", lambda text: "comparing" in text and "1s" in text)
+    switch.process.send_signal(signal.SIGCONT)
+    text = screen.sees("the question", lambda text: "Apply? [y/N]" in text)
+    assert "- member b" in text and "comparing" not in text, text
+    switch.process.send_signal(signal.SIGSTOP)
+    screen.press("y\n")
+    screen.sees("that it applies", lambda text: "applying" in text and "1s" in text)
+    switch.process.send_signal(signal.SIGCONT)
+    assert screen.ends() == 0
+    text = screen.sees("the end", lambda text: "applied: generation 2" in text)
+    assert "applying" not in text, "the line is gone"
+    assert {row["name"]: row["network"] for row in switch.show("ports")} == {"a": "blue", "b": None}

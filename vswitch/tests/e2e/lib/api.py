@@ -34,11 +34,16 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+def connection(path: Path, timeout: float) -> http.client.HTTPConnection:
+    """A connection to the socket."""
+    return _Connection(path, timeout)
+
+
 class Api:
     """A client that keeps its connection. Remembers the generation that it saw last, for If-Match."""
 
     def __init__(self, path: Path, timeout: float = 10):
-        self._connection = _Connection(path, timeout)
+        self._connection = connection(path, timeout)
         self.generation: str | None = None
 
     def close(self) -> None:

@@ -75,6 +75,17 @@ class Remains:
         return owner is not None and Path("/proc", owner[1]).exists()
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a process holds of the machine."""
+
+    descriptors: int
+    own_kib: int
+    """Memory that its allocator has: RssAnon."""
+    dpdk_kib: int
+    """Memory that DPDK has touched: RssShmem, without hugepages."""
+
+
 def threads_of(pid: int) -> str:
     """What every thread of a process is doing in the kernel."""
     told = []
@@ -263,6 +274,14 @@ class Switch:
     def fdb(self, network: str) -> dict[str, dict]:
         """The FDB entries of a network, by MAC."""
         return {entry["mac"]: entry for entry in self.show("fdb") if entry["network"] == network}
+
+    def held(self) -> Held:
+        """What its process holds now."""
+        assert self.process is not None
+        of = Path(f"/proc/{self.process.pid}")
+        status = dict(line.split(":", 1) for line in (of / "status").read_text().splitlines())
+        own, dpdk = (int(status[key].split()[0]) for key in ("RssAnon", "RssShmem"))
+        return Held(len(list((of / "fd").iterdir())), own, dpdk)
 
     # --- the promise at the end of every test --------------------------------------------------
 
