@@ -366,7 +366,9 @@ mod tests {
         let fixture = one_node(8, 8);
         let finding = fixture.with_file(&file).problem(&config, check);
         assert!(finding.cause.contains("no more than 4096 MiB"), "{finding}");
-        assert!(finding.mend[0].starts_with("sed -i '2s|=[^#]*|= "), "{finding}");
+        let least = Need::foreseen(&config, |_| None).dpdk_mib().to_string();
+        let edit = file.set(Table::Section("dpdk"), "memory-mib", &least);
+        assert_eq!(finding.mend, [edit.unwrap()]);
     }
 
     #[test]
@@ -391,7 +393,8 @@ mod tests {
         let finding = fixture.with_file(&file).problem(&config, check);
         let least = Need::foreseen(&config, |_| None).dpdk_mib();
         assert_eq!(finding.found, format!("memory-mib is 32, and {least} are needed"));
-        assert_eq!(finding.mend, [format!("sed -i '2s|=[^#]*|= {least}|' f.toml")]);
+        let edit = file.set(Table::Section("dpdk"), "memory-mib", &least.to_string());
+        assert_eq!(finding.mend, [edit.unwrap()]);
         config.dpdk.eal_args = vec!["-m=900".into()];
         assert!(Fixture::new().problems(&config, check).is_empty());
     }

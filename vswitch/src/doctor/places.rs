@@ -293,7 +293,8 @@ mod tests {
             .with_file(&file);
         let finding = fixture.problem(&usual(), sockets);
         assert_eq!(finding.cause, "exporter (process 9) listens there");
-        assert_eq!(finding.mend, ["sed -i '2s|=[^#]*|= \"127.0.0.1:9146\"|' f.toml"]);
+        let edit = file.set(Table::Section("api"), "metrics", "\"127.0.0.1:9146\"");
+        assert_eq!(finding.mend, [edit.unwrap()]);
         let six = format!("head\n{}", line(0, "00000000000000000000000001000000:23B8", 1));
         folder().file("proc/net/tcp6", &six).all_is_well(&usual(), sockets);
         let any = format!("head\n{}", line(0, "00000000000000000000000000000000:23B8", 1));
