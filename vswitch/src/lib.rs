@@ -35,3 +35,4 @@ pub mod metrics;
 pub mod sim;
 pub mod table;
 pub mod wire;
+mod words;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 
-use super::check::count;
 use super::table::Lines;
 use super::terminal::Look;
 use super::{Exit, SOCKET_VARIABLE, complain, note, print, print_json};
@@ -14,6 +13,7 @@ use crate::config::{self, Config};
 use crate::doctor::edit::File;
 use crate::doctor::host::Host;
 use crate::doctor::{self, Finding, Memory, Purpose, Report, Severity, View};
+use crate::words::count;
 
 /// Options of `vswitch doctor`.
 #[derive(Debug, Args)]

@@ -45,6 +45,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::control::memory::{Need, Ordinary};
+use crate::words::count;
 use edit::File;
 pub use finding::{Check, Finding, Findings, Severity};
 use host::{Host, Running};
@@ -198,10 +199,4 @@ impl Memory {
             counters_mib: ordinary.counters_mib,
         }
     }
-}
-
-/// "1 page", "2 pages".
-fn count(number: impl Into<u64>, what: &str) -> String {
-    let number = number.into();
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
