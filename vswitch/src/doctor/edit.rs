@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::control::state;
+use crate::control::state::{self, Origin, Start};
 
 /// The file that a configuration came from.
 #[derive(Clone, Debug)]
@@ -46,11 +46,22 @@ impl File {
         Some(Self { path: path.to_owned(), text, before: String::new() })
     }
 
+    /// What commands change, so that the next start comes up with what this one does and the change.
+    #[must_use]
+    pub fn of_start(start: &Start, path: &Path, directory: &Path) -> Option<Self> {
+        match start.origin {
+            Origin::StateAndNotFile => Self::behind_state(path, directory),
+            Origin::State | Origin::File | Origin::FileAndNotState | Origin::FreshFile => {
+                Self::read(path)
+            }
+        }
+    }
+
     /// A file that says something else than the state that a start comes up with. A change of the file would be
     /// news, and replace the state with all that was changed since: so each command first makes the file what the
     /// state is, and keeps a backup. `None` if the state cannot be read.
     #[must_use]
-    pub fn behind_state(path: &Path, directory: &Path) -> Option<Self> {
+    fn behind_state(path: &Path, directory: &Path) -> Option<Self> {
         let (kept, text) = state::text(directory)?;
         let [from, to] = [&kept, path].map(|path| quoted(&path.display().to_string()));
         let vouched = quoted(text.lines().next()?);

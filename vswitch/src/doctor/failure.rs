@@ -221,7 +221,7 @@ pub fn of_device(host: &Host, device: &str, heard: Heard<'_>) -> Finding {
 }
 
 fn of_pci(host: &Host, who: &str, address: &str, heard: Heard<'_>) -> Finding {
-    let view = View { host, config: None, file: None, purpose: Purpose::Start };
+    let view = View { host, config: None, file: None, state: None, purpose: Purpose::Start };
     let seen = pci::device(&view, who, address);
     if let Some(problem) = seen.into_iter().find(|finding| finding.severity == Severity::Problem) {
         return problem;
