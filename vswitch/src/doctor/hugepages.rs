@@ -234,6 +234,15 @@ fn enough(view: &View<'_>, config: &Config, need: &Need) -> Finding {
     ))
 }
 
+/// The command that reserves so many more pages of the usual size that this much is free; `None` if it is.
+pub(super) fn reserve(host: &Host, asked_mib: u64) -> Option<String> {
+    let pages = pages(host, HOST_WIDE);
+    let missing = asked_mib.checked_sub(free_mib(&pages)).filter(|missing| *missing > 0)?;
+    let usual = host.kib("proc/meminfo", "Hugepagesize").unwrap_or(2048);
+    let now = pages.iter().find(|pages| pages.kib == usual).map_or(0, |pages| pages.total);
+    Some(format!("sysctl -w vm.nr_hugepages={}", now + (missing * 1024).div_ceil(usual)))
+}
+
 /// On a host of several nodes: the commands that give each its share.
 fn by_node(host: &Host, config: &Config, usual: u64) -> Vec<String> {
     let shares = shares(host, config);
