@@ -313,7 +313,8 @@ def test_a_name_that_is_somebody_s_is_left_to_him(machine: Switch) -> None:
 
 def test_several_at_once(machine: Switch) -> None:
     """The commands of one report are run one after the other, and each does what it says."""
-    machine.config.memory_mib = 32
+    machine.config.memory_mib = 64
+    machine.config.ports[1].device += ",framesz=8192,blocksz=8192"
     machine.config.worker_cores = [97]
     machine.namespace.ip("link add vtep0 type veth peer name other")
     report = doctor(machine, FAILURE)
