@@ -36,3 +36,4 @@ pub mod metrics;
 pub mod sim;
 pub mod table;
 pub mod wire;
+mod words;

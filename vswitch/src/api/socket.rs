@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{
@@ -76,10 +76,43 @@ pub fn group(name: &str) -> Result<Gid, SocketError> {
     }
 }
 
-/// The socket. Dropping it removes the file.
+/// A directory that was made for the socket: what is in /run is gone with each boot. Dropping it removes it.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes that of the socket, if it is not there. Not the one that it would be in: then the path is wrong.
+    fn make(socket: &Path, gid: Option<Gid>) -> io::Result<Option<Self>> {
+        const MODE: u32 = 0o750;
+        let Some(path) = socket.parent().filter(|path| !path.as_os_str().is_empty()) else {
+            return Ok(None);
+        };
+        match std::fs::DirBuilder::new().mode(MODE).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            made => made?,
+        }
+        let made = Self(path.to_owned());
+        if gid.is_some() {
+            chown(path, None, gid)?;
+        }
+        // Whatever the umask is.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))?;
+        Ok(Some(made))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Somebody else may use it.
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// The socket. Dropping it removes the file, and the directory if it was made for it.
 #[derive(Debug)]
 pub struct Socket {
     path: PathBuf,
+    _folder: Option<Folder>,
     listener: std::os::unix::net::UnixListener,
 }
 
@@ -99,7 +132,8 @@ impl Socket {
             }
             _ => {}
         }
-        let socket = Self::bind(path).map_err(|error| failed(error.into()))?;
+        let folder = Folder::make(path, gid).map_err(failed)?;
+        let socket = Self::bind(path, folder).map_err(|error| failed(error.into()))?;
         if let (Some(gid), Some(name)) = (gid, group_name) {
             chown(path, None, Some(gid)).map_err(|error| SocketError::Chown {
                 path: path.to_owned(),
@@ -113,11 +147,11 @@ impl Socket {
         Ok(socket)
     }
 
-    fn bind(path: &Path) -> nix::Result<Self> {
+    fn bind(path: &Path, folder: Option<Folder>) -> nix::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
         bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-        Ok(Self { path: path.to_owned(), listener: fd.into() })
+        Ok(Self { path: path.to_owned(), _folder: folder, listener: fd.into() })
     }
 
     /// For the server. Needs a tokio runtime.
@@ -156,6 +190,34 @@ mod tests {
             drop(socket);
             assert!(!path.exists());
         }
+    }
+
+    #[test]
+    fn its_directory_is_made_and_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/s");
+        let own = nix::unistd::getegid();
+        let name = Group::from_gid(own).unwrap().unwrap().name;
+        let socket = Socket::listen(&path, Some(&name)).unwrap();
+        let made = std::fs::metadata(path.parent().unwrap()).unwrap();
+        assert_eq!((made.mode() & 0o7777, made.gid()), (0o750, own.as_raw()));
+        drop(socket);
+        assert!(!path.parent().unwrap().exists());
+        // One that was there stays, and so does one with something in it.
+        for (before, within) in [(true, false), (false, true)] {
+            let place = path.parent().unwrap();
+            if before {
+                std::fs::create_dir(place).unwrap();
+            }
+            let socket = Socket::listen(&path, None).unwrap();
+            if within {
+                std::fs::write(place.join("x"), "").unwrap();
+            }
+            drop(socket);
+            assert!(place.exists());
+            std::fs::remove_dir_all(place).unwrap();
+        }
+        assert!(Socket::listen(&folder.path().join("a/b/s"), None).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Exit, note, print};
 use crate::config::{self, Config};
+use crate::words::count;
 
 /// Checks a file. Warnings are part of the result, as they are what the user asked for.
 pub(super) fn check(file: &Path) -> Exit {
@@ -38,9 +39,4 @@ fn report(file: &Path, config: &Config) -> String {
     }
     text.push('\n');
     text
-}
-
-/// "1 port", "2 ports".
-pub(super) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

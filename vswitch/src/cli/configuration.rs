@@ -8,13 +8,13 @@ use clap::Args;
 use hyper::Method;
 use serde::Deserialize;
 
-use super::check::count;
 use super::client::{Base, Client, ClientError, NOTHING, query};
 use super::terminal::{Look, Progress, agrees, somebody_is_there};
 use super::{At, Exit, note, print, print_json};
 use crate::api::change::Change;
 use crate::config::{self, Config, Document};
 use crate::control::plan::{Action, Impact, Plan};
+use crate::words::count;
 
 /// What the standard input is called in messages.
 const STDIN: &str = "<stdin>";

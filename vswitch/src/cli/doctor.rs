@@ -1,19 +1,22 @@
 //! `vswitch doctor`: what is wrong with this host, and what mends it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 
-use super::check::count;
+use super::run::state_directory;
 use super::table::Lines;
 use super::terminal::Look;
 use super::{Exit, SOCKET_VARIABLE, complain, note, print, print_json};
 use crate::config::{self, Config};
+use crate::control::state::{self, StateStore};
 use crate::doctor::edit::File;
+use crate::doctor::files::Kept;
 use crate::doctor::host::Host;
 use crate::doctor::{self, Finding, Memory, Purpose, Report, Severity, View};
+use crate::words::count;
 
 /// Options of `vswitch doctor`.
 #[derive(Debug, Args)]
@@ -21,6 +24,9 @@ pub struct Doctor {
     /// The configuration that is to run here; without one, what can be said of the host alone.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// The state directory of that switch; default: as for `vswitch run`.
+    #[arg(long, value_name = "DIR", requires = "file")]
+    pub state: Option<PathBuf>,
     /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
@@ -38,11 +44,23 @@ pub(super) fn doctor(typed: &Doctor) -> Exit {
     for warning in config.iter().flat_map(|config| &config.warnings) {
         note(warning);
     }
+    let (config, file, kept) = match (config, &typed.file) {
+        (Some(config), Some(path)) => {
+            let directory = state_directory(typed.state.as_deref(), path);
+            let (config, file, kept) = would_start(config, path, directory);
+            (Some(config), file, Some(kept))
+        }
+        _ => (None, None, None),
+    };
     let socket = config.as_ref().map_or_else(usual_socket, |config| config.api.socket.clone());
     let host = Host::here(&socket);
-    let file = typed.file.as_deref().and_then(File::read);
-    let view =
-        View { host: &host, config: config.as_ref(), file: file.as_ref(), purpose: Purpose::Look };
+    let view = View {
+        host: &host,
+        config: config.as_ref(),
+        file: file.as_ref(),
+        state: kept.as_ref(),
+        purpose: Purpose::Look,
+    };
     let report = doctor::examine(&view);
     let printed = if typed.json {
         match serde_json::to_string_pretty(&report) {
@@ -57,6 +75,25 @@ pub(super) fn doctor(typed: &Doctor) -> Exit {
     } else {
         printed
     }
+}
+
+/// What `vswitch run` would start because of a file: the configuration, what to edit for it, and what is kept of it.
+fn would_start(config: Config, path: &Path, directory: PathBuf) -> (Config, Option<File>, Kept) {
+    let mut kept = Kept { directory, start: Ok(String::new()), reports: Vec::new() };
+    let loaded = match StateStore::look(&kept.directory) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            kept.start = Err(error);
+            return (config, File::read(path), kept);
+        }
+    };
+    kept.reports.clone_from(&loaded.reports);
+    let Ok(start) = state::choose(loaded, Some(config.clone()), false) else {
+        return (config, File::read(path), kept); // never: there is a file
+    };
+    kept.start = Ok(start.line(&kept.directory, Some(path)));
+    let file = File::of_start(&start, path, &kept.directory);
+    (start.config, file, kept)
 }
 
 fn usual_socket() -> PathBuf {
@@ -169,6 +206,7 @@ mod tests {
             host: &Host::at("/nowhere"),
             config: Some(&config),
             file: None,
+            state: None,
             purpose: Purpose::Look,
         };
         let memory = doctor::examine(&view).memory.unwrap();

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::check::count;
 use super::client::{Client, ClientError, query};
 use super::failure::plain;
 use super::{Exit, Show, complain, print, print_json};
@@ -14,6 +13,7 @@ use crate::capture::pcapng::{Packet, Writer};
 use crate::datapath::capture::Missed;
 use crate::datapath::capture::drops::KEPT_BYTES;
 use crate::hex;
+use crate::words::count;
 
 /// Asks, and prints the answer.
 pub(super) fn show(typed: &Show, client: &Client) -> Result<Exit, ClientError> {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
 
-use super::check::count;
 use super::{Cli, Exit, complain, print};
+use crate::words::count;
 
 /// A shell that completions can be made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,7 +7,6 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::check::count;
 use super::client::{Base, Client, ClientError, NOTHING, path, query};
 use super::configuration::report;
 use super::failure::plain;
@@ -19,6 +18,7 @@ use crate::api::edit::{MacMigration, Migration, PortMigration};
 use crate::config::document::{
     MacDocument, MemberDocument, NetworkDocument, PortDocument, VtepDocument,
 };
+use crate::words::count;
 
 /// A change, as the API takes it.
 #[derive(Debug, PartialEq)]

@@ -1,13 +1,18 @@
 //! `vswitch run`: from a valid configuration to a running switch.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use super::{Exit, Run, complain, note};
-use crate::config;
+use crate::config::{self, Config};
 use crate::control::state::{self, StateStore};
+use crate::doctor::edit::File;
+use crate::doctor::files::Kept;
+use crate::doctor::host::Host;
+use crate::doctor::{self, Findings, Purpose, Severity, View};
 
 /// Runs the switch until it is told to stop. Nothing is started if the configuration is wrong, even if the state would be
 /// used in its place: who edits a file wants to know.
@@ -28,13 +33,18 @@ pub(super) fn run(options: &Run, log: &str) -> Exit {
     for warning in &config.warnings {
         note(warning);
     }
-    let directory = options.state.clone().unwrap_or_else(|| {
-        // It was read a moment ago. Without a path there is still a name.
-        state::default_directory(&file.canonicalize().unwrap_or_else(|_| PathBuf::from(file)))
-    });
+    let directory = state_directory(options.state.as_deref(), file);
     let (store, loaded) = match StateStore::open(&directory) {
         Ok(opened) => opened,
-        Err(error) => return complain(format_args!("vswitch: error: {error}")),
+        Err(error) => {
+            // One problem of several, perhaps, or because another switch is running: the checks tell.
+            let said = error.to_string();
+            let kept = Kept { directory, start: Err(error), reports: Vec::new() };
+            return match check_host(&config, File::read(file).as_ref(), &kept) {
+                Ok(()) => complain(format_args!("vswitch: error: {said}")),
+                Err(findings) => complain(format_args!("vswitch: error: {findings}")),
+            };
+        }
     };
     for report in &loaded.reports {
         note(format_args!("vswitch: warning: {report}"));
@@ -43,17 +53,44 @@ pub(super) fn run(options: &Run, log: &str) -> Exit {
         Ok(start) => start,
         Err(error) => return complain(format_args!("vswitch: error: {error}")),
     };
-    note(format_args!("vswitch: {}", start.line(&directory, Some(file))));
-    match run_switch(start, store, file) {
+    let line = start.line(&directory, Some(file));
+    note(format_args!("vswitch: {line}"));
+    let editable = File::of_start(&start, file, &directory);
+    let kept = Kept { directory, start: Ok(line), reports: Vec::new() };
+    if let Err(findings) = check_host(&start.config, editable.as_ref(), &kept) {
+        return complain(format_args!("vswitch: error: {findings}"));
+    }
+    match run_switch(start, store) {
         Ok(()) => Exit::Success,
         Err(error) => complain(format_args!("vswitch: error: {error}")),
     }
+}
+
+/// The directory of `--state`, or that of the configuration file.
+pub(super) fn state_directory(typed: Option<&Path>, file: &Path) -> PathBuf {
+    // The file was read a moment ago. Without a path there is still a name.
+    let usual = || state::default_directory(&file.canonicalize().unwrap_or_else(|_| file.into()));
+    typed.map_or_else(usual, Path::to_owned)
+}
+
+/// Looks at everything before anything is started. What does not keep the switch from starting is logged.
+fn check_host(config: &Config, file: Option<&File>, state: &Kept) -> Result<(), Findings> {
+    let host = Host::here(&config.api.socket);
+    let (config, state) = (Some(config), Some(state));
+    let report =
+        doctor::examine(&View { host: &host, config, file, state, purpose: Purpose::Start });
+    report.startable()?;
+    for finding in report.findings.iter().filter(|f| f.severity == Severity::Warning) {
+        let (cause, mend) = (&finding.cause, finding.mend.join("; "));
+        warn!(check = finding.check.name(), %cause, %mend, "{}", finding.found);
+    }
+    Ok(())
 }
 
 #[cfg(feature = "dpdk")]
 use crate::control::switch::run as run_switch;
 
 #[cfg(not(feature = "dpdk"))]
-fn run_switch(_: state::Start, _: StateStore, _: &std::path::Path) -> Result<(), &'static str> {
+fn run_switch(_: state::Start, _: StateStore) -> Result<(), &'static str> {
     Err("this binary was built without DPDK: rebuild it with the default features")
 }

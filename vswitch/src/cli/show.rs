@@ -2,10 +2,10 @@
 //!
 //! `--json` passes the answer on as it is; otherwise `table` lays it out.
 
-use super::check::count;
 use super::client::{Client, ClientError};
 use super::terminal::{Look, Progress};
 use super::{At, Exit, Show, What, dropped, note, print, print_json, table};
+use crate::words::count;
 
 /// Asks, and prints the answer.
 pub(super) fn show(typed: &Show, client: &Client) -> Result<Exit, ClientError> {

@@ -10,12 +10,12 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 use serde::de::DeserializeOwned;
 
 use super::What;
-use super::check::count;
 use super::terminal::Look;
 use crate::api::dto::{
     DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, Role, VtepRow, WorkerRow,
 };
 use crate::config::document::MacDocument;
+use crate::words::count;
 
 /// What stands where there is nothing to say.
 const NONE: &str = "-";

@@ -11,6 +11,7 @@ use crate::datapath::io::LearnEvent;
 use crate::datapath::vector::BURST;
 use crate::metrics::counters;
 use crate::table::fdb;
+use crate::words::count;
 
 /// Buffers that each lcore keeps aside for itself.
 pub const POOL_CACHE: u32 = 256;
@@ -157,9 +158,8 @@ impl Need {
         if self.is_asked_for {
             return "packet-buffers".to_owned();
         }
-        let (ports, workers) = (config.ports.len(), config.dpdk.worker_cores.len());
-        let ports = if ports == 1 { "1 port".to_owned() } else { format!("{ports} ports") };
-        let workers = if workers == 1 { "1 worker".into() } else { format!("{workers} workers") };
+        let ports = count(config.ports.len(), "port");
+        let workers = count(config.dpdk.worker_cores.len(), "worker");
         format!("the queues of {ports} and {workers}")
     }
 }

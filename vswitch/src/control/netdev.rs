@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::Socket;
@@ -67,8 +67,10 @@ pub struct Link {
     pub has_carrier: bool,
     /// The number of the other end of a veth, if that is in the same network namespace.
     pub peer: Option<u32>,
-    /// Its IPv4 addresses.
-    pub addresses: Vec<Ipv4Addr>,
+    /// Its IPv4 addresses, and how long their prefixes are.
+    pub addresses: Vec<(Ipv4Addr, u8)>,
+    /// It is a TAP (or a TUN).
+    pub is_tap: bool,
 }
 
 /// Every interface of the namespace, by name. Needs no permission.
@@ -93,6 +95,9 @@ pub fn all() -> io::Result<BTreeMap<String, Link>> {
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::Link(peer) => link.peer = Some(peer),
                 LinkAttribute::LinkNetNsId(_) => is_elsewhere = true,
+                LinkAttribute::LinkInfo(infos) => {
+                    link.is_tap = infos.contains(&LinkInfo::Kind(InfoKind::Tun));
+                }
                 _ => {}
             }
         }
@@ -109,7 +114,7 @@ pub fn all() -> io::Result<BTreeMap<String, Link>> {
         });
         let holder = links.values_mut().find(|link| link.index == message.header.index);
         if let (Some(address), Some(holder)) = (local, holder) {
-            holder.addresses.push(address);
+            holder.addresses.push((address, message.header.prefix_len));
         }
     }
     Ok(links)

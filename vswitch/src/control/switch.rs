@@ -6,7 +6,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -47,9 +46,7 @@ use crate::config;
 use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;
 use crate::datapath::worker::Worker;
-use crate::doctor::edit::File;
-use crate::doctor::host::Host;
-use crate::doctor::{self, Findings, Purpose, Severity, View};
+use crate::doctor::Findings;
 use crate::dpdk::eal::{self, Eal};
 use crate::dpdk::lcore::{self, LaunchError};
 use crate::dpdk::pool::Pool;
@@ -105,13 +102,12 @@ const API_THREADS: usize = 2;
 /// How long those who read a capture may take for the rest of it when the switch stops.
 const CAPTURES_END: Duration = Duration::from_millis(300);
 
-/// Starts the switch and runs it until SIGINT or SIGTERM. `file` is where the configuration came from, for commands
-/// that change it.
+/// Starts the switch and runs it until SIGINT or SIGTERM. [`doctor`](crate::doctor) has found nothing that is in its
+/// way.
 ///
 /// # Errors
 /// What is wrong and the way out; nothing is left behind.
-pub fn run(start: Start, store: StateStore, file: &Path) -> Result<(), StartError> {
-    check_host(&start.config, file)?;
+pub fn run(start: Start, store: StateStore) -> Result<(), StartError> {
     let begins = start.begins();
     let topology = Topology::new(start.config)?;
     let configured = Configured::new(start.generation, store);
@@ -121,21 +117,6 @@ pub fn run(start: Start, store: StateStore, file: &Path) -> Result<(), StartErro
         .build()
         .map_err(StartError::Runtime)?;
     runtime.block_on(run_until_signal(topology, configured, begins))
-}
-
-/// Looks at everything before anything is started. What does not keep the switch from starting is logged.
-fn check_host(config: &config::Config, file: &Path) -> Result<(), Findings> {
-    let host = Host::here(&config.api.socket);
-    let file = File::read(file);
-    let view =
-        View { host: &host, config: Some(config), file: file.as_ref(), purpose: Purpose::Start };
-    let report = doctor::examine(&view);
-    report.startable()?;
-    for finding in report.findings.iter().filter(|f| f.severity == Severity::Warning) {
-        let (cause, mend) = (&finding.cause, finding.mend.join("; "));
-        warn!(check = finding.check.name(), %cause, %mend, "{}", finding.found);
-    }
-    Ok(())
 }
 
 async fn run_until_signal(

@@ -288,7 +288,8 @@ mod tests {
         let finding = fixture.problem(&with_cores(&[1, 97], 0), usable);
         assert_eq!(finding.found, "core 97 is not on this machine");
         assert_eq!(finding.cause, "it has cores 0,1,2,3");
-        assert_eq!(finding.mend, ["sed -i '2s|=[^#]*|= [1, 3]|' f.toml"]);
+        let edit = file.set(Table::Section("dpdk"), "worker-cores", "[1, 3]");
+        assert_eq!(finding.mend, [edit.unwrap()]);
         fixture.all_is_well(&with_cores(&[1, 2], 0), usable);
         let finding = fixture.problem(&with_cores(&[8, 9], 0), usable);
         assert_eq!(finding.found, "cores 8,9 are not on this machine");

@@ -6,15 +6,16 @@
 
 use super::edit::quoted;
 use super::host::Host;
-use super::{Check, Finding, Purpose, Severity, View, cores, pci};
+use super::{Check, Finding, Purpose, Severity, View, cores, hugepages, pci, permissions};
 use crate::config::Dpdk;
-use crate::config::device::{argument, driver, pci_address};
+use crate::config::device::{interfaces_needed, pci_address};
 
-/// A text of DPDK's log, what it is about, the cause, and the way out: commands or, after `?`, advice.
+/// A text of DPDK's log, what it is about, the cause, and the way out: commands or, after `?`, advice. A command with
+/// `{reserve}` is left out where pages enough are free.
 type Known = (&'static str, Check, &'static str, &'static [&'static str]);
 
 /// What EAL says when it does not start, the more certain first.
-const OF_EAL: [Known; 12] = [
+const OF_EAL: [Known; 13] = [
     (
         "world-writable and insecure",
         Check::Plugins,
@@ -37,20 +38,19 @@ const OF_EAL: [Known; 12] = [
         "Not enough memory available",
         Check::Hugepages,
         "fewer hugepages are free than memory-mib asks for, on the nodes of these cores or at all",
-        &["sysctl -w vm.nr_hugepages={pages}"],
+        &["{reserve}", ENOUGH_IN_ALL],
     ),
     (
         "Cannot get hugepage information",
         Check::Hugepages,
         "no hugepage is reserved, or the kernel has none",
-        &["sysctl -w vm.nr_hugepages={pages}"],
+        &["{reserve}", ENOUGH_IN_ALL],
     ),
-    ("No free", Check::Hugepages, "no hugepage is free", &["sysctl -w vm.nr_hugepages={pages}"]),
     (
-        "hugepages",
+        "mmap more hugepages",
         Check::Hugepages,
         "hugepages that are free cannot be had: a limit of the cgroup (hugetlb), or another process was faster",
-        &["sysctl -w vm.nr_hugepages={pages}"],
+        &["?raise the limit (hugetlb.2MB.max of the cgroup, or of the container), or start again"],
     ),
     (
         "Cannot allocate memory",
@@ -84,7 +84,13 @@ const OF_EAL: [Known; 12] = [
         "EAL does not understand its arguments",
         &["?correct eal-args; `dpdk-testpmd --help` prints EAL's arguments"],
     ),
+    // Said of each size of which there is no page, also where another has all that is needed.
+    ("No free", Check::Hugepages, "no hugepage is free", &["{reserve}", ENOUGH_IN_ALL]),
+    ("No available", Check::Hugepages, "no hugepage is reserved", &["{reserve}", ENOUGH_IN_ALL]),
 ];
+
+const ENOUGH_IN_ALL: &str = "?`vswitch doctor FILE` says how many are free on which node, and who has them; what \
+                             eal-args ask for (-m, --socket-mem) counts in place of memory-mib";
 
 /// What DPDK said about one thing.
 #[derive(Clone, Copy, Debug)]
@@ -117,23 +123,23 @@ pub fn of_eal(host: &Host, dpdk: &Dpdk, heard: Heard<'_>) -> Finding {
         return finding;
     }
     let found = format!("DPDK does not start: {}", heard.reason);
-    let pages = (u64::from(dpdk.memory_mib) / 2).to_string();
+    // What eal-args ask for is not known.
+    let reserve = (!hugepages::overridden(&dpdk.eal_args))
+        .then(|| hugepages::reserve(host, dpdk.memory_mib.into()))
+        .flatten();
     let plugins =
         host.plugins.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
-    let filled = |text: &str| {
-        text.replace("{pages}", &pages)
-            .replace("{plugins}", &quoted(&plugins))
-            .replace("{user}", &host.user())
-    };
+    let filled =
+        |text: &str| text.replace("{plugins}", &quoted(&plugins)).replace("{user}", &host.user());
     let is_about = |known: &&Known| {
         // Without hugepages nothing is about them.
         heard.has(known.0) && (dpdk.hugepages || known.1 != Check::Hugepages)
     };
     if let Some((_, check, cause, ways)) = OF_EAL.iter().find(is_about) {
-        return ways.iter().fold(Finding::problem(*check, found, *cause), |finding, way| match way
-            .strip_prefix('?')
-        {
+        let problem = Finding::problem(*check, found, *cause);
+        return ways.iter().fold(problem, |finding, way| match way.strip_prefix('?') {
             Some(advice) => finding.advice(filled(advice)),
+            None if *way == "{reserve}" => finding.mend_if(reserve.clone()),
             None => finding.mend(filled(way)),
         });
     }
@@ -156,11 +162,8 @@ pub fn of_device(host: &Host, device: &str, heard: Heard<'_>) -> Finding {
     let problem = |check: Check, what: &str, cause: &str| {
         Finding::problem(check, format!("{who}: {what}"), cause)
     };
-    // Not net_tap's iface: there it names the TAP to be made.
-    let key = if driver(device) == Some("net_tap") { "remote" } else { "iface" };
-    if let Some(interface) = argument(device, key)
-        && !host.links.contains_key(interface)
-    {
+    let missing = |interface: &&str| !host.links.contains_key(*interface);
+    if let Some(interface) = interfaces_needed(device).into_iter().find(missing) {
         let word = quoted(interface);
         return problem(
             Check::Interfaces,
@@ -168,7 +171,7 @@ pub fn of_device(host: &Host, device: &str, heard: Heard<'_>) -> Finding {
             "it was not made, is named otherwise, or is elsewhere",
         )
         .mend(format!("ip link add {word} type veth peer name {word}-p"))
-        .advice(format!("or correct {key}="));
+        .advice("or correct the device's arguments");
     }
     if heard.has("failed to parse device") {
         return problem(
@@ -180,16 +183,10 @@ pub fn of_device(host: &Host, device: &str, heard: Heard<'_>) -> Finding {
             "write net_DRIVERn,ARGUMENT=VALUE,…; Debian has the drivers in packages librte-net-*",
         );
     }
-    const CAP_NET_RAW: u32 = 13;
-    if !host.has_capability(CAP_NET_RAW) {
-        let program = quoted(&host.program.display().to_string());
-        return problem(
-            Check::Permissions,
-            "DPDK cannot open it",
-            "this process lacks CAP_NET_RAW",
-        )
-        .mend(format!("setcap cap_net_admin,cap_net_raw=ep {program}"))
-        .advice("or run as root");
+    if let Some(name) = permissions::of_driver(device).filter(|cap| !host.has_capability(cap.0)) {
+        let cause = format!("this process lacks {}", name.1);
+        return problem(Check::Permissions, "DPDK cannot open it", &cause)
+            .advice(permissions::way_out(host, &[name.1]));
     }
     let refusals: [(&str, &str, &str); 4] = [
         (
@@ -221,32 +218,35 @@ pub fn of_device(host: &Host, device: &str, heard: Heard<'_>) -> Finding {
 }
 
 fn of_pci(host: &Host, who: &str, address: &str, heard: Heard<'_>) -> Finding {
-    let view = View { host, config: None, file: None, purpose: Purpose::Start };
+    let view = View { host, config: None, file: None, state: None, purpose: Purpose::Start };
     let seen = pci::device(&view, who, address);
     if let Some(problem) = seen.into_iter().find(|finding| finding.severity == Severity::Problem) {
         return problem;
     }
     let group =
         host.link_name(format!("sys/bus/pci/devices/{address}/iommu_group")).unwrap_or_default();
+    let file = pci::group_file(host, &group);
     let problem = |check: Check, what: &str, cause: &str| {
         Finding::problem(check, format!("{who}: {what}"), cause)
     };
     if heard.has("resource busy") {
-        return problem(
-            Check::Vfio,
-            "another process has it",
-            "a device of vfio has one user at a time",
-        )
-        .mend(format!("fuser -k -TERM /dev/vfio/{group}"))
-        .advice(format!("that ends who has it: `fuser -v /dev/vfio/{group}` shows it first"));
+        let cause = match host.holder(&file) {
+            Some((pid, name)) => {
+                format!("{name} (process {pid}) has {file}, which has one user at a time")
+            }
+            None => format!("{file} has one user at a time"),
+        };
+        return problem(Check::Vfio, "another process has it", &cause).advice(format!(
+            "stop that one, or give this switch another NIC; `fuser -v {file}` shows who has it"
+        ));
     }
     if heard.has("ermission denied") {
         return problem(
             Check::Vfio,
-            &format!("no permission to open /dev/vfio/{group}"),
+            &format!("no permission to open {file}"),
             "it is another user's",
         )
-        .mend(format!("chown {} /dev/vfio/{group}", host.user()))
+        .mend(format!("chown {} {}", host.user(), quoted(&file)))
         .advice("or run as root");
     }
     if heard.has("allocate memory") {
@@ -255,8 +255,7 @@ fn of_pci(host: &Host, who: &str, address: &str, heard: Heard<'_>) -> Finding {
             "DPDK's memory cannot be locked for it",
             "it needs all memory of DPDK locked, and this process may not lock so much",
         )
-        .mend("prlimit --pid $$ --memlock=unlimited")
-        .advice("that is for what this shell starts; in a systemd unit: LimitMEMLOCK=infinity");
+        .advice(permissions::more_locked(host));
     }
     if heard.errno == libc::ENOTSUP {
         let number = |name: &str| {
@@ -286,9 +285,48 @@ mod tests {
     }
 
     fn eal(said: &str) -> Finding {
-        let mut fixture = Fixture::new().cores(2).file("proc/self/status", "Uid:\t7\t7\t7\t7\n");
+        eal_with(8, &[said], &[])
+    }
+
+    /// With so many of 300 hugepages free.
+    fn eal_with(free: u32, said: &[&str], eal_args: &[&str]) -> Finding {
+        let mut fixture = Fixture::new()
+            .cores(2)
+            .file("proc/self/status", "Uid:\t7\t7\t7\t7\n")
+            .hugepages("sys/kernel/mm/hugepages", 300, free);
         fixture.host.plugins = Some("/usr/lib/dpdk/pmds-23.0".into());
-        of_eal(&fixture.host, &config(&["net_null0"]).dpdk, heard(&[said.to_owned()], 1))
+        let mut dpdk = config(&["net_null0"]).dpdk;
+        dpdk.eal_args = eal_args.iter().map(ToString::to_string).collect();
+        let said: Vec<_> = said.iter().map(ToString::to_string).collect();
+        of_eal(&fixture.host, &dpdk, heard(&said, 1))
+    }
+
+    #[test]
+    fn hugepages_are_added_to_what_is_reserved_and_never_taken_away() {
+        let said =
+            ["EAL: Not enough memory available on socket 0! Requested: 512MB, available: 16MB"];
+        // 300 and the 248 that are missing of 256.
+        assert_eq!(eal_with(8, &said, &[]).mend, ["sysctl -w vm.nr_hugepages=548"]);
+        // Enough in all, or nobody knows: a number would be wrong.
+        for (free, eal_args) in [(256, &[][..]), (8, &["-m", "9999"])] {
+            let finding = eal_with(free, &said, eal_args);
+            assert!(finding.mend.is_empty() && finding.advice.contains("which node"), "{finding}");
+        }
+        let limit = eal_with(300, &["EAL: SIGBUS: Cannot mmap more hugepages of size 2MB"], &[]);
+        assert!(limit.mend.is_empty() && limit.advice.contains("hugetlb"), "{limit}");
+    }
+
+    #[test]
+    fn sizes_without_a_page_are_the_cause_only_if_nothing_else_is() {
+        let sizes = [
+            "EAL: No available 1048576 kB hugepages reported",
+            "EAL: No free 1048576 kB hugepages reported on node 0",
+        ];
+        let finding = eal_with(8, &sizes, &[]);
+        assert_eq!((finding.check, &*finding.cause), (Check::Hugepages, "no hugepage is free"));
+        let and = |said| eal_with(8, &[sizes[0], sizes[1], said], &[]).check;
+        assert_eq!(and("EAL: Error creating '/run/dpdk': Permission denied"), Check::Permissions);
+        assert_eq!(and("EAL: Invalid 'command line' arguments."), Check::Dpdk);
     }
 
     #[test]
@@ -308,7 +346,7 @@ mod tests {
             (
                 "EAL: Not enough memory available on socket 0! Requested: 512MB, available: 16MB",
                 Check::Hugepages,
-                "sysctl -w vm.nr_hugepages=256",
+                "sysctl -w vm.nr_hugepages=548",
             ),
             (
                 "EAL: Error creating '/run/dpdk': Permission denied",
@@ -395,6 +433,20 @@ mod tests {
     }
 
     #[test]
+    fn who_has_a_nic_is_named_and_not_ended() {
+        let fixture = bound().file("proc/9/comm", "qemu\n").points("proc/9/fd/4", "/dev/vfio/7");
+        let said = ["EAL: Cannot open /dev/vfio/7: Device or resource busy".to_owned()];
+        let finding = of_device(&fixture.host, NIC, heard(&said, 1));
+        assert!(finding.cause.starts_with("qemu (process 9) has /dev/vfio/7"), "{finding}");
+        assert!(finding.mend.is_empty(), "{finding}");
+        // A group without an IOMMU has another file.
+        let fixture = bound().file("dev/vfio/noiommu-7", "");
+        let said = ["EAL: Cannot open /dev/vfio/noiommu-7: Permission denied".to_owned()];
+        let finding = of_device(&fixture.host, NIC, heard(&said, 1));
+        assert_eq!(finding.mend, ["chown 7 /dev/vfio/noiommu-7"]);
+    }
+
+    #[test]
     fn what_dpdk_says_of_a_virtual_device() {
         let root = Fixture::new().file("proc/self/status", "CapEff:\t000001ffffffffff\n");
         let of = |host: &Host, device: &str, said: &str| {
@@ -404,7 +456,25 @@ mod tests {
         assert_eq!(text, "device net_bogus0: DPDK has no driver of this name");
         let text = of(&root.host, "net_af_packet0,iface=gone", "").found;
         assert!(text.contains("interface gone does not exist"), "{text}");
-        assert_eq!(of(&Fixture::new().host, "net_pcap0", "").check, Check::Permissions);
+        let mut nobody = Fixture::new();
+        nobody.host.links.insert("up0".into(), crate::control::netdev::Link::default());
+        for (device, capability) in [
+            ("net_af_packet0,iface=up0", "lacks CAP_NET_RAW"),
+            ("net_af_xdp0,iface=up0", "lacks CAP_NET_RAW"),
+            ("net_pcap0,iface=up0", "lacks CAP_NET_RAW"),
+            ("net_tap0,iface=new0", "lacks CAP_NET_ADMIN"),
+        ] {
+            let finding = of(&nobody.host, device, "");
+            assert!(
+                finding.check == Check::Permissions && finding.cause.ends_with(capability),
+                "{finding}"
+            );
+        }
+        for device in
+            ["net_pcap0,rx_pcap=a", "net_memif0", "net_vhost0,iface=/run/v.sock", "net_null0"]
+        {
+            assert_eq!(of(&nobody.host, device, "PMD: odd").cause, "DPDK says: odd", "{device}");
+        }
         let finding = of(&root.host, "net_af_xdp0", "xsk: Device or resource busy");
         assert!(finding.cause.contains("is another's"), "{finding}");
         let finding = of(&root.host, "net_af_xdp0", "PMD: odd");

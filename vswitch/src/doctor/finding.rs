@@ -50,6 +50,10 @@ pub enum Check {
     Socket,
     /// TCP addresses.
     Listen,
+    /// The state directory.
+    State,
+    /// Certificate, key and token of the API over TCP.
+    Tls,
     /// What DPDK said when it was started or given a device (`run` only).
     Dpdk,
 }
@@ -80,6 +84,8 @@ impl Check {
             Self::HostInterface => "host-interface",
             Self::Socket => "socket",
             Self::Listen => "listen",
+            Self::State => "state",
+            Self::Tls => "tls",
             Self::Dpdk => "dpdk",
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::edit::File;
+use super::files::Kept;
 use super::host::Host;
 use super::{CheckFn, Finding, Purpose, Severity, View};
 use crate::config::{self, Config};
@@ -14,6 +15,7 @@ pub struct Fixture {
     folder: tempfile::TempDir,
     pub host: Host,
     pub purpose: Purpose,
+    pub state: Option<Kept>,
     file: Option<File>,
 }
 
@@ -21,7 +23,7 @@ impl Fixture {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::at(folder.path());
-        Self { folder, host, purpose: Purpose::Look, file: None }
+        Self { folder, host, purpose: Purpose::Look, state: None, file: None }
     }
 
     pub fn file(self, path: &str, text: &str) -> Self {
@@ -80,17 +82,28 @@ impl Fixture {
     }
 
     pub fn findings(&self, config: &Config, check: CheckFn) -> Vec<Finding> {
-        check(&View {
+        check(&self.view(config))
+    }
+
+    pub fn view<'a>(&'a self, config: &'a Config) -> View<'a> {
+        View {
             host: &self.host,
             config: Some(config),
             file: self.file.as_ref(),
+            state: self.state.as_ref(),
             purpose: self.purpose,
-        })
+        }
     }
 
     /// Without a configuration.
     pub fn of_host(&self, check: CheckFn) -> Vec<Finding> {
-        check(&View { host: &self.host, config: None, file: None, purpose: Purpose::Look })
+        check(&View {
+            host: &self.host,
+            config: None,
+            file: None,
+            state: None,
+            purpose: Purpose::Look,
+        })
     }
 
     pub fn problems(&self, config: &Config, check: CheckFn) -> Vec<Finding> {

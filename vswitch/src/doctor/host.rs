@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -23,9 +24,11 @@ pub enum Running {
     /// Nobody.
     #[default]
     Nobody,
-    /// A process.
+    /// A switch: its process.
     Process(i32),
-    /// This user may not ask.
+    /// A process that is no switch.
+    Stranger(i32),
+    /// Not to be seen: this user may not ask, or it is in another pid namespace.
     Hidden,
 }
 
@@ -149,6 +152,14 @@ impl Host {
         ids.split_whitespace().nth(1).unwrap_or("0").to_owned()
     }
 
+    /// The numbers of the groups that this process is in.
+    #[must_use]
+    pub fn groups(&self) -> Vec<u32> {
+        let field = |key| self.field("proc/self/status", key).unwrap_or_default();
+        let numbers = format!("{} {}", field("Gid"), field("Groups"));
+        numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+    }
+
     /// Whether this process is root's.
     #[must_use]
     pub fn is_root(&self) -> bool {
@@ -198,16 +209,78 @@ impl Host {
         self.links.get(interface).map(|link| u16::try_from(link.mtu).unwrap_or(u16::MAX))
     }
 
+    /// What a process is called.
+    #[must_use]
+    pub fn name_of(&self, pid: i32) -> String {
+        self.read(format!("proc/{pid}/comm")).unwrap_or_default()
+    }
+
+    fn processes(&self) -> impl Iterator<Item = i32> {
+        self.list("proc").into_iter().filter_map(|name| name.parse().ok())
+    }
+
+    /// Who has a file open, and what it is called: a path, or `socket:[INODE]`. Root sees every process, others
+    /// only their own.
+    #[must_use]
+    pub fn holder(&self, file: &str) -> Option<(i32, String)> {
+        let has = |pid: &i32| {
+            let folder = format!("proc/{pid}/fd");
+            let target = |fd: &String| fs::read_link(self.path(format!("{folder}/{fd}"))).ok();
+            self.list(&folder).iter().any(|fd| target(fd).is_some_and(|t| t == Path::new(file)))
+        };
+        let pid = self.processes().find(has)?;
+        Some((pid, self.name_of(pid)))
+    }
+
+    /// Whether a process has a TAP; `None` if that cannot be seen.
+    #[must_use]
+    pub fn has_tap(&self, pid: i32, name: &str) -> Option<bool> {
+        let folder = format!("proc/{pid}/fdinfo");
+        let files = self.list(&folder);
+        let is_it =
+            |fd: &String| self.field(&format!("{folder}/{fd}"), "iff").as_deref() == Some(name);
+        (!files.is_empty()).then(|| files.iter().any(is_it))
+    }
+
+    /// Who has a TAP, as far as this user sees.
+    #[must_use]
+    pub fn tap_holder(&self, name: &str) -> Option<(i32, String)> {
+        let pid = self.processes().find(|pid| self.has_tap(*pid, name) == Some(true))?;
+        Some((pid, self.name_of(pid)))
+    }
+
+    /// Who has locked a file for itself alone (flock(2)), as far as this user sees.
+    #[must_use]
+    pub fn locker(&self, file: &Path) -> Option<i32> {
+        let about = fs::metadata(self.path(file)).ok()?;
+        let (device, inode) = (about.dev(), about.ino());
+        let wanted = format!("{:02x}:{:02x}:{inode}", libc::major(device), libc::minor(device));
+        let locks = self.read("proc/locks")?;
+        locks.lines().find_map(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let [_, "FLOCK", _, "WRITE", pid, place, ..] = fields[..] else { return None };
+            (place == wanted).then(|| pid.parse().ok())?
+        })
+    }
+
+    /// The unit of systemd that a process is the service of.
+    #[must_use]
+    pub fn unit_of(&self, pid: i32) -> Option<String> {
+        let groups = self.read(format!("proc/{pid}/cgroup"))?;
+        let group = groups.lines().find_map(|line| line.split_once("/system.slice/"))?.1;
+        let unit = group.split('/').find(|part| part.ends_with(".service"))?;
+        Some(unit.to_owned())
+    }
+
     /// The processes with a name, and their memory in hugepages in KiB.
     #[must_use]
     pub fn hugepage_users(&self) -> Vec<(i32, String, u64)> {
-        let pids = self.list("proc").into_iter().filter_map(|name| name.parse::<i32>().ok());
         let user = |pid: i32| {
             let status = format!("proc/{pid}/status");
             let kib = self.kib(&status, "HugetlbPages").filter(|kib| *kib > 0)?;
             Some((pid, self.field(&status, "Name").unwrap_or_default(), kib))
         };
-        pids.filter_map(user).collect()
+        self.processes().filter_map(user).collect()
     }
 }
 
@@ -242,8 +315,18 @@ fn allowed_of(online: &BTreeSet<u32>) -> Option<BTreeSet<u32>> {
 fn who_listens(socket: &Path) -> Running {
     match UnixStream::connect(socket) {
         Ok(stream) => match getsockopt(&stream, sockopt::PeerCredentials) {
-            Ok(peer) => Running::Process(peer.pid()),
-            Err(_) => Running::Hidden,
+            // 0: in another pid namespace.
+            Ok(peer) if peer.pid() > 0 => {
+                let host = Host::at("/");
+                let name = host.name_of(peer.pid());
+                // A program that was renamed is called as we are.
+                if name == "vswitch" || Some(name) == host.read("proc/self/comm") {
+                    Running::Process(peer.pid())
+                } else {
+                    Running::Stranger(peer.pid())
+                }
+            }
+            Ok(_) | Err(_) => Running::Hidden,
         },
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Running::Hidden,
         Err(_) => Running::Nobody,

@@ -234,6 +234,15 @@ fn enough(view: &View<'_>, config: &Config, need: &Need) -> Finding {
     ))
 }
 
+/// The command that reserves so many more pages of the usual size that this much is free; `None` if it is.
+pub(super) fn reserve(host: &Host, asked_mib: u64) -> Option<String> {
+    let pages = pages(host, HOST_WIDE);
+    let missing = asked_mib.checked_sub(free_mib(&pages)).filter(|missing| *missing > 0)?;
+    let usual = host.kib("proc/meminfo", "Hugepagesize").unwrap_or(2048);
+    let now = pages.iter().find(|pages| pages.kib == usual).map_or(0, |pages| pages.total);
+    Some(format!("sysctl -w vm.nr_hugepages={}", now + (missing * 1024).div_ceil(usual)))
+}
+
 /// On a host of several nodes: the commands that give each its share.
 fn by_node(host: &Host, config: &Config, usual: u64) -> Vec<String> {
     let shares = shares(host, config);
@@ -366,7 +375,9 @@ mod tests {
         let fixture = one_node(8, 8);
         let finding = fixture.with_file(&file).problem(&config, check);
         assert!(finding.cause.contains("no more than 4096 MiB"), "{finding}");
-        assert!(finding.mend[0].starts_with("sed -i '2s|=[^#]*|= "), "{finding}");
+        let least = Need::foreseen(&config, |_| None).dpdk_mib().to_string();
+        let edit = file.set(Table::Section("dpdk"), "memory-mib", &least);
+        assert_eq!(finding.mend, [edit.unwrap()]);
     }
 
     #[test]
@@ -391,7 +402,8 @@ mod tests {
         let finding = fixture.with_file(&file).problem(&config, check);
         let least = Need::foreseen(&config, |_| None).dpdk_mib();
         assert_eq!(finding.found, format!("memory-mib is 32, and {least} are needed"));
-        assert_eq!(finding.mend, [format!("sed -i '2s|=[^#]*|= {least}|' f.toml")]);
+        let edit = file.set(Table::Section("dpdk"), "memory-mib", &least.to_string());
+        assert_eq!(finding.mend, [edit.unwrap()]);
         config.dpdk.eal_args = vec!["-m=900".into()];
         assert!(Fixture::new().problems(&config, check).is_empty());
     }

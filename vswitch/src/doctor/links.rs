@@ -115,7 +115,7 @@ pub(super) fn quiet(view: &View<'_>) -> Vec<Finding> {
                 .mend(format!("sysctl -w net.ipv6.conf.{}.disable_ipv6=1", name.replace('.', "/"))),
             );
         }
-        if let Some(address) = link.addresses.first() {
+        if let Some((address, _)) = link.addresses.first() {
             findings.push(
                 Finding::warning(
                     Check::Quiet,
@@ -195,7 +195,7 @@ mod tests {
             ipv6.warning(&config, quiet).mend,
             ["sysctl -w net.ipv6.conf.up0.disable_ipv6=1"]
         );
-        let addressed = Link { addresses: vec![Ipv4Addr::new(203, 0, 113, 1)], ..up() };
+        let addressed = Link { addresses: vec![(Ipv4Addr::new(203, 0, 113, 1), 24)], ..up() };
         let finding = Fixture::new().link("up0", addressed).warning(&config, quiet);
         assert_eq!(finding.mend, ["ip address flush dev up0"]);
     }

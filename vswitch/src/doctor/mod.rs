@@ -19,6 +19,7 @@
 //! | `mtu` | MTUs from tenant to uplink |
 //! | `kernel` | what the kernel must be able to do |
 //! | `places` | names, addresses and sockets that must be free |
+//! | [`files`] | the state directory, and the files of TLS |
 //! | [`failure`] | what DPDK said, in words |
 //!
 //! Each check is a function from a [`View`] to findings: of what is wrong, or that all is well. They run on the
@@ -27,6 +28,7 @@
 pub mod cores;
 pub mod edit;
 pub mod failure;
+pub mod files;
 pub mod finding;
 #[cfg(test)]
 mod fixture;
@@ -45,7 +47,9 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::control::memory::{Need, Ordinary};
+use crate::words::count;
 use edit::File;
+use files::Kept;
 pub use finding::{Check, Finding, Findings, Severity};
 use host::{Host, Running};
 
@@ -67,6 +71,8 @@ pub struct View<'a> {
     pub config: Option<&'a Config>,
     /// Its file, for commands that change it.
     pub file: Option<&'a File>,
+    /// What is kept of it, if that was looked at.
+    pub state: Option<&'a Kept>,
     /// What for.
     pub purpose: Purpose,
 }
@@ -75,7 +81,7 @@ impl View<'_> {
     /// The switch that runs already, in words.
     fn running(&self) -> Option<String> {
         match (self.purpose, self.host.running) {
-            (Purpose::Start, _) | (_, Running::Nobody) => None,
+            (Purpose::Start, _) | (_, Running::Nobody | Running::Stranger(_)) => None,
             (_, Running::Process(pid)) => Some(format!("the running switch (process {pid})")),
             (_, Running::Hidden) => Some("the running switch".to_owned()),
         }
@@ -85,7 +91,7 @@ impl View<'_> {
 type CheckFn = fn(&View<'_>) -> Vec<Finding>;
 
 /// Every check, in the order of the report.
-const CHECKS: [CheckFn; 15] = [
+const CHECKS: [CheckFn; 17] = [
     permissions::capabilities,
     hugepages::check,
     cores::usable,
@@ -101,12 +107,18 @@ const CHECKS: [CheckFn; 15] = [
     kernel::check,
     places::host_interfaces,
     places::sockets,
+    files::state,
+    files::tls,
 ];
 
-/// Makes every check.
+/// Makes every check. Where another switch is in the way of a start, that is all there is to say: what else is in use
+/// is that one's, and nobody's to take away.
 #[must_use]
 pub fn examine(view: &View<'_>) -> Report {
-    let findings: Vec<_> = CHECKS.iter().flat_map(|check| check(view)).collect();
+    let findings = match places::another(view) {
+        Some(finding) => vec![finding],
+        None => CHECKS.iter().flat_map(|check| check(view)).collect(),
+    };
     let memory = view.config.map(|config| Memory::of(config, view.host));
     let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
     Report { worst, memory, findings }
@@ -198,10 +210,4 @@ impl Memory {
             counters_mib: ordinary.counters_mib,
         }
     }
-}
-
-/// "1 page", "2 pages".
-fn count(number: impl Into<u64>, what: &str) -> String {
-    let number = number.into();
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -192,7 +192,8 @@ mod tests {
         config.ports[0].mtu = Some(1500);
         let file = File::with("f.toml", "[[port]]\nname = \"p0\"\nmtu = 1500\n");
         let finding = links(1500, 1500).with_file(&file).warning(&config, check);
-        assert_eq!(finding.mend, ["sed -i '3s|=[^#]*|= 1550|' f.toml"]);
+        let edit = file.set(Table::Named("port", "p0"), "mtu", "1550");
+        assert_eq!(finding.mend, [edit.unwrap()]);
     }
 
     #[test]
@@ -204,7 +205,8 @@ mod tests {
         let finding = links(9000, 1500).with_file(&file).problem(&config(&TWO), check);
         assert!(finding.found.contains("limited to 1967"), "{finding}");
         let device = "\"net_af_packet0,iface=up0,framesz=16384,blocksz=16384\"";
-        assert_eq!(finding.mend, [format!("sed -i '3s|=[^#]*|= {device}|' f.toml")]);
+        let edit = file.set(Table::Named("port", "p0"), "device", device);
+        assert_eq!(finding.mend, [edit.unwrap()]);
     }
 
     #[test]

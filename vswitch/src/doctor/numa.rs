@@ -112,7 +112,8 @@ mod tests {
         let fixture = two_nodes().with_file(&file);
         let finding = fixture.warning(&config, check);
         assert!(finding.found.contains("cores 1,2 (distance 21;"), "{finding}");
-        assert_eq!(finding.mend, ["sed -i '2s|=[^#]*|= [4, 5]|' f.toml"]);
+        let edit = file.set(Table::Section("dpdk"), "worker-cores", "[4, 5]");
+        assert_eq!(finding.mend, [edit.unwrap()]);
         config.dpdk.worker_cores = vec![4, 5];
         fixture.all_is_well(&config, check);
         config.dpdk.worker_cores = vec![1, 5];

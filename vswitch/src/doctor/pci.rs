@@ -227,12 +227,7 @@ fn vfio(view: &View<'_>, who: &str, address: &str, group: Option<&str>) -> Vec<F
             .advice("or move the NIC to another slot")
             .into();
     }
-    // Of an unsafe group: /dev/vfio/noiommu-N.
-    let file = if host.has(format!("dev/vfio/noiommu-{group}")) {
-        format!("/dev/vfio/noiommu-{group}")
-    } else {
-        format!("/dev/vfio/{group}")
-    };
+    let file = group_file(host, group);
     let may = nix::unistd::AccessFlags::R_OK | nix::unistd::AccessFlags::W_OK;
     if nix::unistd::access(&host.path(&file), may) == Err(nix::errno::Errno::EACCES) {
         return vec![
@@ -246,6 +241,13 @@ fn vfio(view: &View<'_>, who: &str, address: &str, group: Option<&str>) -> Vec<F
         ];
     }
     vec![Finding::ok(Check::Vfio, format!("{who}: group {group}"))]
+}
+
+/// vfio's file of a group.
+pub(super) fn group_file(host: &Host, group: &str) -> String {
+    // Of an unsafe group: /dev/vfio/noiommu-N.
+    let of_unsafe = format!("/dev/vfio/noiommu-{group}");
+    if host.has(&of_unsafe) { of_unsafe } else { format!("/dev/vfio/{group}") }
 }
 
 /// The other devices of a group that are in use, with their drivers.

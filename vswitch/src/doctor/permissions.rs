@@ -1,9 +1,10 @@
 //! What the process may do: capabilities, and how much memory it may lock.
 
 use super::edit::quoted;
-use super::{Check, Finding, View};
+use super::host::Host;
+use super::{Check, Finding, Purpose, View};
 use crate::config::Config;
-use crate::config::device::{driver, pci_address};
+use crate::config::device::{driver, interfaces_needed, pci_address};
 use crate::control::memory::Need;
 
 // By number (capabilities(7)).
@@ -11,6 +12,10 @@ const CAP_NET_ADMIN: u32 = 12;
 const CAP_NET_RAW: u32 = 13;
 const CAP_IPC_LOCK: u32 = 14;
 const CAP_SYS_ADMIN: u32 = 21;
+
+/// Where the service's unit is.
+const UNITS: [&str; 2] =
+    ["lib/systemd/system/vswitch.service", "etc/systemd/system/vswitch.service"];
 
 fn uses(config: &Config, name: &str) -> bool {
     config.ports.iter().any(|port| driver(&port.device) == Some(name))
@@ -29,9 +34,19 @@ fn needed(config: &Config) -> Vec<(u32, &'static str, &'static str)> {
     }
     if xdp {
         needed.push((CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "XDP programs"));
-        needed.push((CAP_IPC_LOCK, "CAP_IPC_LOCK", "buffers of AF_XDP ports"));
     }
     needed
+}
+
+/// Without what capability the driver of a virtual device cannot open it.
+pub(super) fn of_driver(device: &str) -> Option<(u32, &'static str)> {
+    match driver(device)? {
+        "net_af_packet" | "net_af_xdp" => Some((CAP_NET_RAW, "CAP_NET_RAW")),
+        // Another than of files is on an interface.
+        "net_pcap" if !interfaces_needed(device).is_empty() => Some((CAP_NET_RAW, "CAP_NET_RAW")),
+        "net_tap" | "net_tun" => Some((CAP_NET_ADMIN, "CAP_NET_ADMIN")),
+        _ => None,
+    }
 }
 
 pub(super) fn capabilities(view: &View<'_>) -> Vec<Finding> {
@@ -52,27 +67,47 @@ pub(super) fn capabilities(view: &View<'_>) -> Vec<Finding> {
         if !host.is_root() {
             let found = "not root: whose the sockets of other users are cannot be seen";
             findings.push(Finding::note(Check::Permissions, found));
+        } else if view.purpose == Purpose::Look && UNITS.iter().any(|unit| host.has(unit)) {
+            let found = "looked as root, and not as the service, which may do less: docs/doctor.md has the command \
+                         that looks as the service does";
+            findings.push(Finding::note(Check::Permissions, found));
         }
         return findings;
     }
     let what: Vec<_> = missing.iter().map(|cap| format!("{} ({})", cap.1, cap.2)).collect();
-    let all: Vec<_> = needed.iter().map(|cap| cap.1.to_lowercase()).collect();
+    let all: Vec<_> = needed.iter().map(|cap| cap.1).collect();
     vec![
         Finding::problem(
             Check::Permissions,
             format!("no permission: this user lacks {}", what.join(" and ")),
             "the process is neither root's nor has it been given these capabilities",
         )
-        .mend(format!(
-            "setcap {}=ep {}",
-            all.join(","),
-            quoted(&host.program.display().to_string())
-        ))
-        .advice(format!(
-            "or run it as root; in a systemd unit: AmbientCapabilities={}",
-            all.join(" ").to_uppercase()
-        )),
+        .advice(way_out(host, &all)),
     ]
+}
+
+/// How a process comes by capabilities. Not by a file's: whoever may execute that has them, and so whatever
+/// `eal-args` loads for him.
+pub(super) fn way_out(host: &Host, capabilities: &[&str]) -> String {
+    let short = |name: &&str| format!("+{}", name.trim_start_matches("CAP_").to_lowercase());
+    let list = capabilities.iter().map(short).collect::<Vec<_>>().join(",");
+    let group = host.field("proc/self/status", "Gid").unwrap_or_default();
+    format!(
+        "run it as root, or have root give it these alone: `setpriv --reuid={} --regid={} --init-groups --inh-caps={list} \
+         --ambient-caps={list} {} run …`; in a systemd unit: AmbientCapabilities={}",
+        host.user(),
+        group.split_whitespace().nth(1).unwrap_or("0"),
+        quoted(&host.program.display().to_string()),
+        capabilities.join(" ")
+    )
+}
+
+/// How a process comes to lock more memory.
+pub(super) fn more_locked(host: &Host) -> String {
+    format!(
+        "start it as root by `prlimit --memlock=unlimited {} run …`; in a systemd unit: LimitMEMLOCK=infinity",
+        quoted(&host.program.display().to_string())
+    )
 }
 
 /// What may be locked matters to those who have buffers pinned: vfio all of DPDK's memory, AF_XDP the pool.
@@ -108,8 +143,7 @@ pub(super) fn memlock(view: &View<'_>) -> Vec<Finding> {
                     "AF_XDP locks the packet buffers"
                 },
             )
-            .mend("prlimit --pid $$ --memlock=unlimited")
-            .advice("that is for what this shell starts; in a systemd unit: LimitMEMLOCK=infinity"),
+            .advice(more_locked(view.host)),
         ],
         _ => vec![Finding::ok(Check::Memlock, format!("limit: {soft}"))],
     }
@@ -120,17 +154,25 @@ mod tests {
     use super::super::fixture::{Fixture, config};
     use super::*;
 
-    const NOBODY: &str = "Uid:\t65534\t65534\t65534\t65534\nCapEff:\t0000000000000000\n";
+    const NOBODY: &str = "Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\nCapEff:\t0000000000000000\n";
     const ROOT: &str = "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n";
 
     #[test]
-    fn what_is_missing_is_given_by_setcap() {
+    fn what_is_missing_is_given_to_the_process() {
         let config = config(&["net_af_packet0,iface=up0", "net_af_packet1,iface=ta"]);
         let mut fixture = Fixture::new().file("proc/self/status", NOBODY);
         fixture.host.program = "/usr/bin/vswitch".into();
         let finding = fixture.problem(&config, capabilities);
         assert!(finding.found.contains("lacks CAP_NET_ADMIN"), "{finding}");
-        assert_eq!(finding.mend, ["setcap cap_net_admin,cap_net_raw=ep /usr/bin/vswitch"]);
+        let caps = "--inh-caps=+net_admin,+net_raw --ambient-caps=+net_admin,+net_raw";
+        let given = format!("--regid=65534 --init-groups {caps} /usr/bin/vswitch run");
+        assert!(finding.advice.contains(&given), "{finding}");
+        assert!(
+            finding.advice.ends_with("AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW"),
+            "{finding}"
+        );
+        // Nobody gives a file that everybody can execute a capability.
+        assert!(!finding.to_string().contains("setcap"), "{finding}");
         Fixture::new().file("proc/self/status", ROOT).all_is_well(&config, capabilities);
     }
 
@@ -146,7 +188,37 @@ mod tests {
         let finding = Fixture::new()
             .file("proc/self/status", NOBODY)
             .problem(&config(&["net_af_xdp0,iface=up0"]), capabilities);
-        assert!(finding.mend[0].contains("cap_sys_admin"), "{finding}");
+        assert!(finding.advice.contains("+sys_admin"), "{finding}");
+    }
+
+    #[test]
+    fn af_xdp_needs_the_limit_lifted_or_the_capability() {
+        // The service with its drop-in: CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN, and LimitMEMLOCK=infinity.
+        let xdp = config(&["net_af_xdp0,iface=up0"]);
+        let service = |soft: &str| {
+            let line =
+                format!("Max locked memory         {soft}            unlimited            bytes\n");
+            Fixture::new()
+                .file("proc/self/status", "Uid:\t7\t7\t7\t7\nCapEff:\t0000000000203000\n")
+                .file("proc/self/limits", &line)
+        };
+        service("unlimited").all_is_well(&xdp, capabilities);
+        service("unlimited").all_is_well(&xdp, memlock);
+        service("8388608").all_is_well(&xdp, capabilities);
+        let finding = service("8388608").problem(&xdp, memlock);
+        assert!(finding.advice.contains("LimitMEMLOCK"), "{finding}");
+    }
+
+    #[test]
+    fn root_is_told_that_the_service_may_do_less() {
+        let config = config(&["net_null0"]);
+        let notes = |fixture: Fixture| {
+            let all = fixture.findings(&config, capabilities);
+            all.iter().filter(|finding| finding.found.contains("not as the service")).count()
+        };
+        let root = || Fixture::new().file("proc/self/status", ROOT);
+        assert_eq!(notes(root()), 0);
+        assert_eq!(notes(root().file(UNITS[0], "")), 1);
     }
 
     #[test]
@@ -158,7 +230,7 @@ mod tests {
         };
         let finding = limits("8388608").problem(&nic, memlock);
         assert!(finding.found.contains("may lock 8 MiB"), "{finding}");
-        assert!(finding.mend[0].contains("--memlock=unlimited"), "{finding}");
+        assert!(finding.advice.contains("--memlock=unlimited"), "{finding}");
         limits("unlimited").all_is_well(&nic, memlock);
         limits("8388608").file("proc/self/status", ROOT).all_is_well(&nic, memlock);
         let virtual_only = config(&["net_null0"]);

@@ -107,7 +107,7 @@ def test_metrics_address_in_use(machine: Switch) -> None:
 
 
 def test_socket_directory_missing(machine: Switch) -> None:
-    machine.socket = Path("/run/vswitch-no-such-directory/vswitch.sock")
+    machine.socket = Path("/run/vswitch-no-such-directory/nor-this/vswitch.sock")
     status, said = machine.refuses()
     assert status == RUNTIME_FAILURE
     says(said, "/run/vswitch-no-such-directory", "director", "socket")

@@ -7,6 +7,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{AccessFlags, access};
+
+/// The file that is locked.
+pub(super) const LOCK: &str = "lock";
 
 /// A directory, by the names of its files. Tests have one that fails at a chosen step.
 pub(super) trait Disk: Debug + Send {
@@ -50,7 +54,7 @@ impl Folder {
                 File::open(parent)?.sync_all()?;
             }
         }
-        let lock = Self::options().open(path.join("lock"))?;
+        let lock = Self::options().open(path.join(LOCK))?;
         let lock = match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => return Ok(None),
@@ -72,13 +76,71 @@ impl Folder {
     }
 }
 
+/// A directory that is looked at: all that would be written is left out.
+#[derive(Debug)]
+pub(super) struct Untouched(PathBuf);
+
+impl Untouched {
+    /// There need be none, if it could be made.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        // `ancestors` ends with an empty path, if the first is relative.
+        let there = path.ancestors().map(|p| if p == Path::new("") { Path::new(".") } else { p });
+        let there = there.into_iter().find(|path| path.exists()).unwrap_or(path);
+        if !there.is_dir() {
+            return Err(nix::errno::Errno::ENOTDIR.into());
+        }
+        access(there, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK)?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Disk for Untouched {
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        read(&self.0.join(name))
+    }
+
+    fn write(&self, _: &str, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn link(&self, _: &str, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        names(&self.0)
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn names(path: &Path) -> io::Result<Vec<String>> {
+    let names =
+        fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    names.collect()
+}
+
 impl Disk for Folder {
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.at(name)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        read(&self.at(name))
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -121,8 +183,6 @@ impl Disk for Folder {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        let names = fs::read_dir(&self.path)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        names.collect()
+        names(&self.path)
     }
 }

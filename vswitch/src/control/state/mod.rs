@@ -61,7 +61,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use choose::{NothingToStart, Origin, Start, choose, default_directory};
-use disk::{Disk, Folder};
+use disk::{Disk, Folder, Untouched};
 pub use file::{Checksum, State};
 
 use crate::config::Document;
@@ -120,6 +120,20 @@ pub struct Loaded {
     pub reports: Vec<String>,
 }
 
+/// The file of the state, which is a configuration file, and its text; `None` if there is no good one.
+#[must_use]
+pub fn text(directory: &Path) -> Option<(PathBuf, String)> {
+    let path = directory.join(STATE);
+    let text = std::fs::read_to_string(&path).ok()?;
+    State::decode(text.as_bytes()).is_ok().then_some((path, text))
+}
+
+/// The file that a switch locks while it uses the directory.
+#[must_use]
+pub fn lock_file(directory: &Path) -> PathBuf {
+    directory.join(disk::LOCK)
+}
+
 /// The directory of the state, locked until it is dropped.
 ///
 /// # Thread safety
@@ -151,6 +165,16 @@ impl StateStore {
         let folder = Folder::open(path).map_err(failed)?;
         let folder = folder.ok_or_else(|| StateError::InUse { path: path.to_owned() })?;
         Self::on(path, Box::new(folder))
+    }
+
+    /// What [`open`](Self::open) would find. Makes, locks and changes nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but that another switch may use the directory.
+    pub fn look(path: &Path) -> Result<Loaded, StateError> {
+        let failed = |source| StateError::Directory { path: path.to_owned(), source };
+        let disk = Untouched::open(path).map_err(failed)?;
+        Ok(Self::on(path, Box::new(disk))?.1)
     }
 
     fn on(path: &Path, disk: Box<dyn Disk>) -> Result<(Self, Loaded), StateError> {

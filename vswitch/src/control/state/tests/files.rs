@@ -163,3 +163,44 @@ fn what_could_not_be_restored_never_takes_the_place_of_the_one_before() {
         assert_eq!(number_of(&world.open().1), Some(3));
     }
 }
+
+#[test]
+fn a_look_sees_what_a_start_would_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let all = || {
+        let names = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            names.map(|name| (name.clone(), std::fs::read(name).unwrap())).collect();
+        files.sort();
+        files
+    };
+    // None yet: it could be made.
+    assert!(StateStore::look(&path).unwrap().state.is_none() && !path.exists());
+
+    let (mut store, _) = StateStore::open(&path).unwrap();
+    store.save(&document(1), 5).unwrap();
+    store.save(&document(2), 6).unwrap();
+    // A switch that runs has it locked.
+    assert_eq!(StateStore::look(&path).unwrap().state.unwrap().document, document(2));
+    assert_eq!(text(&path).unwrap().0, path.join(STATE));
+    store.save_pending(&document(3), 7).unwrap();
+    drop(store);
+    for damage in [false, true] {
+        if damage {
+            std::fs::write(path.join(STATE), "# nothing").unwrap();
+            assert!(text(&path).is_none());
+        }
+        let before = all();
+        let looked = StateStore::look(&path).unwrap();
+        assert_eq!(all(), before);
+        let (_, opened) = StateStore::open(&path).unwrap();
+        assert_eq!((&looked.state, looked.generation), (&opened.state, opened.generation));
+        assert_eq!(looked.reports, opened.reports);
+        assert!(!opened.reports.is_empty());
+    }
+
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let refused = StateStore::look(&folder.path().join("file/s"));
+    assert!(matches!(refused, Err(StateError::Directory { .. })), "{refused:?}");
+}
