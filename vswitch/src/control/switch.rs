@@ -123,19 +123,22 @@ pub fn run(start: Start, store: StateStore, file: &Path) -> Result<(), StartErro
     runtime.block_on(run_until_signal(topology, configured, begins))
 }
 
-/// Looks at everything before anything is started. What does not keep the switch from starting is logged.
+/// Looks at everything before anything is started. What does not keep the switch from starting is logged, beside what
+/// does as well: it may be the cause (no IOMMU, so no vfio-pci).
 fn check_host(config: &config::Config, file: &Path) -> Result<(), Findings> {
     let host = Host::here(&config.api.socket);
     let file = File::read(file);
     let view =
         View { host: &host, config: Some(config), file: file.as_ref(), purpose: Purpose::Start };
     let report = doctor::examine(&view);
-    report.startable()?;
     for finding in report.findings.iter().filter(|f| f.severity == Severity::Warning) {
-        let (cause, mend) = (&finding.cause, finding.mend.join("; "));
-        warn!(check = finding.check.name(), %cause, %mend, "{}", finding.found);
+        let (check, cause, help) = (finding.check.name(), &finding.cause, &finding.advice);
+        match finding.mend.join("; ") {
+            mend if mend.is_empty() => warn!(check, %cause, %help, "{}", finding.found),
+            mend => warn!(check, %cause, %mend, "{}", finding.found),
+        }
     }
-    Ok(())
+    report.startable()
 }
 
 async fn run_until_signal(

@@ -4,9 +4,11 @@
 //! The checks find most of it before DPDK is called. What is left is known by a text of DPDK 22.11's log, or by
 //! what the checks see of the device; and whatever else happens names what DPDK said last, and where to look.
 
+use std::path::Path;
+
 use super::edit::quoted;
 use super::host::Host;
-use super::{Check, Finding, Purpose, Severity, View, cores, pci};
+use super::{Check, Finding, Purpose, Severity, View, cores, links, pci, plugins};
 use crate::config::Dpdk;
 use crate::config::device::{argument, driver, pci_address};
 
@@ -25,7 +27,7 @@ const OF_EAL: [Known; 12] = [
         "cannot open shared object file",
         Check::Plugins,
         "a plugin needs a library that is not installed",
-        &["apt-get install --reinstall libdpdk-dev"],
+        &["{reinstall}"],
     ),
     (
         "Error creating",
@@ -123,6 +125,7 @@ pub fn of_eal(host: &Host, dpdk: &Dpdk, heard: Heard<'_>) -> Finding {
     let filled = |text: &str| {
         text.replace("{pages}", &pages)
             .replace("{plugins}", &quoted(&plugins))
+            .replace("{reinstall}", &plugins::reinstall(Path::new(&plugins)))
             .replace("{user}", &host.user())
     };
     let is_about = |known: &&Known| {
@@ -161,14 +164,12 @@ pub fn of_device(host: &Host, device: &str, heard: Heard<'_>) -> Finding {
     if let Some(interface) = argument(device, key)
         && !host.links.contains_key(interface)
     {
-        let word = quoted(interface);
         return problem(
             Check::Interfaces,
             &format!("interface {interface} does not exist in this network namespace"),
             "it was not made, is named otherwise, or is elsewhere",
         )
-        .mend(format!("ip link add {word} type veth peer name {word}-p"))
-        .advice(format!("or correct {key}="));
+        .advice(format!("correct {key}=, or bring it here; {}", links::made(interface)));
     }
     if heard.has("failed to parse device") {
         return problem(

@@ -13,7 +13,10 @@
 //! | [`hugepages`] | `memory-mib` and hugepages against the computed [need](crate::control::memory), per NUMA node |
 //! | [`cores`] | cores: there, allowed, alone, at full speed |
 //! | [`numa`] | workers and NICs on one node |
-//! | [`pci`] | PCI devices: driver, IOMMU, vfio |
+//! | [`pci`] | PCI devices: driver, vfio |
+//! | `iommu` | the IOMMU: there, or why not |
+//! | `boot` | arguments of the kernel, for remedies that take a boot |
+//! | `reach` | what of the host's own goes through an interface, so that no command cuts it off |
 //! | `plugins` | DPDK's driver plugins |
 //! | `links` | the kernel's interfaces behind virtual devices |
 //! | `mtu` | MTUs from tenant to uplink |
@@ -24,6 +27,7 @@
 //! Each check is a function from a [`View`] to findings: of what is wrong, or that all is well. They run on the
 //! control thread before it starts anything, and take some milliseconds together.
 
+mod boot;
 pub mod cores;
 pub mod edit;
 pub mod failure;
@@ -32,6 +36,7 @@ pub mod finding;
 mod fixture;
 pub mod host;
 pub mod hugepages;
+mod iommu;
 mod kernel;
 mod links;
 mod mtu;
@@ -40,6 +45,7 @@ pub mod pci;
 mod permissions;
 mod places;
 mod plugins;
+mod reach;
 
 use serde::Serialize;
 
