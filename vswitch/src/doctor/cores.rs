@@ -128,12 +128,17 @@ fn not_allowed(host: &Host, core: u32) -> Finding {
     };
     // From the root down, because a group cannot have what the one above has not.
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    let is_hidden = host.list(folder).is_empty();
     let leaving_out: Vec<_> = ends
         .filter_map(|end| {
             let group = &path[..end];
             let file = format!("{folder}{group}/cpuset.cpus");
-            // Empty, in version 2: all that the group above has.
-            let all = cores(&host.read(&file)?);
+            let all = match &host.allowed {
+                // Not mounted here (`ip netns exec`): it is taken to be the process's own.
+                Some(allowed) if is_hidden && end == path.len() => allowed.clone(),
+                // Empty, in version 2: all that the group above has.
+                _ => cores(&host.read(&file)?),
+            };
             (!all.is_empty() && !all.contains(&core)).then_some((group, file, all))
         })
         .collect();
@@ -319,12 +324,13 @@ mod tests {
     fn a_core_outside_the_cpuset_is_let_in() {
         let mut fixture = Fixture::new().cores(4).file("proc/self/cgroup", "0::/system.slice/x\n");
         fixture.host.allowed = Some(BTreeSet::from([0, 2]));
-        // Nothing is to be seen from here.
+        // No group is to be seen from here.
         let finding = fixture.problem(&with_cores(&[1], 0), usable);
-        assert!(
-            finding.mend.is_empty() && finding.cause.contains("above /system.slice/x"),
-            "{finding}"
-        );
+        assert_eq!(finding.mend, ["echo 0,1,2 > /sys/fs/cgroup/system.slice/x/cpuset.cpus"]);
+        let fixture = fixture.directory("sys/fs/cgroup/system.slice");
+        let finding = fixture.problem(&with_cores(&[1], 0), usable);
+        assert!(finding.mend.is_empty(), "{finding}");
+        assert!(finding.cause.contains("above /system.slice/x"), "{finding}");
         // It is not the process's own group: that has what the one above it has.
         let fixture = fixture
             .file("sys/fs/cgroup/system.slice/x/cpuset.cpus", "\n")

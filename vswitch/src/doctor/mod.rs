@@ -50,7 +50,7 @@ mod reach;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::control::memory::{Need, Ordinary};
+use crate::control::memory::Ordinary;
 use edit::File;
 pub use finding::{Check, Finding, Findings, Severity};
 use host::{Host, Running};
@@ -166,7 +166,7 @@ pub struct Memory {
     pub pool_mib: u64,
     /// EAL and drivers, in MiB.
     pub dpdk_other_mib: u64,
-    /// The least `memory-mib`: the two together.
+    /// The least `memory-mib`: the two together. With a NIC, whose queues are not known yet, an upper bound.
     pub least_memory_mib: u64,
     /// `memory-mib` as it is configured.
     pub memory_mib: u32,
@@ -184,7 +184,7 @@ pub struct Memory {
 
 impl Memory {
     fn of(config: &Config, host: &Host) -> Self {
-        let need = Need::foreseen(config, |interface| host.mtu_of(interface));
+        let need = hugepages::foreseen(host, config).most;
         let ordinary = Ordinary::of(config);
         Self {
             packet_buffers: need.buffers,
@@ -194,7 +194,7 @@ impl Memory {
             for_queues: need.holders.queues,
             for_flooding: need.holders.flooding,
             pool_mib: need.pool_mib(),
-            dpdk_other_mib: crate::control::memory::OTHER_MIB,
+            dpdk_other_mib: need.other_mib(),
             least_memory_mib: need.dpdk_mib(),
             memory_mib: config.dpdk.memory_mib,
             hugepages: config.dpdk.hugepages,

@@ -126,6 +126,13 @@ fn interfaces(host: &Host, address: &str) -> Vec<String> {
     names
 }
 
+/// The MTU of a NIC that stays with the kernel's driver: its interface's. What is bound has DPDK's 1500 instead.
+pub fn mtu_beside_kernel(host: &Host, address: &str) -> Option<u32> {
+    let driver = host.link_name(format!("{DEVICES}/{address}/driver"))?;
+    let names = if SHARED.contains(&&*driver) { interfaces(host, address) } else { Vec::new() };
+    Some(host.links.get(names.first()?)?.mtu)
+}
+
 /// Why a device is not simply taken from the kernel's driver, in words.
 fn in_the_way(host: &Host, address: &str, driver: &str) -> Option<String> {
     let class = class(host, address).unwrap_or_else(|| "unknown".to_owned());

@@ -1,10 +1,9 @@
 //! What the process may do: capabilities, and how much memory it may lock.
 
 use super::edit::quoted;
-use super::{Check, Finding, View};
+use super::{Check, Finding, View, hugepages};
 use crate::config::Config;
 use crate::config::device::{driver, pci_address};
-use crate::control::memory::Need;
 
 // By number (capabilities(7)).
 const CAP_NET_ADMIN: u32 = 12;
@@ -92,7 +91,7 @@ pub(super) fn memlock(view: &View<'_>) -> Vec<Finding> {
     let need_mib = if pci {
         u64::from(config.dpdk.memory_mib)
     } else {
-        Need::foreseen(config, |interface| view.host.mtu_of(interface)).pool_mib()
+        hugepages::foreseen(view.host, config).most.pool_mib()
     };
     match soft.parse::<u64>() {
         Ok(bytes) if bytes >> 20 < need_mib => vec![

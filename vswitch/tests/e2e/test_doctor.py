@@ -444,6 +444,18 @@ def test_memory_is_computed_not_guessed(machine: Switch, hugepages: Path) -> Non
     machine.stop(within=3.0)
 
 
+def test_memory_without_hugepages_is_computed(machine: Switch) -> None:
+    """A buffer longer than a page of 4 KiB takes two: what that adds up to is enough, and 10 MiB less is not."""
+    machine.config.ports[1].device += ",framesz=4096"
+    machine.config.memory_mib = 512
+    least = doctor(machine, OK)["memory"]["least_memory_mib"]
+    machine.config.memory_mib = least
+    starts(machine)
+    machine.config.eal_args = ["-m", str(least - 10)]
+    _, said = machine.refuses()
+    assert "no memory for 16383 packet buffers" in said, said
+
+
 def test_doctor_needs_neither_root_nor_a_file(machine: Switch) -> None:
     with tempfile.TemporaryDirectory(prefix="vse-") as name:
         as_nobody(machine, Path(name))
