@@ -128,19 +128,48 @@ fn explained(finding: &Finding, look: Look) -> String {
         Severity::Note | Severity::Ok => AnsiColor::Blue,
     };
     let title = look.paint(colour.on_default().bold(), finding.severity.name());
-    let mut text = format!("{title}: {}: ", finding.check.name());
-    for (n, line) in finding.to_string().lines().enumerate() {
-        // Commands stand out: they are what is copied.
-        let is_command = n > 0 && line.starts_with("  mend:");
-        let style = if is_command { Style::new().bold() } else { Style::new() };
-        let _ = writeln!(text, "{}", look.paint(style, line));
+    let said = finding.to_string();
+    let mut lines = said.lines();
+    let first = format!(
+        "{}: {}: {}",
+        finding.severity.name(),
+        finding.check.name(),
+        lines.next().unwrap_or_default()
+    );
+    let first = wrapped(&first, look.width, "  ");
+    let rest = first.strip_prefix(finding.severity.name()).unwrap_or(&first);
+    let mut text = format!("{title}{rest}\n");
+    for line in lines {
+        // Commands stand out, and stay whole: they are what is copied.
+        let line = match line.starts_with("  mend:") {
+            true => look.paint(Style::new().bold(), line),
+            false => wrapped(line, look.width, "         "),
+        };
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+/// A line, in several where the terminal is narrower, all but the first with an indent. Words stay whole.
+fn wrapped(line: &str, width: Option<u16>, indent: &str) -> String {
+    let width = width.map_or(usize::MAX, usize::from);
+    let (mut text, mut used) = (String::new(), 0);
+    for word in line.split_inclusive(' ') {
+        if used > 0 && used + word.trim_end().chars().count() > width {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            text.push_str(indent);
+            used = indent.len();
+        }
+        text.push_str(word);
+        used += word.chars().count();
     }
     text
 }
 
 /// The computed need.
 fn of_memory(memory: &Memory, config: &Config, look: Look) -> String {
-    let mut lines = Lines::new(&["MEMORY", "FOR"], &["MIB"]);
+    let mut lines = Lines::new(&["MEMORY", "FOR"], &["MIB"]).folding(&["FOR"]);
     let mut add = |what: &str, reason: String, mib: u64| {
         lines.add(vec![what.to_owned(), reason, mib.to_string()]);
     };
@@ -196,6 +225,20 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_terminal_gets_whole_words_and_whole_commands() {
+        let command = "sysctl -w vm.nr_hugepages=256 and what is longer than the terminal";
+        let finding = Finding::problem(
+            Check::Hugepages,
+            "there are none at all here",
+            "they are gone by now",
+        )
+        .mend(command);
+        let text = explained(&finding, Look { width: Some(24), colour: false });
+        let expected = "problem: hugepages:\n  there are none at all\n  here\n  cause: they are gone\n         by now\n";
+        assert_eq!(text, format!("{expected}  mend:  {command}\n"));
+    }
+
+    #[test]
     fn memory_is_a_table_of_sums() {
         let config = config::parse(
             "t",
@@ -212,6 +255,9 @@ mod tests {
         let memory = doctor::examine(&view).memory.unwrap();
         let text = of_memory(&memory, &config, Look::default());
         assert!(text.contains("packet buffers        8191 of 2048 bytes: 2048 in rings"), "{text}");
+        let narrow = of_memory(&memory, &config, Look { width: Some(100), colour: false });
+        assert!(narrow.starts_with("MEMORY "), "{narrow}");
+        assert!(narrow.lines().all(|line| line.chars().count() <= 100), "{narrow}");
         assert_eq!(memory.least_memory_mib, memory.pool_mib + memory.dpdk_other_mib);
     }
 }

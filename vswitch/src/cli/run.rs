@@ -73,18 +73,21 @@ pub(super) fn state_directory(typed: Option<&Path>, file: &Path) -> PathBuf {
     typed.map_or_else(usual, Path::to_owned)
 }
 
-/// Looks at everything before anything is started. What does not keep the switch from starting is logged.
+/// Looks at everything before anything is started. What does not keep the switch from starting is logged, beside what
+/// does as well: it may be the cause (no IOMMU, so no vfio-pci).
 fn check_host(config: &Config, file: Option<&File>, state: &Kept) -> Result<(), Findings> {
     let host = Host::here(&config.api.socket);
     let (config, state) = (Some(config), Some(state));
     let report =
         doctor::examine(&View { host: &host, config, file, state, purpose: Purpose::Start });
-    report.startable()?;
     for finding in report.findings.iter().filter(|f| f.severity == Severity::Warning) {
-        let (cause, mend) = (&finding.cause, finding.mend.join("; "));
-        warn!(check = finding.check.name(), %cause, %mend, "{}", finding.found);
+        let (check, cause, help) = (finding.check.name(), &finding.cause, &finding.advice);
+        match finding.mend.join("; ") {
+            mend if mend.is_empty() => warn!(check, %cause, %help, "{}", finding.found),
+            mend => warn!(check, %cause, %mend, "{}", finding.found),
+        }
     }
-    Ok(())
+    report.startable()
 }
 
 #[cfg(feature = "dpdk")]

@@ -48,7 +48,8 @@ pub(super) fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Po
     let workers = config.dpdk.worker_cores.len();
     let shape = |(wanted, port): (&crate::config::Port, &Port)| {
         let (rx, tx) = queues_of(workers, wanted, port);
-        PortShape { rx, tx, room: port.buffer_room(wanted.mtu) }
+        let is_nic = pci_address(&wanted.device).is_some();
+        PortShape { rx, tx, room: port.buffer_room(wanted.mtu), is_nic }
     };
     let shapes: Vec<_> = config.ports.iter().zip(ports).map(shape).collect();
     let need = Need::of(config, &shapes);

@@ -6,7 +6,7 @@
 //! drivers need. And ordinary memory: the FDB, the queues of learn events and the counters.
 
 use super::learner::EVENT_QUEUE_LEN;
-use crate::config::{Config, device};
+use crate::config::{self, Config, device};
 use crate::datapath::io::LearnEvent;
 use crate::datapath::vector::BURST;
 use crate::metrics::counters;
@@ -21,14 +21,25 @@ pub const FRAME_QUEUE_LEN: usize = 1024;
 pub const DESCRIPTORS: u16 = 1024;
 /// What a buffer costs beside its data: mbuf, mempool header, headroom; in bytes.
 const BUFFER_OVERHEAD: u64 = 320;
-/// What EAL and the drivers need of memory-mib beside the buffers.
-pub const OTHER_MIB: u64 = 24;
+/// What a mempool costs beside its buffers: caches for 128 lcores of 8 KiB each.
+const POOL_BYTES: u64 = 128 * 8256;
+/// And for each buffer: a place in its ring.
+const PLACE_BYTES: u64 = 8;
+/// The page that a buffer must lie in. (Larger hugepages waste less.)
+const HUGEPAGE_BYTES: u64 = 2 << 20;
+const PAGE_BYTES: u64 = 4096;
+/// What EAL takes for itself. One MiB was measured (22.11, virtual devices); the rest is reserve.
+const EAL_MIB: u64 = 8;
+/// What a NIC's driver takes for itself, and for each queue: the longest ring that it can have, of 4,096 descriptors
+/// of 32 bytes (i40e, ice), and its own notes on it. A bound, from the drivers' sources.
+const NIC_KIB: u64 = 4096;
+const NIC_QUEUE_KIB: u64 = 512;
 /// Buffers for copies of flooded frames.
 pub const FOR_FLOODING: usize = 4096;
 /// The least room of a buffer, in bytes: an MTU of 1500, and what drivers round it up to.
 const LEAST_ROOM: u16 = 2048;
 /// The MTU of a device that is not told another.
-const USUAL_MTU: u16 = 1500;
+pub const USUAL_MTU: u16 = 1500;
 const MIB: u64 = 1 << 20;
 
 /// What a port takes.
@@ -40,6 +51,8 @@ pub struct PortShape {
     pub tx: u16,
     /// How long frames its buffers must hold, in bytes.
     pub room: u16,
+    /// Its driver has rings in DPDK's memory. (Virtual devices have theirs with the kernel.)
+    pub is_nic: bool,
 }
 
 /// Receive and transmit queues to ask a port for: one of each per worker, unless configured, and no more than the
@@ -106,6 +119,41 @@ pub struct Need {
     pub room: u16,
     /// More buffers were asked for (`packet-buffers`) than can be held.
     pub is_asked_for: bool,
+    /// In hugepages.
+    hugepages: bool,
+    /// EAL and drivers, in KiB.
+    other_kib: u64,
+}
+
+/// What a configuration needs before any device was opened. Only its driver knows how many queues a NIC has: the need
+/// is then between two bounds. Without a NIC they are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreseen {
+    /// With one queue each way for each NIC.
+    pub least: Need,
+    /// With as many as there are workers.
+    pub most: Need,
+}
+
+impl Foreseen {
+    /// Of a configuration. `mtu_of` is the MTU of a port that is not configured, where it is known.
+    #[must_use]
+    pub fn of(config: &Config, mtu_of: impl Fn(&config::Port) -> Option<u16>) -> Self {
+        let workers = config.dpdk.worker_cores.len();
+        let with = |of_nic: u16| {
+            let shape = |port: &config::Port| {
+                let most = device::max_queues(&port.device).unwrap_or((of_nic, of_nic));
+                let (rx, tx) = queue_counts(workers, port.queues, most);
+                let mtu = port.mtu.or_else(|| mtu_of(port)).unwrap_or(USUAL_MTU);
+                let driver = device::driver(&port.device).unwrap_or_default();
+                let room = device::buffer_room(driver, device::ring_slot(&port.device), mtu);
+                let is_nic = device::pci_address(&port.device).is_some();
+                PortShape { rx, tx, room, is_nic }
+            };
+            Need::of(config, &config.ports.iter().map(shape).collect::<Vec<_>>())
+        };
+        Self { least: with(1), most: with(u16::MAX) }
+    }
 }
 
 impl Need {
@@ -119,37 +167,45 @@ impl Need {
         let room = ports.iter().map(|port| port.room).max().unwrap_or(0).max(LEAST_ROOM);
         let least = holders.total().max(wanted.unwrap_or(0));
         let is_asked_for = least > holders.total();
-        Self { holders, buffers: pool_size(least), room, is_asked_for }
-    }
-
-    /// Before any device was opened. `mtu_of` is the MTU of a kernel interface. Where only the device knows how
-    /// many queues it has, it is taken to have enough: the need is then an upper bound.
-    #[must_use]
-    pub fn foreseen(config: &Config, mtu_of: impl Fn(&str) -> Option<u16>) -> Self {
-        let workers = config.dpdk.worker_cores.len();
-        let shape = |port: &crate::config::Port| {
-            let most = device::max_queues(&port.device).unwrap_or((u16::MAX, u16::MAX));
-            let (rx, tx) = queue_counts(workers, port.queues, most);
-            let of_interface =
-                || device::interfaces_needed(&port.device).first().and_then(|name| mtu_of(name));
-            let mtu = port.mtu.or_else(of_interface).unwrap_or(USUAL_MTU);
-            let driver = device::driver(&port.device).unwrap_or_default();
-            let room = device::buffer_room(driver, device::ring_slot(&port.device), mtu);
-            PortShape { rx, tx, room }
-        };
-        Self::of(config, &config.ports.iter().map(shape).collect::<Vec<_>>())
+        let nics = ports.iter().filter(|port| port.is_nic);
+        let other_kib = nics
+            .map(|nic| NIC_KIB + NIC_QUEUE_KIB * (u64::from(nic.rx) + u64::from(nic.tx)))
+            .sum::<u64>();
+        Self {
+            holders,
+            buffers: pool_size(least),
+            room,
+            is_asked_for,
+            hugepages: config.dpdk.hugepages,
+            other_kib: EAL_MIB * 1024 + other_kib,
+        }
     }
 
     /// The packet buffers, in MiB.
     #[must_use]
     pub fn pool_mib(&self) -> u64 {
-        (u64::from(self.buffers) * (u64::from(self.room) + BUFFER_OVERHEAD)).div_ceil(MIB)
+        // Whole cache lines, an odd number of them (`optimize_object_size`). None lies across two pages that it fits into
+        // (`rte_mempool_op_calc_mem_size_helper`): with pages of 4 KiB that is one each.
+        let lines = (u64::from(self.room) + BUFFER_OVERHEAD).div_ceil(64) | 1;
+        let (each, count) = (lines * 64, u64::from(self.buffers));
+        let page = if self.hugepages { HUGEPAGE_BYTES } else { PAGE_BYTES };
+        let bytes = match page / each {
+            0 => count * each.next_multiple_of(page),
+            in_page => count.div_ceil(in_page) * page,
+        };
+        (bytes + count * PLACE_BYTES + POOL_BYTES).div_ceil(MIB)
+    }
+
+    /// EAL and drivers, in MiB.
+    #[must_use]
+    pub fn other_mib(&self) -> u64 {
+        self.other_kib.div_ceil(1024)
     }
 
     /// The least `memory-mib`.
     #[must_use]
     pub fn dpdk_mib(&self) -> u64 {
-        self.pool_mib() + OTHER_MIB
+        self.pool_mib() + self.other_mib()
     }
 
     /// What the buffers are for, in words.
@@ -206,25 +262,56 @@ mod tests {
         config::parse("test", &text).unwrap()
     }
 
+    fn most(more: &str, mtu: Option<u16>) -> Need {
+        Foreseen::of(&parsed(more), |_| mtu).most
+    }
+
     #[test]
     fn the_need_is_the_sum_of_what_can_be_held() {
-        let need = Need::foreseen(&parsed(""), |_| Some(1500));
+        let need = most("", Some(1500));
         // The NIC: two queues each way; the packet socket: one each way.
         assert_eq!(need.holders.rings, 6 * 1024);
         assert_eq!(need.holders.workers, 3 * (384 + 64 * 4));
         assert_eq!(need.holders.queues, 1024 * (2 + 2));
         assert_eq!((need.buffers, need.room, need.is_asked_for), (16383, 2048, false));
-        assert_eq!(need.pool_mib(), (16383 * (2048 + 320_u64)).div_ceil(1 << 20));
-        assert_eq!(need.dpdk_mib(), need.pool_mib() + OTHER_MIB);
+        // 885 of 2368 bytes in a hugepage; ring and caches.
+        assert_eq!(need.pool_mib(), 19 * 2 + 2);
+        assert_eq!(need.other_mib(), 8 + 4 + 2);
+        assert_eq!(need.dpdk_mib(), need.pool_mib() + need.other_mib());
+    }
+
+    #[test]
+    fn without_hugepages_a_buffer_takes_a_page() {
+        // The least `-m` with which DPDK 22.11 made such pools, without a NIC, was 130 and 515.
+        for (buffers, measured) in [(32767, 130), (131_071, 515)] {
+            let more = format!("hugepages = false\npacket-buffers = {buffers}\n");
+            let need = most(&more, None);
+            assert_eq!(need.buffers, buffers);
+            assert!((measured - 1..=measured).contains(&need.pool_mib()), "{}", need.pool_mib());
+        }
+        let jumbo = most("hugepages = false\n", Some(9000));
+        assert_eq!(jumbo.pool_mib(), (16383 * 3 * 4096_u64).div_ceil(MIB) + 2);
+    }
+
+    #[test]
+    fn of_a_nic_only_bounds_are_known() {
+        let config = parsed("");
+        let Foreseen { least, most } = Foreseen::of(&config, |_| None);
+        assert_eq!((least.holders.rings, most.holders.rings), (4 * 1024, 6 * 1024));
+        assert!(least.dpdk_mib() < most.dpdk_mib());
+        let mut without = config;
+        without.ports[0].device = "net_null0".to_owned();
+        let Foreseen { least, most } = Foreseen::of(&without, |_| None);
+        assert_eq!(least, most);
     }
 
     #[test]
     fn long_frames_and_more_buffers_need_more() {
-        let usual = Need::foreseen(&parsed(""), |_| Some(1500));
-        let jumbo = Need::foreseen(&parsed(""), |_| Some(9000));
+        let usual = most("", Some(1500));
+        let jumbo = most("", Some(9000));
         assert_eq!(jumbo.buffers, usual.buffers);
         assert_eq!(jumbo.room, 9 * 1024);
-        let asked = Need::foreseen(&parsed("packet-buffers = 100000\n"), |_| None);
+        let asked = most("packet-buffers = 100000\n", None);
         assert_eq!((asked.buffers, asked.is_asked_for), (131_071, true));
         assert!(asked.user(&parsed("")).contains("packet-buffers"));
         assert_eq!(usual.user(&parsed("")), "the queues of 2 ports and 2 workers");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::edit::{File, Table};
 use super::host::{Host, cores, listed};
-use super::{Check, Finding, View};
+use super::{Check, Finding, View, boot};
 use crate::config::device::pci_address;
 use crate::config::{Config, Dpdk};
 
@@ -110,7 +110,7 @@ fn choose_others(finding: Finding, host: &Host, dpdk: &Dpdk, file: Option<&File>
     ))
 }
 
-/// A core outside the process's cpuset.
+/// A core outside the process's cpuset: of every group on the way to its own that leaves the core out.
 fn not_allowed(host: &Host, core: u32) -> Finding {
     let groups = host.read("proc/self/cgroup").unwrap_or_default();
     // Version 1: `3:cpuset:/path`; version 2: `0::/path`.
@@ -126,28 +126,43 @@ fn not_allowed(host: &Host, core: u32) -> Finding {
         Some(path) => ("/sys/fs/cgroup/cpuset", path),
         None => ("/sys/fs/cgroup", find(&str::is_empty).unwrap_or_default()),
     };
-    let file = format!("{folder}{path}/cpuset.cpus");
-    let mut all = cores(&host.read(&file).unwrap_or_default());
-    if all.is_empty() {
-        all = host.allowed.clone().unwrap_or_default();
-    }
-    all.insert(core);
-    let name = if path.is_empty() { "/" } else { &path };
-    Finding::problem(
-        Check::Cores,
-        format!("core {core} is not for this process"),
-        format!("the cpuset of its cgroup {name} leaves the core out"),
-    )
-    .mend(format!("echo {} > {}", listed(&all), super::edit::quoted(&file)))
-    .advice("under systemd: AllowedCPUs= of the unit or its slice; in a container: --cpuset-cpus")
-}
-
-/// A command that adds arguments to the kernel's command line, on Debian.
-#[must_use]
-pub fn kernel_arguments(arguments: &str) -> String {
-    format!(
-        "sed -i 's/^GRUB_CMDLINE_LINUX=\"/&{arguments} /' /etc/default/grub && update-grub && reboot"
-    )
+    // From the root down, because a group cannot have what the one above has not.
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    let is_hidden = host.list(folder).is_empty();
+    let leaving_out: Vec<_> = ends
+        .filter_map(|end| {
+            let group = &path[..end];
+            let file = format!("{folder}{group}/cpuset.cpus");
+            let all = match &host.allowed {
+                // Not mounted here (`ip netns exec`): it is taken to be the process's own.
+                Some(allowed) if is_hidden && end == path.len() => allowed.clone(),
+                // Empty, in version 2: all that the group above has.
+                _ => cores(&host.read(&file)?),
+            };
+            (!all.is_empty() && !all.contains(&core)).then_some((group, file, all))
+        })
+        .collect();
+    let name = |group: &str| if group.is_empty() { "/".to_owned() } else { group.to_owned() };
+    let cause = match leaving_out.first() {
+        Some((group, ..)) => {
+            format!("the cpuset of its cgroup {} leaves the core out", name(group))
+        }
+        None => format!(
+            "a cgroup above {} leaves the core out, or another has it for itself (cpuset.cpus.partition)",
+            name(&path)
+        ),
+    };
+    let finding =
+        Finding::problem(Check::Cores, format!("core {core} is not for this process"), cause);
+    leaving_out
+        .into_iter()
+        .fold(finding, |finding, (_, file, mut all)| {
+            all.insert(core);
+            finding.mend(format!("echo {} > {}", listed(&all), super::edit::quoted(&file)))
+        })
+        .advice(
+            "under systemd: AllowedCPUs= of the unit or its slice; in a container: --cpuset-cpus",
+        )
 }
 
 pub(super) fn isolation(view: &View<'_>) -> Vec<Finding> {
@@ -166,7 +181,10 @@ pub(super) fn isolation(view: &View<'_>) -> Vec<Finding> {
     if !shared.is_empty() {
         let list = listed(&shared);
         let all = listed(&isolated.union(&workers).copied().collect::<BTreeSet<_>>());
-        let found = format!("worker cores {list} are not isolated");
+        let found = match shared.len() {
+            1 => format!("worker core {list} is not isolated"),
+            _ => format!("worker cores {list} are not isolated"),
+        };
         // What is on a veth or a TAP takes the kernel's time in any case.
         let is_for_nics = config.ports.iter().any(|port| pci_address(&port.device).is_some());
         let finding = if is_for_nics {
@@ -175,12 +193,9 @@ pub(super) fn isolation(view: &View<'_>) -> Vec<Finding> {
         } else {
             Finding::note(Check::Isolation, found)
         };
-        findings.push(
-            finding.mend(kernel_arguments(&format!("isolcpus={all} nohz_full={all} rcu_nocbs={all}")))
-            .advice(
-                "the machine is booted anew; arguments of these names that are there already are taken out first",
-            ),
-        );
+        let arguments = format!("isolcpus={all} nohz_full={all} rcu_nocbs={all}");
+        let then = "nothing else is put on these cores then";
+        findings.push(boot::with_arguments(finding, host, &arguments, then));
     }
     if workers.contains(&config.dpdk.main_core) {
         findings.push(beside_control(view, config, &workers));
@@ -251,9 +266,10 @@ pub(super) fn governor(view: &View<'_>) -> Vec<Finding> {
         return vec![Finding::ok(Check::Governor, "performance")];
     };
     let list = listed(slow.iter().map(|(core, _)| core));
+    let of = if slow.len() == 1 { "core" } else { "cores" };
     let finding = Finding::warning(
         Check::Governor,
-        format!("the frequency governor of cores {list} is {governor}"),
+        format!("the frequency governor of {of} {list} is {governor}"),
         "a core that looks idle to it is slowed down, and takes time to be fast again",
     );
     slow.iter()
@@ -309,11 +325,26 @@ mod tests {
     fn a_core_outside_the_cpuset_is_let_in() {
         let mut fixture = Fixture::new().cores(4).file("proc/self/cgroup", "0::/system.slice/x\n");
         fixture.host.allowed = Some(BTreeSet::from([0, 2]));
+        // No group is to be seen from here.
         let finding = fixture.problem(&with_cores(&[1], 0), usable);
-        assert!(finding.cause.contains("/system.slice/x"), "{finding}");
         assert_eq!(finding.mend, ["echo 0,1,2 > /sys/fs/cgroup/system.slice/x/cpuset.cpus"]);
+        let fixture = fixture.directory("sys/fs/cgroup/system.slice");
+        let finding = fixture.problem(&with_cores(&[1], 0), usable);
+        assert!(finding.mend.is_empty(), "{finding}");
+        assert!(finding.cause.contains("above /system.slice/x"), "{finding}");
+        // It is not the process's own group: that has what the one above it has.
+        let fixture = fixture
+            .file("sys/fs/cgroup/system.slice/x/cpuset.cpus", "\n")
+            .file("sys/fs/cgroup/system.slice/cpuset.cpus", "0,2\n");
+        let finding = fixture.problem(&with_cores(&[1], 0), usable);
+        assert!(finding.cause.contains("its cgroup /system.slice leaves"), "{finding}");
+        assert_eq!(finding.mend, ["echo 0,1,2 > /sys/fs/cgroup/system.slice/cpuset.cpus"]);
+        let fixture = fixture.file("sys/fs/cgroup/system.slice/x/cpuset.cpus", "2\n");
+        let finding = fixture.problem(&with_cores(&[1], 0), usable);
+        assert_eq!(finding.mend[1], "echo 1,2 > /sys/fs/cgroup/system.slice/x/cpuset.cpus");
         let fixture = fixture
             .file("proc/self/cgroup", "5:devices:/\n3:cpuset:/y\n0::/\n")
+            .file("sys/fs/cgroup/cpuset/cpuset.cpus", "0-3\n")
             .file("sys/fs/cgroup/cpuset/y/cpuset.cpus", "0\n");
         let finding = fixture.problem(&with_cores(&[1], 0), usable);
         assert_eq!(finding.mend, ["echo 0,1 > /sys/fs/cgroup/cpuset/y/cpuset.cpus"]);
@@ -327,7 +358,7 @@ mod tests {
         with_nic.ports[0].device = "0000:01:00.0".to_owned();
         let finding = fixture.warning(&with_nic, isolation);
         assert_eq!(finding.found, "worker cores 2,3 are not isolated");
-        assert!(finding.mend[0].contains("isolcpus=2,3 nohz_full=2,3"), "{finding}");
+        assert!(finding.advice.contains("isolcpus=2,3 nohz_full=2,3"), "{finding}");
         let isolated = fixture.file("sys/devices/system/cpu/isolated", "2-3\n");
         isolated.all_is_well(&with_cores(&[2, 3], 0), isolation);
         let finding = isolated.warning(&with_cores(&[2, 3], 2), isolation);

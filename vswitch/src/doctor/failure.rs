@@ -4,9 +4,11 @@
 //! The checks find most of it before DPDK is called. What is left is known by a text of DPDK 22.11's log, or by
 //! what the checks see of the device; and whatever else happens names what DPDK said last, and where to look.
 
+use std::path::Path;
+
 use super::edit::quoted;
 use super::host::Host;
-use super::{Check, Finding, Purpose, Severity, View, cores, hugepages, pci, permissions};
+use super::{Check, Finding, Purpose, Severity, View, cores, hugepages, links, pci, permissions, plugins};
 use crate::config::Dpdk;
 use crate::config::device::{interfaces_needed, pci_address};
 
@@ -26,7 +28,7 @@ const OF_EAL: [Known; 13] = [
         "cannot open shared object file",
         Check::Plugins,
         "a plugin needs a library that is not installed",
-        &["apt-get install --reinstall libdpdk-dev"],
+        &["{reinstall}"],
     ),
     (
         "Error creating",
@@ -129,8 +131,11 @@ pub fn of_eal(host: &Host, dpdk: &Dpdk, heard: Heard<'_>) -> Finding {
         .flatten();
     let plugins =
         host.plugins.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
-    let filled =
-        |text: &str| text.replace("{plugins}", &quoted(&plugins)).replace("{user}", &host.user());
+    let filled = |text: &str| {
+        text.replace("{plugins}", &quoted(&plugins))
+            .replace("{reinstall}", &plugins::reinstall(Path::new(&plugins)))
+            .replace("{user}", &host.user())
+    };
     let is_about = |known: &&Known| {
         // Without hugepages nothing is about them.
         heard.has(known.0) && (dpdk.hugepages || known.1 != Check::Hugepages)
@@ -164,14 +169,15 @@ pub fn of_device(host: &Host, device: &str, heard: Heard<'_>) -> Finding {
     };
     let missing = |interface: &&str| !host.links.contains_key(*interface);
     if let Some(interface) = interfaces_needed(device).into_iter().find(missing) {
-        let word = quoted(interface);
         return problem(
             Check::Interfaces,
             &format!("interface {interface} does not exist in this network namespace"),
             "it was not made, is named otherwise, or is elsewhere",
         )
-        .mend(format!("ip link add {word} type veth peer name {word}-p"))
-        .advice("or correct the device's arguments");
+        .advice(format!(
+            "correct the device's arguments, or bring it here; {}",
+            links::made(interface)
+        ));
     }
     if heard.has("failed to parse device") {
         return problem(

@@ -1,8 +1,8 @@
 //! The host as the checks see it: files below one root (`/proc`, `/sys`, `/dev`), the interfaces of this network
 //! namespace, and what of a switch runs here already.
 //!
-//! Reading only. Everything but the interfaces and the cores that this process may have is read below a root
-//! directory, which tests replace by a tree of their own: so NUMA nodes, NICs and IOMMUs are seen that the machine
+//! Reading only. Everything but the interfaces, and the cores and sockets that this process may have, is read below a
+//! root directory, which tests replace by a tree of their own: so NUMA nodes, NICs and IOMMUs are seen that the machine
 //! does not have.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::Pid;
+use socket2::{Domain, Socket, Type};
 
 use crate::control::netdev::{self, Link};
 
@@ -46,6 +47,8 @@ pub struct Host {
     pub plugins: Option<PathBuf>,
     /// Who listens on the API's socket.
     pub running: Running,
+    /// Families of sockets (`AF_PACKET`) that this process cannot have.
+    pub no_sockets: Vec<i32>,
 }
 
 impl Host {
@@ -64,6 +67,10 @@ impl Host {
             allowed: allowed_of(&online),
             program: std::env::current_exe().unwrap_or_else(|_| "vswitch".into()),
             plugins: plugin_folder(),
+            no_sockets: [libc::AF_PACKET, libc::AF_XDP]
+                .into_iter()
+                .filter(|f| !has_sockets(*f))
+                .collect(),
             ..Self::at("/")
         }
     }
@@ -78,6 +85,7 @@ impl Host {
             program: "vswitch".into(),
             plugins: None,
             running: Running::Nobody,
+            no_sockets: Vec::new(),
         }
     }
 
@@ -202,13 +210,6 @@ impl Host {
         self.number(format!("{folder}/numa_node")).and_then(|node| u32::try_from(node).ok())
     }
 
-    /// An MTU of an interface.
-    #[must_use]
-    pub fn mtu_of(&self, interface: &str) -> Option<u16> {
-        // The loopback interface has 65536.
-        self.links.get(interface).map(|link| u16::try_from(link.mtu).unwrap_or(u16::MAX))
-    }
-
     /// What a process is called.
     #[must_use]
     pub fn name_of(&self, pid: i32) -> String {
@@ -312,6 +313,13 @@ fn allowed_of(online: &BTreeSet<u32>) -> Option<BTreeSet<u32>> {
     tried.join().ok()
 }
 
+/// Whether this process can have sockets of a family: tried, because the kernel may load a module for it, and a unit may
+/// forbid it (`RestrictAddressFamilies=`). Without the permission for it there still is the family.
+fn has_sockets(family: i32) -> bool {
+    let tried = Socket::new(Domain::from(family), Type::from(libc::SOCK_RAW), None);
+    tried.map_or_else(|error| error.raw_os_error() != Some(libc::EAFNOSUPPORT), |_| true)
+}
+
 fn who_listens(socket: &Path) -> Running {
     match UnixStream::connect(socket) {
         Ok(stream) => match getsockopt(&stream, sockopt::PeerCredentials) {
@@ -363,6 +371,7 @@ mod tests {
         let host = Host::here(&socket);
         assert_eq!(host.running, Running::Nobody);
         assert!(host.links.contains_key("lo"));
+        assert!(has_sockets(libc::AF_UNIX) && !has_sockets(255));
         assert!(!host.online().is_empty());
         let allowed = host.allowed.as_ref().unwrap();
         assert!(!allowed.is_empty() && allowed.is_subset(&host.online()));

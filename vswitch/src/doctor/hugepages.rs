@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::edit::{File, Table};
 use super::host::{Host, Running};
-use super::{Check, Finding, View, count};
+use super::{Check, Finding, View, count, mtu};
 use crate::config::Config;
 use crate::config::device::pci_address;
-use crate::control::memory::{Need, OTHER_MIB};
+use crate::control::memory::{Foreseen, Need};
 
 /// Hugepages of one size, on one node or on the whole host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,12 @@ pub fn overridden(eal_args: &[String]) -> bool {
     eal_args.iter().any(|arg| arg.starts_with("-m") || arg.starts_with("--socket-mem"))
 }
 
+/// What a configuration needs, as far as is known before a device is opened.
+#[must_use]
+pub fn foreseen(host: &Host, config: &Config) -> Foreseen {
+    Foreseen::of(config, |port| mtu::known(host, port))
+}
+
 /// `memory-mib` that does not suffice for what is to be in it.
 #[must_use]
 pub fn too_little(config: &Config, need: &Need, file: Option<&File>) -> Option<Finding> {
@@ -89,32 +95,55 @@ pub fn too_little(config: &Config, need: &Need, file: Option<&File>) -> Option<F
     if u64::from(have) >= least || overridden(&config.dpdk.eal_args) {
         return None;
     }
-    let edit = file.and_then(|f| f.set(Table::Section("dpdk"), "memory-mib", &least.to_string()));
-    Some(
-        Finding::problem(
-            Check::Memory,
-            format!("memory-mib is {have}, and {least} are needed"),
-            format!(
-                "{} take {} packet buffers of {} bytes, {} MiB; DPDK itself takes {OTHER_MIB}",
-                need.user(config),
-                need.buffers,
-                need.room,
-                need.pool_mib()
-            ),
-        )
-        .mend_if(edit)
-        .advice(format!("set memory-mib to {least} or more, or use fewer queues")),
+    let found = format!("memory-mib is {have}, and {least} are needed");
+    let finding = Finding::problem(Check::Memory, found, takes(config, need));
+    Some(raised(finding, least, file))
+}
+
+/// What the memory is for, in words.
+fn takes(config: &Config, need: &Need) -> String {
+    format!(
+        "{} take {} packet buffers of {} bytes, {} MiB; EAL and drivers take {}",
+        need.user(config),
+        need.buffers,
+        need.room,
+        need.pool_mib(),
+        need.other_mib()
     )
+}
+
+fn raised(finding: Finding, to: u64, file: Option<&File>) -> Finding {
+    let edit = file.and_then(|f| f.set(Table::Section("dpdk"), "memory-mib", &to.to_string()));
+    finding.mend_if(edit).advice(format!("set memory-mib to {to} or more, or use fewer queues"))
+}
+
+/// `memory-mib` against what is foreseen. What is less than a NIC can take may suffice for what it does take: then
+/// `run` tries, and knows when the NIC is open.
+fn memory(view: &View<'_>, config: &Config, Foreseen { least, most }: &Foreseen) -> Finding {
+    let (have, enough) = (config.dpdk.memory_mib, most.dpdk_mib());
+    if u64::from(have) >= enough || overridden(&config.dpdk.eal_args) {
+        let found = format!("memory-mib is {have}, and {enough} are needed");
+        return Finding::ok(Check::Memory, found);
+    }
+    if too_little(config, least, None).is_some() {
+        // What surely suffices, not what would perhaps be too little again.
+        let found = format!("memory-mib is {have}, and {enough} are needed");
+        let finding = Finding::problem(Check::Memory, found, takes(config, most));
+        return raised(finding, enough, view.file);
+    }
+    let found = format!("memory-mib is {have}, and {enough} may be needed");
+    let cause = format!(
+        "how many queues a NIC has only its driver knows; with one for each worker, {}",
+        takes(config, most)
+    );
+    raised(Finding::warning(Check::Memory, found, cause), enough, view.file)
 }
 
 pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
     let Some(config) = view.config else { return vec![without_configuration(view.host)] };
-    let need = Need::foreseen(config, |interface| view.host.mtu_of(interface));
-    let memory = too_little(config, &need, view.file).unwrap_or_else(|| {
-        let (have, least) = (config.dpdk.memory_mib, need.dpdk_mib());
-        Finding::ok(Check::Memory, format!("memory-mib is {have}, and {least} are needed"))
-    });
-    let mut findings = vec![memory];
+    let foreseen = foreseen(view.host, config);
+    let need = foreseen.most;
+    let mut findings = vec![memory(view, config, &foreseen)];
     if overridden(&config.dpdk.eal_args) {
         findings.push(Finding::note(
             Check::Hugepages,
@@ -400,12 +429,36 @@ mod tests {
         let file = File::with("f.toml", "[dpdk]\nmemory-mib = 32\n");
         let fixture = Fixture::new();
         let finding = fixture.with_file(&file).problem(&config, check);
-        let least = Need::foreseen(&config, |_| None).dpdk_mib();
+        let least = foreseen(&Fixture::new().host, &config).most.dpdk_mib();
         assert_eq!(finding.found, format!("memory-mib is 32, and {least} are needed"));
         let edit = file.set(Table::Section("dpdk"), "memory-mib", &least.to_string());
         assert_eq!(finding.mend, [edit.unwrap()]);
         config.dpdk.eal_args = vec!["-m=900".into()];
         assert!(Fixture::new().problems(&config, check).is_empty());
+    }
+
+    #[test]
+    fn what_may_suffice_for_a_nic_is_tried() {
+        let mut config = config(&["0000:01:00.0", "net_null0"]);
+        config.dpdk.worker_cores = (1..9).collect();
+        let Foreseen { least, most } = foreseen(&Fixture::new().host, &config);
+        let memory_of = |mib: u64| {
+            let mut config = config.clone();
+            config.dpdk.memory_mib = u32::try_from(mib).unwrap();
+            let all = Fixture::new().findings(&config, check);
+            all.into_iter().find(|finding| finding.check == Check::Memory).unwrap()
+        };
+        assert!(least.dpdk_mib() < most.dpdk_mib());
+        for (mib, severity, words) in [
+            (least.dpdk_mib() - 1, Severity::Problem, "are needed"),
+            (least.dpdk_mib(), Severity::Warning, "may be needed"),
+            (most.dpdk_mib() - 1, Severity::Warning, "may be needed"),
+            (most.dpdk_mib(), Severity::Ok, "are needed"),
+        ] {
+            let finding = memory_of(mib);
+            assert_eq!(finding.severity, severity, "{finding}");
+            assert!(finding.found.ends_with(&format!("{} {words}", most.dpdk_mib())), "{finding}");
+        }
     }
 
     #[test]

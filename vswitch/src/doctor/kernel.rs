@@ -3,15 +3,14 @@
 use super::edit::Table;
 use super::host::Host;
 use super::{Check, Finding, View};
-use crate::config::device::{driver, interfaces_needed};
+use crate::config::device::{argument, driver, interfaces_needed};
 
 const TUN: &str = "dev/net/tun";
 
-/// Drivers that need a family of sockets: its number, its name in `/proc/net/protocols`, the kernel's option, and the
-/// module, where it can be one.
-const SOCKETS: [(&str, u32, &str, &str, Option<&str>); 2] = [
-    ("net_af_packet", 17, "PACKET", "CONFIG_PACKET", Some("af_packet")),
-    ("net_af_xdp", 44, "XDP", "CONFIG_XDP_SOCKETS", None),
+/// Drivers that need a family of sockets: its number, its name, the kernel's option, and the module, where it can be one.
+const SOCKETS: [(&str, i32, &str, &str, Option<&str>); 2] = [
+    ("net_af_packet", libc::AF_PACKET, "AF_PACKET", "CONFIG_PACKET", Some("af_packet")),
+    ("net_af_xdp", libc::AF_XDP, "AF_XDP", "CONFIG_XDP_SOCKETS", None),
 ];
 
 pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
@@ -33,17 +32,20 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
             false => no_tun(host),
         });
     }
-    for (name, family, protocol, option, module) in SOCKETS {
-        if !drivers.contains(&name) || has_family(host, family, protocol, &release) {
+    for (name, number, family, option, module) in SOCKETS {
+        if !drivers.contains(&name) || !host.no_sockets.contains(&number) {
             continue;
         }
-        let finding = Finding::problem(
-            Check::Kernel,
-            format!("this kernel ({release}) has no sockets for {name}"),
-            format!("it was built without {option}, or a module is not loaded"),
+        let cause = format!(
+            "it was built without {option}, a module cannot be loaded, or the unit forbids them (RestrictAddressFamilies=)"
         );
+        let found =
+            format!("this kernel ({release}) gives no {family} sockets, which {name} needs");
+        let finding = Finding::problem(Check::Kernel, found, cause);
         findings.push(match module {
-            Some(module) => finding.mend(format!("modprobe {module}")),
+            Some(module) => finding.mend(format!("modprobe {module}")).advice(format!(
+                "in a systemd unit: RestrictAddressFamilies={family} beside the others"
+            )),
             None => instead(view, finding, name),
         });
     }
@@ -60,23 +62,22 @@ fn instead(view: &View<'_>, finding: Finding, name: &str) -> Finding {
         .and_then(|config| config.ports.iter().find(|port| driver(&port.device) == Some(name)));
     let edit = port.and_then(|port| {
         let interface = interfaces_needed(&port.device).into_iter().next()?;
-        // A number that no other packet socket has.
-        let device = format!("\"net_af_packet9,iface={interface}\"");
+        // A number that no other packet socket has, and as many queues.
+        let named = |device: &str| {
+            let mut ports = view.config.into_iter().flat_map(|config| &config.ports);
+            ports.any(|port| port.device.split(',').next() == Some(device))
+        };
+        let device =
+            (0..).map(|n| format!("net_af_packet{n}")).find(|device| !named(device.as_str()))?;
+        let queues = argument(&port.device, "queue_count");
+        let queues = queues.map_or(String::new(), |count| format!(",qpairs={count}"));
+        let device = format!("\"{device},iface={interface}{queues}\"");
         view.file?.set(Table::Named("port", &port.name), "device", &device)
     });
-    finding.mend_if(edit).advice("net_af_packet works on every kernel, slower")
-}
-
-/// Whether there are such sockets, or the kernel loads them when they are asked for.
-fn has_family(host: &Host, family: u32, protocol: &str, release: &str) -> bool {
-    let protocols = host.read("proc/net/protocols");
-    let is_there =
-        |text: &String| text.lines().any(|line| line.split_whitespace().next() == Some(protocol));
-    // Not to be seen is not to be missing.
-    let Some(protocols) = protocols else { return true };
-    let alias = format!("alias net-pf-{family} ");
-    let aliases = host.read(format!("lib/modules/{release}/modules.alias")).unwrap_or_default();
-    is_there(&protocols) || aliases.lines().any(|line| line.starts_with(&alias))
+    finding.mend_if(edit).advice(
+        "net_af_packet works on every kernel, slower; in a systemd unit AF_XDP needs more than the package's gives \
+         (its example af-xdp.conf)",
+    )
 }
 
 fn no_tun(host: &Host) -> Finding {
@@ -118,22 +119,31 @@ mod tests {
     }
 
     #[test]
-    fn sockets_are_there_or_come_when_they_are_asked_for() {
+    fn sockets_are_there_or_not() {
+        let without = |family: i32| {
+            let mut fixture = Fixture::new().file(TUN, "");
+            fixture.host.no_sockets = vec![family];
+            fixture
+        };
         let packet = config(&["net_af_packet0,iface=up0"]);
-        let fixture = || Fixture::new().file(TUN, "").file("proc/sys/kernel/osrelease", "6.1.0\n");
-        let without = || fixture().file("proc/net/protocols", "protocol\nTCP 1\n");
-        assert_eq!(without().problem(&packet, check).mend, ["modprobe af_packet"]);
-        fixture().file("proc/net/protocols", "PACKET 1600\n").all_is_well(&packet, check);
-        let alias = "alias net-pf-17 af_packet\n";
-        without().file("lib/modules/6.1.0/modules.alias", alias).all_is_well(&packet, check);
-        // Where nothing can be seen nothing is claimed.
-        fixture().all_is_well(&packet, check);
+        let finding = without(libc::AF_PACKET).problem(&packet, check);
+        assert_eq!(finding.mend, ["modprobe af_packet"]);
+        assert!(finding.cause.contains("RestrictAddressFamilies"), "{finding}");
+        without(libc::AF_XDP).all_is_well(&packet, check);
+    }
 
-        let file =
-            File::with("f.toml", "[[port]]\nname = \"p0\"\ndevice = \"net_af_xdp0,iface=up0\"\n");
-        let xdp = config(&["net_af_xdp0,iface=up0"]);
-        let finding = without().with_file(&file).problem(&xdp, check);
+    #[test]
+    fn a_packet_socket_takes_the_place_of_af_xdp() {
+        let file = File::with(
+            "f.toml",
+            "[[port]]\nname = \"p1\"\ndevice = \"net_af_xdp0,iface=up0,queue_count=2\"\n",
+        );
+        let devices = ["net_af_packet0,iface=ta", "net_af_xdp0,iface=up0,queue_count=2"];
+        let mut fixture = Fixture::new().file(TUN, "").with_file(&file);
+        fixture.host.no_sockets = vec![libc::AF_XDP];
+        let finding = fixture.problem(&config(&devices), check);
         assert!(finding.cause.contains("CONFIG_XDP_SOCKETS"), "{finding}");
-        assert!(finding.mend[0].contains("net_af_packet9,iface=up0"), "{finding}");
+        let device = "\"net_af_packet1,iface=up0,qpairs=2\"";
+        assert_eq!(finding.mend, [format!("sed -i '3s|=[^#]*|= {device}|' f.toml")]);
     }
 }

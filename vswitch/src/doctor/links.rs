@@ -1,10 +1,10 @@
 //! The kernel's interfaces behind virtual devices: there, up, and left alone by the kernel's own stack.
 
-use super::edit::quoted;
+use super::edit::{Table, quoted};
 use super::host::Host;
-use super::{Check, Finding, View};
-use crate::config::Port;
+use super::{Check, Finding, View, reach};
 use crate::config::device::{driver, interfaces_needed};
+use crate::config::{self, Config, Port};
 
 /// The longest name of an interface, in bytes.
 const NAME_MAX_BYTES: usize = libc::IFNAMSIZ - 1;
@@ -17,22 +17,22 @@ pub(super) fn interfaces(view: &View<'_>) -> Vec<Finding> {
             format!("of this network namespace: {}", names.join(", ")),
         )];
     };
-    let mut findings: Vec<_> =
-        config.ports.iter().flat_map(|port| of_port(view.host, port)).collect();
+    let mut findings = Vec::new();
+    for port in &config.ports {
+        let names = interfaces_needed(&port.device).into_iter();
+        findings.extend(names.filter_map(|name| of_interface(view, config, port, name)));
+    }
     if findings.is_empty() {
         findings.push(Finding::ok(Check::Interfaces, "there, and up"));
     }
     findings
 }
 
-/// What is wrong with the interfaces of a port.
-pub(super) fn of_port(host: &Host, port: &Port) -> Vec<Finding> {
-    let names = interfaces_needed(&port.device);
-    names.into_iter().filter_map(|name| of_interface(host, port, name)).collect()
-}
-
-fn of_interface(host: &Host, port: &Port, name: &str) -> Option<Finding> {
-    let Some(link) = host.links.get(name) else { return Some(missing(port, name)) };
+fn of_interface(view: &View<'_>, config: &Config, port: &Port, name: &str) -> Option<Finding> {
+    let host = view.host;
+    let Some(link) = host.links.get(name) else {
+        return Some(missing(view, config, port, name));
+    };
     let word = quoted(name);
     if !link.is_up {
         return Some(
@@ -63,22 +63,72 @@ fn of_interface(host: &Host, port: &Port, name: &str) -> Option<Finding> {
     })
 }
 
-fn missing(port: &Port, name: &str) -> Finding {
-    let word = quoted(name);
+/// An interface that is not there. If one has nearly its name that is put into the file: a typing error.
+fn missing(view: &View<'_>, config: &Config, port: &Port, name: &str) -> Finding {
+    let free = free(view.host, config);
+    let edit = meant(name, &free).and_then(|free| {
+        let parts = port.device.split(',').map(|part| match part.split_once('=') {
+            Some((key, value)) if value.trim() == name => format!("{key}={free}"),
+            _ => part.to_owned(),
+        });
+        let device = format!("\"{}\"", parts.collect::<Vec<_>>().join(","));
+        view.file?.set(Table::Named("port", &port.name), "device", &device)
+    });
+    let free = match free.join(", ") {
+        free if free.is_empty() => "no interface here is free".to_owned(),
+        free => format!("free ones here: {free}"),
+    };
+    Finding::problem(
+        Check::Interfaces,
+        format!("port {:?}: there is no interface {name:?} (device {:?})", port.name, port.device),
+        "it was not made, is named otherwise, or is in another network namespace",
+    )
+    .mend_if(edit)
+    .advice(format!(
+        "correct the device ({free}); one that is in namespace NS comes back with `ip -n NS link set {} netns 1`; {}",
+        quoted(name),
+        made(name)
+    ))
+}
+
+/// How to make an interface where none is missing but for tests or containers, in words.
+pub(super) fn made(name: &str) -> String {
     let mut peer = format!("{name}-peer");
     if peer.len() > NAME_MAX_BYTES {
         peer = format!("{}-p", name.get(..NAME_MAX_BYTES - 2).unwrap_or("vsw"));
     }
-    Finding::problem(
-        Check::Interfaces,
-        format!("port {:?}: there is no interface {name:?} (device {:?})", port.name, port.device),
-        "it was not made, is named otherwise, or is in another network namespace (`ip link` lists those of this one)",
+    let word = quoted(name);
+    format!(
+        "for a test or a container, `ip link add {word} type veth peer name {}` makes a veth, and `ip link set {word} up` \
+         sets it up",
+        quoted(&peer)
     )
-    .mend(format!("ip link add {word} type veth peer name {}", quoted(&peer)))
-    .mend(format!("ip link set {word} up"))
-    .advice(format!(
-        "that makes a veth; one that is in namespace NS comes back with `ip -n NS link set {word} netns 1`; or correct iface="
-    ))
+}
+
+/// The interfaces that neither the host nor the configuration uses.
+fn free<'a>(host: &'a Host, config: &Config) -> Vec<&'a str> {
+    let taken: Vec<_> =
+        config.ports.iter().flat_map(|port| interfaces_needed(&port.device)).collect();
+    let peers: Vec<_> =
+        taken.iter().filter_map(|name| host.links.get(*name)).map(|link| link.peer).collect();
+    let is_free = |name: &&str| {
+        let index = host.links.get(*name).map(|link| link.index);
+        *name != "lo"
+            && !taken.contains(name)
+            && (index.is_none() || !peers.contains(&index))
+            && config.vteps.iter().all(|vtep| vtep.host_interface != *name)
+            && reach::used_for(host, name).is_none()
+    };
+    host.links.keys().map(String::as_str).filter(is_free).collect()
+}
+
+/// The name that was probably meant. Where the numbers differ it is another interface, however near.
+fn meant<'n>(typed: &str, known: &[&'n str]) -> Option<&'n str> {
+    let numbers = |name: &str| name.replace(|c: char| !c.is_ascii_digit(), " ");
+    let numbers =
+        |name: &str| numbers(name).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let has_same = |name: &&str| numbers(name) == numbers(typed);
+    config::nearest(typed, known.iter().copied().filter(has_same))
 }
 
 /// A packet socket copies frames: the kernel's stack sees them as well, and must not answer.
@@ -92,38 +142,37 @@ pub(super) fn quiet(view: &View<'_>) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     if is_filter_loose(host) {
-        findings.push(
-            Finding::warning(
-                Check::Quiet,
-                "net.ipv4.conf.all.rp_filter is 2",
-                "the kernel answers frames that are the switch's as well, because the larger value counts",
-            )
-            .mend("sysctl -w net.ipv4.conf.all.rp_filter=1")
-            .advice("1 and 0 are both right: the switch sets 1 on the interfaces that it reads"),
-        );
+        findings.push(loose_filter(host, &names));
     }
     for name in names {
         let Some(link) = host.links.get(name) else { continue };
+        let way_in = reach::way_in(host, name);
+        let mended = |finding: Finding, command: String| {
+            match &way_in {
+            None => finding.mend(command),
+            Some(why) => finding.advice(format!(
+                "careful, this host may be reached there: {why}; give the switch an interface of its own, or move what is \
+                 there first (then: `{command}`)"
+            )),
+        }
+        };
         if host.read(format!("proc/sys/net/ipv6/conf/{name}/disable_ipv6")).as_deref() == Some("0")
         {
-            findings.push(
-                Finding::warning(
-                    Check::Quiet,
-                    format!("interface {name}: IPv6 is on"),
-                    "the host speaks IPv6 there itself, and answers frames that are the switch's",
-                )
-                .mend(format!("sysctl -w net.ipv6.conf.{}.disable_ipv6=1", name.replace('.', "/"))),
+            let finding = Finding::warning(
+                Check::Quiet,
+                format!("interface {name}: IPv6 is on"),
+                "the host speaks IPv6 there itself, and answers frames that are the switch's",
             );
+            let key = format!("net.ipv6.conf.{}.disable_ipv6", sysctl_name(name));
+            findings.push(mended(finding, format!("sysctl -w {key}=1")));
         }
         if let Some((address, _)) = link.addresses.first() {
-            findings.push(
-                Finding::warning(
-                    Check::Quiet,
-                    format!("interface {name} has the address {address}"),
-                    "the host answers for it, beside the switch",
-                )
-                .mend(format!("ip address flush dev {}", quoted(name))),
+            let finding = Finding::warning(
+                Check::Quiet,
+                format!("interface {name} has the address {address}"),
+                "the host answers for it, beside the switch, and while that runs it answers no ARP there",
             );
+            findings.push(mended(finding, format!("ip address flush dev {}", quoted(name))));
         }
     }
     if findings.is_empty() {
@@ -139,10 +188,36 @@ fn is_filter_loose(host: &Host) -> bool {
     host.read("proc/sys/net/ipv4/conf/all/rp_filter").as_deref() == Some("2")
 }
 
+/// An interface's name in a sysctl's key: there the dot is taken.
+fn sysctl_name(interface: &str) -> String {
+    interface.replace('.', "/")
+}
+
+/// The value for all is put down, and what it gave the other interfaces is given to each of them.
+fn loose_filter(host: &Host, names: &[&str]) -> Finding {
+    let is_stricter = |name: &&str| {
+        let own = host.read(format!("proc/sys/net/ipv4/conf/{name}/rp_filter"));
+        !names.contains(name) && own.is_some_and(|own| own != "2")
+    };
+    let others = host.links.keys().map(String::as_str).filter(is_stricter);
+    let loose = others.map(|name| format!("net.ipv4.conf.{}.rp_filter=2 ", sysctl_name(name)));
+    Finding::warning(
+        Check::Quiet,
+        "net.ipv4.conf.all.rp_filter is 2",
+        "the kernel answers frames that are the switch's as well, because the larger value counts",
+    )
+    .mend(format!("sysctl -w {}net.ipv4.conf.all.rp_filter=0", loose.collect::<String>()))
+    .advice(
+        "the other interfaces keep what they had; the switch sets 1 on those that it reads; at each boot: a file in \
+         /etc/sysctl.d",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
+    use super::super::edit::File;
     use super::super::fixture::{Fixture, config};
     use super::*;
     use crate::control::netdev::Link;
@@ -156,7 +231,11 @@ mod tests {
         let config = config(&["net_af_packet0,iface=up0"]);
         let finding = Fixture::new().problem(&config, interfaces);
         assert!(finding.found.contains("there is no interface \"up0\""), "{finding}");
-        assert_eq!(finding.mend[0], "ip link add up0 type veth peer name up0-peer");
+        assert!(finding.mend.is_empty(), "{finding}");
+        assert!(
+            finding.advice.contains("`ip link add up0 type veth peer name up0-peer`"),
+            "{finding}"
+        );
 
         let down = Link { is_up: false, has_carrier: false, ..up() };
         let finding = Fixture::new().link("up0", down).warning(&config, interfaces);
@@ -176,9 +255,44 @@ mod tests {
 
     #[test]
     fn a_long_name_has_a_peer_that_is_not_too_long() {
-        let config = config(&["net_af_packet0,iface=a-very-long-nam"]);
-        let finding = Fixture::new().problem(&config, interfaces);
-        assert!(finding.mend[0].ends_with("peer name a-very-long-n-p"), "{finding}");
+        assert!(made("a-very-long-nam").contains("peer name a-very-long-n-p`"));
+    }
+
+    #[test]
+    fn a_typing_error_is_corrected_in_the_file() {
+        let config =
+            config(&["net_af_packet0,qpairs=1,iface=veht-a", "net_af_packet1,iface=veth-b"]);
+        let file = File::with(
+            "f.toml",
+            "[[port]]\nname = \"p0\"\ndevice = \"net_af_packet0,qpairs=1,iface=veht-a\"\n",
+        );
+        let fixture = Fixture::new().with_file(&file).link("veth-b", up()).link("lo", up());
+        let finding = fixture.problem(&config, interfaces);
+        assert!(
+            finding.mend.is_empty() && finding.advice.contains("no interface here"),
+            "{finding}"
+        );
+        let fixture = fixture.link("veth-a", up());
+        let finding = fixture.problem(&config, interfaces);
+        let device = "\"net_af_packet0,qpairs=1,iface=veth-a\"";
+        assert_eq!(finding.mend, [format!("sed -i '3s|=[^#]*|= {device}|' f.toml")]);
+        // What has an address is the host's.
+        let used = Link { addresses: vec![(Ipv4Addr::new(203, 0, 113, 1), 24)], ..up() };
+        let finding = fixture.link("veth-a", used).problem(&config, interfaces);
+        assert!(finding.mend.is_empty(), "{finding}");
+    }
+
+    #[test]
+    fn another_number_is_another_interface() {
+        for (typed, name) in
+            [("vetha", "veth-a"), ("Veth_a", "veth-a"), ("et1", "eth1"), ("ta", "t-a")]
+        {
+            assert_eq!(meant(typed, &["lo", name]), Some(name), "{typed}");
+        }
+        let others = ["eth0", "eth10", "eth", "ens1f1", "enp3s0"];
+        for typed in ["eth1", "ens1f0", "ens2f1", "ta"] {
+            assert_eq!(meant(typed, &others), None, "{typed}");
+        }
     }
 
     #[test]
@@ -188,7 +302,14 @@ mod tests {
         fixture.all_is_well(&config, quiet);
         let loose =
             Fixture::new().link("up0", up()).file("proc/sys/net/ipv4/conf/all/rp_filter", "2\n");
-        assert_eq!(loose.warning(&config, quiet).mend, ["sysctl -w net.ipv4.conf.all.rp_filter=1"]);
+        assert_eq!(loose.warning(&config, quiet).mend, ["sysctl -w net.ipv4.conf.all.rp_filter=0"]);
+        let others = loose
+            .link("eth1.5", up())
+            .file("proc/sys/net/ipv4/conf/eth1.5/rp_filter", "0\n")
+            .link("eth2", up())
+            .file("proc/sys/net/ipv4/conf/eth2/rp_filter", "2\n");
+        let command = "sysctl -w net.ipv4.conf.eth1/5.rp_filter=2 net.ipv4.conf.all.rp_filter=0";
+        assert_eq!(others.warning(&config, quiet).mend, [command]);
         let ipv6 =
             Fixture::new().link("up0", up()).file("proc/sys/net/ipv6/conf/up0/disable_ipv6", "0\n");
         assert_eq!(
@@ -196,8 +317,18 @@ mod tests {
             ["sysctl -w net.ipv6.conf.up0.disable_ipv6=1"]
         );
         let addressed = Link { addresses: vec![(Ipv4Addr::new(203, 0, 113, 1), 24)], ..up() };
-        let finding = Fixture::new().link("up0", addressed).warning(&config, quiet);
+        let fixture = Fixture::new().link("up0", addressed);
+        let finding = fixture.warning(&config, quiet);
         assert_eq!(finding.mend, ["ip address flush dev up0"]);
+        // Nobody is to cut himself off.
+        let route = "Iface\tDestination\tGateway\nup0\t00000000\t016433C6\n";
+        let fixture = fixture
+            .file("proc/net/route", route)
+            .file("proc/sys/net/ipv6/conf/up0/disable_ipv6", "0\n");
+        for finding in fixture.findings(&config, quiet) {
+            assert!(finding.mend.is_empty(), "{finding}");
+            assert!(finding.advice.contains("up0 has the default route"), "{finding}");
+        }
     }
 
     #[test]

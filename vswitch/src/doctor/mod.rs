@@ -13,7 +13,10 @@
 //! | [`hugepages`] | `memory-mib` and hugepages against the computed [need](crate::control::memory), per NUMA node |
 //! | [`cores`] | cores: there, allowed, alone, at full speed |
 //! | [`numa`] | workers and NICs on one node |
-//! | [`pci`] | PCI devices: driver, IOMMU, vfio |
+//! | [`pci`] | PCI devices: driver, vfio |
+//! | `iommu` | the IOMMU: there, or why not |
+//! | `boot` | arguments of the kernel, for remedies that take a boot |
+//! | `reach` | what of the host's own goes through an interface, so that no command cuts it off |
 //! | `plugins` | DPDK's driver plugins |
 //! | `links` | the kernel's interfaces behind virtual devices |
 //! | `mtu` | MTUs from tenant to uplink |
@@ -25,6 +28,7 @@
 //! Each check is a function from a [`View`] to findings: of what is wrong, or that all is well. They run on the
 //! control thread before it starts anything, and take some milliseconds together.
 
+mod boot;
 pub mod cores;
 pub mod edit;
 pub mod failure;
@@ -34,6 +38,7 @@ pub mod finding;
 mod fixture;
 pub mod host;
 pub mod hugepages;
+mod iommu;
 mod kernel;
 mod links;
 mod mtu;
@@ -42,11 +47,12 @@ pub mod pci;
 mod permissions;
 mod places;
 mod plugins;
+mod reach;
 
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::control::memory::{Need, Ordinary};
+use crate::control::memory::Ordinary;
 use crate::words::count;
 use edit::File;
 use files::Kept;
@@ -172,7 +178,7 @@ pub struct Memory {
     pub pool_mib: u64,
     /// EAL and drivers, in MiB.
     pub dpdk_other_mib: u64,
-    /// The least `memory-mib`: the two together.
+    /// The least `memory-mib`: the two together. With a NIC, whose queues are not known yet, an upper bound.
     pub least_memory_mib: u64,
     /// `memory-mib` as it is configured.
     pub memory_mib: u32,
@@ -190,7 +196,7 @@ pub struct Memory {
 
 impl Memory {
     fn of(config: &Config, host: &Host) -> Self {
-        let need = Need::foreseen(config, |interface| host.mtu_of(interface));
+        let need = hugepages::foreseen(host, config).most;
         let ordinary = Ordinary::of(config);
         Self {
             packet_buffers: need.buffers,
@@ -200,7 +206,7 @@ impl Memory {
             for_queues: need.holders.queues,
             for_flooding: need.holders.flooding,
             pool_mib: need.pool_mib(),
-            dpdk_other_mib: crate::control::memory::OTHER_MIB,
+            dpdk_other_mib: need.other_mib(),
             least_memory_mib: need.dpdk_mib(),
             memory_mib: config.dpdk.memory_mib,
             hugepages: config.dpdk.hugepages,

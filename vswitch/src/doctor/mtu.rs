@@ -3,9 +3,10 @@
 
 use super::edit::{Table, quoted};
 use super::host::Host;
-use super::{Check, Finding, View};
+use super::{Check, Finding, View, pci};
 use crate::config::device::{argument, mtu_limit, pci_address, ring_arguments, ring_slot};
 use crate::config::{Config, Port};
+use crate::control::memory::USUAL_MTU;
 
 /// What VXLAN puts around a tenant's packet: its Ethernet header (14), VXLAN (8), UDP (8) and IPv4 (20); RFC 7348 §5.
 const OUTER_HEADERS: u32 = 50;
@@ -15,12 +16,18 @@ fn mtu_of<'p>(host: &Host, port: &'p Port) -> Option<(u32, Option<&'p str>)> {
     if let Some(mtu) = port.mtu {
         return Some((mtu.into(), None));
     }
-    if pci_address(&port.device).is_some() {
-        return None; // the device says, when DPDK has it
+    if let Some(address) = pci_address(&port.device) {
+        return Some((pci::mtu_beside_kernel(host, &address).unwrap_or(USUAL_MTU.into()), None));
     }
     let names = crate::config::device::interfaces_needed(&port.device);
     let name = names.into_iter().next()?;
     Some((host.links.get(name)?.mtu, Some(name)))
+}
+
+/// The same, where a port's need of memory is computed.
+pub(super) fn known(host: &Host, port: &Port) -> Option<u16> {
+    // The loopback interface has 65536.
+    mtu_of(host, port).map(|(mtu, _)| u16::try_from(mtu).unwrap_or(u16::MAX))
 }
 
 pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
@@ -42,7 +49,7 @@ fn seen(host: &Host, config: &Config) -> String {
         .iter()
         .map(|port| match mtu_of(host, port) {
             Some((mtu, _)) => format!("{} {mtu}", port.name),
-            None => format!("{} as its device has it", port.name),
+            None => format!("{} as its interface has it", port.name),
         })
         .collect();
     all.join(", ")
@@ -216,7 +223,27 @@ mod tests {
         assert_eq!(finding.mend, ["ip link set up0 mtu 3542"]);
         let nic = config(&["0000:01:00.0", "net_af_packet1,iface=ta"]);
         links(0, 9000).problem(&nic, check);
-        links(0, 1500).all_is_well(&nic, check);
+        links(0, 1450).all_is_well(&nic, check);
+    }
+
+    #[test]
+    fn a_nic_has_the_usual_mtu_if_it_is_not_told_another() {
+        let mut nic = config(&["0000:01:00.0", "net_af_packet1,iface=ta"]);
+        let file = File::with("f.toml", "[[port]]\nname = \"p0\"\n");
+        let fixture = links(0, 1500).with_file(&file);
+        let finding = fixture.warning(&nic, check);
+        assert!(finding.found.contains("\"p0\" has an MTU of 1500"), "{finding}");
+        assert_eq!(finding.mend, ["sed -i '1a mtu = 1550' f.toml"]);
+        nic.ports[0].mtu = Some(1550);
+        fixture.all_is_well(&nic, check);
+        // One that stays with the kernel's driver has what its interface has.
+        nic.ports[0].mtu = None;
+        let device = "sys/bus/pci/devices/0000:01:00.0";
+        let fixture = fixture
+            .points(&format!("{device}/driver"), "/drivers/mlx5_core")
+            .directory(&format!("{device}/net/eth3"))
+            .link("eth3", Link { index: 7, mtu: 9000, ..Link::default() });
+        fixture.all_is_well(&nic, check);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use super::edit::Table;
 use super::host::{Host, listed};
 use super::{Check, Finding, View};
-use crate::config::Port;
 use crate::config::device::{interfaces_needed, pci_address};
+use crate::config::{Dpdk, Port};
 
 /// The NUMA node of a port's hardware, if it has any.
 fn node_of(host: &Host, port: &Port) -> Option<u32> {
@@ -32,54 +32,85 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
         return vec![Finding::ok(Check::Numa, cores.collect::<Vec<_>>().join("; "))];
     };
     let workers = &config.dpdk.worker_cores;
+    let of_ports: Vec<_> =
+        config.ports.iter().filter_map(|port| Some((port, node_of(host, port)?))).collect();
+    let wanted: BTreeSet<u32> = of_ports.iter().map(|(_, node)| *node).collect();
+    let has_worker = |node: u32| workers.iter().any(|core| host.node_of(*core) == Some(node));
+    let edit = better(host, &config.dpdk, &wanted).and_then(|cores| {
+        let list: Vec<_> = cores.iter().map(u32::to_string).collect();
+        let list = format!("[{}]", list.join(", "));
+        view.file?.set(Table::Section("dpdk"), "worker-cores", &list)
+    });
     let mut findings = Vec::new();
-    for port in &config.ports {
-        let Some(node) = node_of(host, port) else { continue };
+    for (port, node) in of_ports {
         let near = host.cores_of(node);
         let far: Vec<_> = workers.iter().filter(|core| !near.contains(core)).collect();
-        if far.is_empty() {
+        // With NICs on several nodes workers are on several, too, and none is near to all.
+        if far.is_empty() || (has_worker(node) && wanted.len() > 1) {
             continue;
         }
         let distance = far.first().and_then(|core| distance(host, node, host.node_of(**core)?));
         let distance = distance.map_or(String::new(), |distance| {
             format!(" (distance {distance}; to its own node 10)")
         });
-        let free: Vec<_> =
-            near.iter().filter(|core| **core != config.dpdk.main_core).copied().collect();
-        let better: BTreeSet<u32> = free.iter().copied().take(workers.len()).collect();
-        let all_far = far.len() == workers.len();
-        let edit = (better.len() == workers.len()).then(|| {
-            let list: Vec<_> = better.iter().map(u32::to_string).collect();
-            view.file?.set(
-                Table::Section("dpdk"),
-                "worker-cores",
-                &format!("[{}]", list.join(", ")),
-            )
-        });
-        let advice =
-            format!("node {node} has cores {}: choose worker-cores among them", listed(&near));
+        let advice = format!(
+            "node {node} has cores {}: choose worker-cores among them{}",
+            listed(&near),
+            if wanted.len() > 1 { ", at least one for each node with a NIC" } else { "" }
+        );
         let cause = "frames and rings cross between the nodes, which costs about twice the time";
-        if all_far {
+        if has_worker(node) {
+            let (workers, are) = if far.len() == 1 {
+                ("the worker on core", "is")
+            } else {
+                ("workers on cores", "are")
+            };
+            let found = format!(
+                "port {:?} is on NUMA node {node}, and {workers} {} {are} not{distance}",
+                port.name,
+                listed(far)
+            );
+            findings.push(Finding::note(Check::Numa, found).because(cause).advice(advice));
+        } else {
             let found = format!(
                 "port {:?} is on NUMA node {node}, and no worker is: cores {}{distance}",
                 port.name,
                 listed(workers)
             );
-            let finding = Finding::warning(Check::Numa, found, cause).mend_if(edit.flatten());
+            let finding = Finding::warning(Check::Numa, found, cause).mend_if(edit.clone());
             findings.push(finding.advice(advice));
-        } else {
-            let found = format!(
-                "port {:?} is on NUMA node {node}, and workers on cores {} are not{distance}",
-                port.name,
-                listed(far)
-            );
-            findings.push(Finding::note(Check::Numa, found).because(cause).advice(advice));
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::ok(Check::Numa, "every NIC and every worker are on one node"));
+        findings.push(Finding::ok(Check::Numa, "every NIC has a worker on its node"));
     }
     findings
+}
+
+/// As many workers as there are, by turns on the nodes that have a NIC; `None` if there are more nodes than workers, or
+/// too few cores there. Cores that have a worker come first.
+fn better(host: &Host, dpdk: &Dpdk, wanted: &BTreeSet<u32>) -> Option<BTreeSet<u32>> {
+    if wanted.len() > dpdk.worker_cores.len() {
+        return None;
+    }
+    let online = host.allowed.clone().unwrap_or_else(|| host.online());
+    let is_free = |core: &u32| online.contains(core) && *core != dpdk.main_core;
+    let on = |node: &u32| {
+        let mut cores: Vec<_> = host.cores_of(*node).into_iter().filter(is_free).collect();
+        cores.sort_by_key(|core| !dpdk.worker_cores.contains(core));
+        cores.into_iter()
+    };
+    let mut nodes: Vec<_> = wanted.iter().map(on).collect();
+    let mut chosen = BTreeSet::new();
+    while chosen.len() < dpdk.worker_cores.len() {
+        let before = chosen.len();
+        let left = dpdk.worker_cores.len() - before;
+        chosen.extend(nodes.iter_mut().take(left).filter_map(Iterator::next));
+        if chosen.len() == before {
+            return None;
+        }
+    }
+    Some(chosen)
 }
 
 /// The kernel's distance between two nodes: 10 is a node to itself.
@@ -98,6 +129,7 @@ mod tests {
 
     fn two_nodes() -> Fixture {
         Fixture::new()
+            .cores(8)
             .node(0, "0-3", 0, 0)
             .node(1, "4-7", 0, 0)
             .file("sys/devices/system/node/node1/distance", "21 10\n")
@@ -118,7 +150,25 @@ mod tests {
         fixture.all_is_well(&config, check);
         config.dpdk.worker_cores = vec![1, 5];
         let finding = fixture.only(&config, check, Severity::Note);
-        assert!(finding.found.contains("workers on cores 1 are not"), "{finding}");
+        assert!(finding.found.contains("the worker on core 1 is not"), "{finding}");
+    }
+
+    #[test]
+    fn nics_on_two_nodes_have_a_worker_each() {
+        let file = File::with("f.toml", "[dpdk]\nworker-cores = [1, 2]\n");
+        let mut config = config(&["0000:01:00.0", "0000:02:00.0"]);
+        config.dpdk.worker_cores = vec![1, 2];
+        let mut fixture =
+            two_nodes().file("sys/bus/pci/devices/0000:02:00.0/numa_node", "0\n").with_file(&file);
+        fixture.host.allowed = Some(BTreeSet::from([0, 1, 2, 6]));
+        let finding = fixture.warning(&config, check);
+        assert_eq!(finding.mend, ["sed -i '2s|=[^#]*|= [1, 6]|' f.toml"]);
+        // What it asks for is not undone by the next.
+        config.dpdk.worker_cores = vec![1, 6];
+        fixture.all_is_well(&config, check);
+        assert_eq!(fixture.findings(&config, check).len(), 1);
+        config.dpdk.worker_cores = vec![1];
+        assert!(fixture.warning(&config, check).mend.is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::edit::quoted;
 use super::host::Host;
-use super::{Check, Finding, View, cores};
+use super::{Check, Finding, View, iommu, reach};
 use crate::config::Port;
 use crate::config::device::pci_address;
 
@@ -35,16 +35,12 @@ fn who(port: &Port) -> String {
 
 /// The NICs of a host, and who holds them.
 fn listed(host: &Host) -> Vec<Finding> {
-    // Class 02: network controllers.
-    let is_nic = |address: &String| {
-        host.read(format!("{DEVICES}/{address}/class"))
-            .is_some_and(|class| class.starts_with("0x02"))
-    };
+    let is_nic = |address: &String| class(host, address).is_some_and(|class| is_network(&class));
     let nics: Vec<_> = host.list(DEVICES).into_iter().filter(is_nic).collect();
     let line = |address: &String| {
         let folder = format!("{DEVICES}/{address}");
         let driver = host.link_name(format!("{folder}/driver")).unwrap_or("no driver".into());
-        let names = host.list(format!("{folder}/net")).join(", ");
+        let names = interfaces(host, address).join(", ");
         let names = if names.is_empty() { String::new() } else { format!(", {names}") };
         let node = host.node_of_device(&folder);
         let node = node.map_or(String::new(), |node| format!(", NUMA node {node}"));
@@ -54,23 +50,8 @@ fn listed(host: &Host) -> Vec<Finding> {
     if findings.is_empty() {
         findings.push(Finding::ok(Check::Device, "no PCI NIC is on this machine"));
     }
-    let on = has_iommu(host);
-    let found = if on { "on" } else { "off, or there is none: NICs need it for vfio-pci" };
-    findings.push(if on {
-        Finding::ok(Check::Iommu, found)
-    } else {
-        Finding::note(Check::Iommu, found)
-    });
+    findings.push(iommu::of_host(host));
     findings
-}
-
-fn has_iommu(host: &Host) -> bool {
-    !host.list("sys/class/iommu").is_empty() || !host.list("sys/kernel/iommu_groups").is_empty()
-}
-
-/// vfio without IOMMU was allowed.
-fn is_unsafe_allowed(host: &Host) -> bool {
-    host.read("sys/module/vfio/parameters/enable_unsafe_noiommu_mode").as_deref() == Some("Y")
 }
 
 /// Everything about a PCI device. `who` has it, in words.
@@ -98,26 +79,73 @@ pub fn device(view: &View<'_>, who: &str, address: &str) -> Vec<Finding> {
             Check::Driver,
             format!("{who}: {address} stays with {driver}, beside which DPDK works"),
         )),
+        Some("vfio-pci") => {
+            findings.push(bound(who, address, "vfio-pci"));
+            findings.extend(vfio(view, who, address, group.as_deref()));
+        }
         Some(driver) if FOR_DPDK.contains(&driver) => {
-            let found = format!("{who}: {address} is bound to {driver}");
-            findings.push(Finding::ok(Check::Driver, found));
-            if driver == "vfio-pci" {
-                findings.extend(vfio(view, who, address, group.as_deref()));
-            }
+            findings.push(bound(who, address, driver));
+            findings.extend(uio(host, who, address, driver, group.is_some()));
         }
         driver => {
-            let to = if group.is_some() || is_unsafe_allowed(host) {
+            let to = if group.is_some() || iommu::is_unsafe_allowed(host) {
                 "vfio-pci"
             } else {
                 "uio_pci_generic"
             };
-            if to != "vfio-pci" {
-                findings.push(no_iommu(host, who, address));
+            if group.is_none() {
+                findings.push(iommu::missing(host, who, address));
             }
             findings.push(unbound(host, who, address, driver, to));
         }
     }
     findings
+}
+
+fn bound(who: &str, address: &str, driver: &str) -> Finding {
+    Finding::ok(Check::Driver, format!("{who}: {address} is bound to {driver}"))
+}
+
+fn class(host: &Host, address: &str) -> Option<String> {
+    host.read(format!("{DEVICES}/{address}/class"))
+}
+
+/// Class 02: network controllers.
+fn is_network(class: &str) -> bool {
+    class.starts_with("0x02")
+}
+
+/// The kernel's interfaces of a device, as far as they are in this network namespace.
+fn interfaces(host: &Host, address: &str) -> Vec<String> {
+    let folder = format!("{DEVICES}/{address}");
+    let mut names = host.list(format!("{folder}/net"));
+    // A virtio NIC's are one device further down.
+    for child in host.list(&folder).iter().filter(|name| name.starts_with("virtio")) {
+        names.extend(host.list(format!("{folder}/{child}/net")));
+    }
+    names
+}
+
+/// The MTU of a NIC that stays with the kernel's driver: its interface's. What is bound has DPDK's 1500 instead.
+pub fn mtu_beside_kernel(host: &Host, address: &str) -> Option<u32> {
+    let driver = host.link_name(format!("{DEVICES}/{address}/driver"))?;
+    let names = if SHARED.contains(&&*driver) { interfaces(host, address) } else { Vec::new() };
+    Some(host.links.get(names.first()?)?.mtu)
+}
+
+/// Why a device is not simply taken from the kernel's driver, in words.
+fn in_the_way(host: &Host, address: &str, driver: &str) -> Option<String> {
+    let class = class(host, address).unwrap_or_else(|| "unknown".to_owned());
+    if !is_network(&class) {
+        return Some(format!("it is no NIC (PCI class {class})"));
+    }
+    let interfaces = interfaces(host, address);
+    if interfaces.is_empty() {
+        return Some(format!(
+            "{driver} has no interface of it here: it may be in use in another network namespace"
+        ));
+    }
+    interfaces.iter().find_map(|name| reach::used_for(host, name))
 }
 
 /// A device that the kernel has, or nobody.
@@ -126,25 +154,28 @@ fn unbound(host: &Host, who: &str, address: &str, driver: Option<&str>, to: &str
         Some(driver) => format!("{who}: the kernel's {driver} holds {address}"),
         None => format!("{who}: no driver holds {address}"),
     };
-    let interfaces = host.list(format!("{DEVICES}/{address}/net"));
-    let way_in = interfaces.iter().find(|name| has_default_route(host, name));
-    let advice = match way_in {
-        Some(name) => format!(
-            "careful: {name} has the default route of this host, and a bound NIC is gone from the kernel"
-        ),
-        None => format!(
-            "a bound NIC is gone from the kernel; to keep it bound without driverctl, bind it at each boot; \
-             back: the same with the kernel's driver in place of {to}"
-        ),
+    let cause = match to {
+        "vfio-pci" => "DPDK takes a NIC from vfio-pci only",
+        _ => {
+            "DPDK takes a NIC from vfio-pci only, or without an IOMMU, as here, from uio_pci_generic"
+        }
     };
-    Finding::problem(Check::Driver, found, format!("DPDK takes a NIC from {to} only"))
-        .mend(format!("modprobe {to}"))
-        .mend(bind(host, address, to))
-        .advice(advice)
+    let finding = Finding::problem(Check::Driver, found, cause);
+    let (load, bind) = (format!("modprobe {to}"), bind(host, address, driver, to));
+    if let Some(why) = driver.and_then(|driver| in_the_way(host, address, driver)) {
+        return finding.advice(format!(
+            "careful, a bound device is gone from the kernel, and {why}: name another device, or move that elsewhere \
+             first; what binds it is `{load}` and then `{bind}`"
+        ));
+    }
+    finding.mend(load).mend(bind).advice(format!(
+        "a bound NIC is gone from the kernel; driverctl keeps it bound at each boot, the other ways do not; back: the \
+         same with the kernel's driver in place of {to}, or `driverctl unset-override {address}`"
+    ))
 }
 
 /// The command that binds a device, by the tool that is there.
-fn bind(host: &Host, address: &str, to: &str) -> String {
+fn bind(host: &Host, address: &str, from: Option<&str>, to: &str) -> String {
     let has = |tool: &str| {
         ["usr/bin", "usr/sbin"].iter().any(|folder| host.has(format!("{folder}/{tool}")))
     };
@@ -154,45 +185,39 @@ fn bind(host: &Host, address: &str, to: &str) -> String {
         format!("dpdk-devbind.py --bind={to} {address}")
     } else {
         let device = format!("/{DEVICES}/{address}");
+        let unbind =
+            from.map_or(String::new(), |_| format!("echo {address} > {device}/driver/unbind; "));
         format!(
-            "echo {to} > {device}/driver_override; echo {address} > {device}/driver/unbind; \
-             echo {address} > /sys/bus/pci/drivers_probe"
+            "echo {to} > {device}/driver_override; {unbind}echo {address} > /sys/bus/pci/drivers_probe"
         )
     }
 }
 
-fn has_default_route(host: &Host, interface: &str) -> bool {
-    let routes = host.read("proc/net/route").unwrap_or_default();
-    routes.lines().any(|line| {
-        let mut fields = line.split_whitespace();
-        fields.next() == Some(interface) && fields.next() == Some("00000000")
-    })
-}
-
-fn no_iommu(host: &Host, who: &str, address: &str) -> Finding {
-    let cpu = host.read("proc/cpuinfo").unwrap_or_default();
-    let argument = if cpu.contains("AuthenticAMD") { "amd_iommu=on" } else { "intel_iommu=on" };
-    let line = host.read("proc/cmdline").unwrap_or_default();
-    let is_asked = line.split_whitespace().any(|word| word == argument);
-    let is_virtual =
-        cpu.lines().any(|line| line.starts_with("flags") && line.contains(" hypervisor"));
-    let cause = match (is_virtual, is_asked) {
-        (true, _) => "this is a virtual machine without an IOMMU, or it is not turned on",
-        (false, true) => "the kernel was told to use one, and the firmware has it turned off",
-        (false, false) => "the kernel was not told to use one",
-    };
-    let found = format!("{who}: no IOMMU for {address}, which vfio-pci needs");
-    let finding = Finding::warning(Check::Iommu, found, cause);
-    let advice =
-        "without one the device can write to all of the memory: then uio_pci_generic, as root";
-    if is_asked {
-        finding.advice(format!("turn VT-d or AMD-Vi on in the firmware; {advice}"))
-    } else {
-        let advice = format!(
-            "the machine is booted anew, and then the device can be bound to vfio-pci; {advice}"
+/// A device that a driver of the kernel's uio holds: it reads and writes memory by physical addresses, unwatched.
+fn uio(host: &Host, who: &str, address: &str, driver: &str, has_iommu: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !host.is_root() {
+        findings.push(
+            Finding::problem(
+                Check::Driver,
+                format!("{who}: {address} is on {driver}, and this process is not root's"),
+                "the device is told physical addresses, which only root may know",
+            )
+            .advice("run as root, or bind the device to vfio-pci, which needs an IOMMU"),
         );
-        finding.mend(cores::kernel_arguments(&format!("{argument} iommu=pt"))).advice(advice)
     }
+    findings.push(if has_iommu {
+        Finding::warning(
+            Check::Iommu,
+            format!("{who}: {address} is on {driver}, past the IOMMU that is there"),
+            "the device can write to all of the memory, or to none of it (without iommu=pt), and DPDK needs root",
+        )
+        .mend("modprobe vfio-pci")
+        .mend(bind(host, address, Some(driver), "vfio-pci"))
+    } else {
+        iommu::done_without(host, who, address, driver)
+    });
+    findings
 }
 
 /// A device that vfio-pci holds: its group, and its files.
@@ -211,22 +236,9 @@ fn vfio(view: &View<'_>, who: &str, address: &str, group: Option<&str>) -> Vec<F
     let Some(group) = group else { return Vec::new() };
     let strangers = strangers(host, address);
     if !strangers.is_empty() {
-        let names: Vec<_> =
-            strangers.iter().map(|(other, driver)| format!("{other} ({driver})")).collect();
-        let finding = Finding::problem(
-            Check::Vfio,
-            format!(
-                "{who}: IOMMU group {group} of {address} has devices that the kernel uses: {}",
-                names.join(", ")
-            ),
-            "vfio gives a group away as a whole, because its devices can reach each other's memory",
-        );
-        return strangers
-            .iter()
-            .fold(finding, |finding, (other, _)| finding.mend(bind(host, other, "vfio-pci")))
-            .advice("or move the NIC to another slot")
-            .into();
+        return vec![shared_group(host, who, address, group, &strangers)];
     }
+    let is_unsafe = iommu::is_unsafe(host, group);
     let file = group_file(host, group);
     let may = nix::unistd::AccessFlags::R_OK | nix::unistd::AccessFlags::W_OK;
     if nix::unistd::access(&host.path(&file), may) == Err(nix::errno::Errno::EACCES) {
@@ -240,14 +252,57 @@ fn vfio(view: &View<'_>, who: &str, address: &str, group: Option<&str>) -> Vec<F
             .advice("that is this user; at each boot by a rule of udev; or run as root"),
         ];
     }
-    vec![Finding::ok(Check::Vfio, format!("{who}: group {group}"))]
+    let mut findings = vec![Finding::ok(Check::Vfio, format!("{who}: group {group}"))];
+    if is_unsafe {
+        findings.push(iommu::done_without(host, who, address, "vfio-pci"));
+    }
+    findings
+}
+
+/// A group with devices that the kernel uses. They are taken from it by a command only if they are NICs that nobody
+/// uses: else it could be the disk that is gone.
+fn shared_group(
+    host: &Host,
+    who: &str,
+    address: &str,
+    group: &str,
+    strangers: &[(String, String)],
+) -> Finding {
+    let names: Vec<_> =
+        strangers.iter().map(|(other, driver)| format!("{other} ({driver})")).collect();
+    let finding = Finding::problem(
+        Check::Vfio,
+        format!(
+            "{who}: IOMMU group {group} of {address} has devices that the kernel uses: {}",
+            names.join(", ")
+        ),
+        "vfio gives a group away as a whole, because its devices can reach each other's memory",
+    );
+    let with_carrier = |other: &str| {
+        let interfaces = interfaces(host, other);
+        let is_on = |name: &&String| host.links.get(*name).is_some_and(|link| link.has_carrier);
+        interfaces.iter().find(is_on).map(|name| format!("{name} has a carrier"))
+    };
+    let in_the_way = strangers.iter().find_map(|(other, driver)| {
+        let why = in_the_way(host, other, driver).or_else(|| with_carrier(other))?;
+        Some(format!("of {other}, {why}"))
+    });
+    if let Some(why) = in_the_way {
+        return finding.advice(format!(
+            "move the NIC to another slot; the others can go to vfio-pci as well, but {why}"
+        ));
+    }
+    strangers
+        .iter()
+        .fold(finding, |finding, (other, driver)| {
+            finding.mend(bind(host, other, Some(driver), "vfio-pci"))
+        })
+        .advice("that takes them from the kernel; or move the NIC to another slot")
 }
 
 /// vfio's file of a group.
 pub(super) fn group_file(host: &Host, group: &str) -> String {
-    // Of an unsafe group: /dev/vfio/noiommu-N.
-    let of_unsafe = format!("/dev/vfio/noiommu-{group}");
-    if host.has(&of_unsafe) { of_unsafe } else { format!("/dev/vfio/{group}") }
+    format!("/dev/vfio/{}{group}", if iommu::is_unsafe(host, group) { "noiommu-" } else { "" })
 }
 
 /// The other devices of a group that are in use, with their drivers.
@@ -265,6 +320,7 @@ mod tests {
     use super::super::Severity;
     use super::super::fixture::{Fixture, config};
     use super::*;
+    use crate::control::netdev::Link;
 
     const NIC: &str = "0000:01:00.0";
 
@@ -274,6 +330,11 @@ mod tests {
 
     fn bound_to(driver: &str) -> Fixture {
         nic().points(&format!("{DEVICES}/{NIC}/driver"), &format!("/drivers/{driver}"))
+    }
+
+    /// Held by a driver of the kernel's, which has an interface of it that nobody uses.
+    fn idle(driver: &str) -> Fixture {
+        bound_to(driver).directory(&format!("{DEVICES}/{NIC}/net/eth3"))
     }
 
     /// In group 7, alone but for what is added.
@@ -296,15 +357,17 @@ mod tests {
 
     #[test]
     fn a_device_bound_to_the_kernels_driver_is_bound_to_vfio() {
-        let fixture = in_group(bound_to("ixgbe"));
+        let fixture = in_group(idle("ixgbe"));
         let finding = fixture.problem(&config(&[NIC]), check);
         assert_eq!(finding.found, "port \"p0\": the kernel's ixgbe holds 0000:01:00.0");
-        assert_eq!(finding.mend[0], "modprobe vfio-pci");
-        assert!(
-            finding.mend[1].contains(&format!("echo vfio-pci > /{DEVICES}/{NIC}/driver_override"))
+        let device = format!("/{DEVICES}/{NIC}");
+        let by_hand = format!(
+            "echo vfio-pci > {device}/driver_override; echo {NIC} > {device}/driver/unbind; \
+             echo {NIC} > /sys/bus/pci/drivers_probe"
         );
+        assert_eq!(finding.mend, ["modprobe vfio-pci", &by_hand]);
         let with = |tool: &str| {
-            in_group(bound_to("ixgbe")).file(tool, "").problem(&config(&[NIC]), check).mend
+            in_group(idle("ixgbe")).file(tool, "").problem(&config(&[NIC]), check).mend
         };
         assert_eq!(
             with("usr/bin/dpdk-devbind.py")[1],
@@ -314,32 +377,63 @@ mod tests {
     }
 
     #[test]
-    fn the_way_in_is_not_bound_without_a_word() {
-        let fixture = in_group(bound_to("ixgbe"))
-            .directory(&format!("{DEVICES}/{NIC}/net/eth3"))
-            .file("proc/net/route", "Iface\tDestination\neth3\t00000000\t0101A8C0\n");
-        let finding = fixture.problem(&config(&[NIC]), check);
-        assert!(finding.advice.starts_with("careful: eth3 has the default route"), "{finding}");
+    fn what_no_driver_has_is_not_taken_from_one() {
+        let finding = in_group(nic()).problem(&config(&[NIC]), check);
+        assert_eq!(finding.found, "port \"p0\": no driver holds 0000:01:00.0");
+        assert!(!finding.mend[1].contains("unbind"), "{finding}");
     }
 
     #[test]
-    fn without_an_iommu_it_is_turned_on_or_done_without() {
-        let fixture = bound_to("e1000e").file("proc/cpuinfo", "vendor_id : AuthenticAMD\n");
-        let all = fixture.findings(&config(&[NIC]), check);
-        let iommu = all.iter().find(|finding| finding.check == Check::Iommu).unwrap();
-        assert!(iommu.mend[0].contains("amd_iommu=on iommu=pt"), "{iommu}");
-        let driver = all.iter().find(|finding| finding.check == Check::Driver).unwrap();
-        assert_eq!(
-            (driver.severity, &*driver.mend[0]),
-            (Severity::Problem, "modprobe uio_pci_generic")
-        );
-        let asked = fixture.file("proc/cmdline", "quiet amd_iommu=on\n");
-        let all = asked.findings(&config(&[NIC]), check);
-        let iommu = all.iter().find(|finding| finding.check == Check::Iommu).unwrap();
-        assert!(iommu.mend.is_empty() && iommu.advice.contains("firmware"), "{iommu}");
+    fn no_command_takes_away_what_the_host_uses() {
+        let route = "Iface\tDestination\teth3\nbond0\t00000000\t0101A8C0\n";
+        let route = |fixture: Fixture| fixture.file("proc/net/route", route);
+        let disk = idle("ahci").file(&format!("{DEVICES}/{NIC}/class"), "0x010601\n");
+        let virtio =
+            route(bound_to("virtio-pci")).directory(&format!("{DEVICES}/{NIC}/virtio0/net/bond0"));
+        let in_bond = route(idle("ixgbe")).points("sys/class/net/eth3/upper_bond0", "bond0");
+        for (fixture, why) in [
+            (in_bond, "bond0 has the default route of this host"),
+            (virtio, "bond0 has the default route of this host"),
+            (disk, "it is no NIC (PCI class 0x010601)"),
+            (bound_to("ixgbe"), "another network namespace"),
+        ] {
+            let finding = in_group(fixture).problem(&config(&[NIC]), check);
+            assert!(finding.mend.is_empty() && finding.advice.contains(why), "{finding}");
+        }
+    }
+
+    #[test]
+    fn without_an_iommu_that_is_said_beside_what_does_without() {
+        let found = |fixture: &Fixture, wanted: Check| {
+            let all = fixture.findings(&config(&[NIC]), check);
+            all.into_iter().find(|finding| finding.check == wanted).unwrap()
+        };
+        let fixture = idle("e1000e");
+        let driver = found(&fixture, Check::Driver);
+        assert_eq!(driver.mend[0], "modprobe uio_pci_generic");
+        assert!(driver.cause.contains("without an IOMMU, as here"), "{driver}");
+        assert_eq!(found(&fixture, Check::Iommu).severity, Severity::Warning);
         let unsafe_mode = "sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
-        let allowed = bound_to("e1000e").file(unsafe_mode, "Y\n");
-        assert_eq!(allowed.problem(&config(&[NIC]), check).mend[0], "modprobe vfio-pci");
+        let allowed = idle("e1000e").file(unsafe_mode, "Y\n");
+        assert_eq!(found(&allowed, Check::Driver).mend[0], "modprobe vfio-pci");
+        assert_eq!(found(&allowed, Check::Iommu).severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_device_that_no_iommu_watches_is_named() {
+        let uio = bound_to("uio_pci_generic");
+        let finding = uio.warning(&config(&[NIC]), check);
+        assert!(finding.found.ends_with("is on uio_pci_generic, without an IOMMU"), "{finding}");
+        assert!(finding.advice.contains("DPDK needs root"), "{finding}");
+        let another = uio.file("proc/self/status", "Uid:\t7\t7\t7\t7\n");
+        assert!(another.problem(&config(&[NIC]), check).found.contains("not root's"));
+        let beside = in_group(bound_to("igb_uio")).warning(&config(&[NIC]), check);
+        assert!(beside.found.ends_with("past the IOMMU that is there"), "{beside}");
+        assert_eq!(beside.mend[0], "modprobe vfio-pci");
+        let unsafe_mode =
+            in_group(bound_to("vfio-pci")).file("dev/vfio/vfio", "").file("dev/vfio/noiommu-7", "");
+        let finding = unsafe_mode.warning(&config(&[NIC]), check);
+        assert!(finding.found.ends_with("is on vfio-pci, without an IOMMU"), "{finding}");
     }
 
     #[test]
@@ -349,10 +443,30 @@ mod tests {
         assert_eq!(finding.found, "port \"p0\": /dev/vfio/vfio is missing");
         let fixture = fixture.file("dev/vfio/vfio", "").file("dev/vfio/7", "");
         fixture.all_is_well(&config(&[NIC]), check);
-        let fixture = fixture.points("groups/7/devices/0000:01:00.1/driver", "/drivers/e1000e");
-        let finding = fixture.problem(&config(&[NIC]), check);
+    }
+
+    #[test]
+    fn the_others_of_a_group_are_taken_only_if_nobody_uses_them() {
+        const OTHER: &str = "0000:01:00.1";
+        let up = |has_carrier| Link { is_up: true, has_carrier, ..Link::default() };
+        let with = |class: &str, driver: &str, has_carrier| {
+            let fixture = in_group(bound_to("vfio-pci"))
+                .file("dev/vfio/vfio", "")
+                .file(&format!("{DEVICES}/{OTHER}/class"), class)
+                .directory(&format!("{DEVICES}/{OTHER}/net/eth4"))
+                .points(&format!("groups/7/devices/{OTHER}/driver"), &format!("/drivers/{driver}"))
+                .link("eth4", up(has_carrier));
+            fixture.problem(&config(&[NIC]), check)
+        };
+        let finding = with("0x020000", "e1000e", false);
         assert!(finding.found.ends_with("the kernel uses: 0000:01:00.1 (e1000e)"), "{finding}");
-        assert!(finding.mend[0].contains("0000:01:00.1"), "{finding}");
+        assert!(finding.mend[0].contains(OTHER), "{finding}");
+        for (finding, why) in [
+            (with("0x020000", "e1000e", true), "of 0000:01:00.1, eth4 has a carrier"),
+            (with("0x010601", "ahci", false), "of 0000:01:00.1, it is no NIC"),
+        ] {
+            assert!(finding.mend.is_empty() && finding.advice.contains(why), "{finding}");
+        }
     }
 
     #[test]

@@ -2,10 +2,9 @@
 
 use super::edit::quoted;
 use super::host::Host;
-use super::{Check, Finding, Purpose, View};
+use super::{Check, Finding, Purpose, View, hugepages};
 use crate::config::Config;
 use crate::config::device::{driver, interfaces_needed, pci_address};
-use crate::control::memory::Need;
 
 // By number (capabilities(7)).
 const CAP_NET_ADMIN: u32 = 12;
@@ -127,7 +126,7 @@ pub(super) fn memlock(view: &View<'_>) -> Vec<Finding> {
     let need_mib = if pci {
         u64::from(config.dpdk.memory_mib)
     } else {
-        Need::foreseen(config, |interface| view.host.mtu_of(interface)).pool_mib()
+        hugepages::foreseen(view.host, config).most.pool_mib()
     };
     match soft.parse::<u64>() {
         Ok(bytes) if bytes >> 20 < need_mib => vec![

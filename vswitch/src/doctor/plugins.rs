@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::edit::quoted;
 use super::host::Host;
 use super::{Check, Finding, View, count};
 use crate::config::Config;
@@ -10,17 +11,11 @@ use crate::config::device::{driver, pci_address, plugin};
 /// What every configuration needs, whatever its devices.
 const ALWAYS: &str = "mempool_ring";
 
-/// NICs by the vendor's number: the plugin of their DPDK driver.
-const BY_VENDOR: [(&str, &str); 6] = [
-    ("0x15b3", "net_mlx5"),
-    ("0x1af4", "net_virtio"),
-    ("0x15ad", "net_vmxnet3"),
-    ("0x1d0f", "net_ena"),
-    ("0x14e4", "net_bnxt"),
-    ("0x1077", "net_qede"),
-];
-/// Intel's, by the kernel's driver (while that still holds the device).
-const BY_DRIVER: [(&str, &str); 7] = [
+/// NICs by the vendor's number: the plugin of their DPDK driver, where the vendor's have one driver only.
+const BY_VENDOR: [(&str, &str); 3] =
+    [("0x1af4", "net_virtio"), ("0x15ad", "net_vmxnet3"), ("0x1d0f", "net_ena")];
+/// Others', by the kernel's driver (while that still holds the device).
+const BY_DRIVER: [(&str, &str); 12] = [
     ("e1000", "net_e1000"),
     ("e1000e", "net_e1000"),
     ("igb", "net_e1000"),
@@ -28,6 +23,11 @@ const BY_DRIVER: [(&str, &str); 7] = [
     ("ixgbe", "net_ixgbe"),
     ("i40e", "net_i40e"),
     ("ice", "net_ice"),
+    ("mlx4_core", "net_mlx4"),
+    ("mlx5_core", "net_mlx5"),
+    ("bnxt_en", "net_bnxt"),
+    ("bnx2x", "net_bnx2x"),
+    ("qede", "net_qede"),
 ];
 
 pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
@@ -41,7 +41,8 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
         let cause = "without them DPDK knows no driver at all";
         return vec![
             Finding::problem(Check::Plugins, found, cause)
-                .mend("apt-get install --reinstall libdpdk-dev"),
+                .mend(reinstall(folder))
+                .advice("that is for Debian's DPDK; another one has to be installed anew"),
         ];
     }
     // A link that leads nowhere is no plugin.
@@ -116,6 +117,12 @@ fn missing(folder: &Path, name: &str, who: &str) -> Finding {
     .mend(format!("apt-get install --reinstall {}", package(folder, name)))
 }
 
+/// The command that brings the packages anew that have files in the plugins' folder.
+pub(super) fn reinstall(folder: &Path) -> String {
+    let folder = quoted(&folder.display().to_string());
+    format!("apt-get install --reinstall $(dpkg -S {folder} | sed 's|: /.*||; s|,||g')")
+}
+
 /// Debian's package of a plugin: `librte-net-af-packet23`, `librte-net-e1000-23`.
 fn package(folder: &Path, name: &str) -> String {
     let abi = folder
@@ -134,8 +141,11 @@ fn unknown(port: &str, device: &str, name: &str) -> Finding {
         format!("port {port:?}: DPDK has no driver {name} (device {device:?})"),
         format!("no plugin librte_{name} is installed, and no other is known to have it"),
     )
-    .mend(format!("apt-cache search librte-net | grep -i {}", name.trim_start_matches("net_").replace('_', "-")))
-    .advice("correct the name: net_af_packet, net_af_xdp and net_tap are for the kernel's interfaces; Debian has the drivers in packages librte-net-*")
+    .advice(format!(
+        "correct the name: net_af_packet, net_af_xdp and net_tap are for the kernel's interfaces; Debian has the drivers in \
+         packages librte-net-*: `apt-cache search librte-net | grep -i {}`",
+        quoted(&name.trim_start_matches("net_").replace('_', "-"))
+    ))
 }
 
 #[cfg(test)]
@@ -177,17 +187,26 @@ mod tests {
     }
 
     #[test]
-    fn the_driver_of_a_nic_is_known_by_its_vendor() {
+    fn the_driver_of_a_nic_is_known_where_it_is_certain() {
         let device = "sys/bus/pci/devices/0000:01:00.0";
-        let fixture =
-            with(&["mempool_ring", "bus_pci"]).file(&format!("{device}/vendor"), "0x15b3\n");
-        let finding = fixture.problem(&config(&["0000:01:00.0"]), check);
-        assert_eq!(finding.mend, ["apt-get install --reinstall librte-net-mlx5-23"]);
-        let fixture = with(&["mempool_ring", "bus_pci"])
-            .file(&format!("{device}/vendor"), "0x8086\n")
-            .points(&format!("{device}/driver"), "/drivers/ixgbe");
-        let finding = fixture.problem(&config(&["0000:01:00.0"]), check);
-        assert_eq!(finding.mend, ["apt-get install --reinstall librte-net-ixgbe23"]);
+        let with_nic = |vendor: &str, driver: &str| {
+            with(&["mempool_ring", "bus_pci"])
+                .file(&format!("{device}/vendor"), vendor)
+                .points(&format!("{device}/driver"), &format!("/drivers/{driver}"))
+        };
+        let config = config(&["0000:01:00.0"]);
+        for (vendor, driver, package) in [
+            ("0x15b3\n", "mlx5_core", "librte-net-mlx5-23"),
+            ("0x15b3\n", "mlx4_core", "librte-net-mlx4-23"),
+            ("0x14e4\n", "bnx2x", "librte-net-bnx2x23"),
+            ("0x8086\n", "ixgbe", "librte-net-ixgbe23"),
+            ("0x1d0f\n", "vfio-pci", "librte-net-ena23"),
+        ] {
+            let finding = with_nic(vendor, driver).problem(&config, check);
+            assert_eq!(finding.mend, [format!("apt-get install --reinstall {package}")]);
+        }
+        // It may be bnxt, and it may be bnx2x.
+        with_nic("0x14e4\n", "vfio-pci").all_is_well(&config, check);
     }
 
     #[test]
@@ -195,6 +214,10 @@ mod tests {
         let fixture = with(&["mempool_ring", "bus_vdev"]);
         let finding = fixture.problem(&config(&["net_nonsense0,iface=ta"]), check);
         assert!(finding.found.contains("no driver net_nonsense"), "{finding}");
+        assert!(
+            finding.mend.is_empty() && finding.advice.contains("grep -i nonsense"),
+            "{finding}"
+        );
         let own = with(&["mempool_ring", "bus_vdev", "net_nonsense"]);
         own.all_is_well(&config(&["net_nonsense0"]), check);
     }
@@ -203,7 +226,9 @@ mod tests {
     fn no_plugins_at_all_or_no_dpdk() {
         let mut fixture = Fixture::new().directory(FOLDER);
         fixture.host.plugins = Some(FOLDER.into());
-        assert!(fixture.problem(&config(&["net_null0"]), check).found.contains("are missing"));
+        let finding = fixture.problem(&config(&["net_null0"]), check);
+        assert!(finding.found.contains("are missing"), "{finding}");
+        assert!(finding.mend[0].contains("$(dpkg -S usr/lib/dpdk/pmds-23.0 | sed "), "{finding}");
         Fixture::new().all_is_well(&config(&["net_null0"]), check);
         assert!(with(&["net_null"]).of_host(check)[0].found.contains("network driver"));
     }
