@@ -12,7 +12,7 @@ use crate::api::running::Running;
 use crate::datapath::generation;
 use crate::datapath::verdict::{DropReason, SiteKind};
 use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
-use crate::metrics::counters::{CountersView, PortTotals};
+use crate::metrics::counters::{CountersView, PortTotals, Site};
 use crate::table::{Destination, Entry, Key};
 
 use super::baselines::Drops;
@@ -107,19 +107,19 @@ impl Switch {
         self.topology.ports().filter_map(row).collect()
     }
 
-    /// Frames dropped at a port, by the index of the reason.
+    /// Frames dropped at a port, as a member of the network that it is in now, by the index of the reason.
     fn dropped_at(&self, port: PortId) -> Drops {
-        self.baselines.port_drops(port, self.views())
+        self.baselines.site_drops(Site::port(port), self.views())
     }
 
-    /// Frames of a network dropped on its uplink.
+    /// Frames of a network dropped on the uplink that it has now.
     fn dropped_of(&self, domain: BridgeDomain) -> Drops {
-        self.baselines.network_drops(domain, self.views())
+        self.baselines.site_drops(Site::network(domain), self.views())
     }
 
-    /// Everything dropped at a port; on an uplink, of whatever network.
+    /// Everything dropped at a port, whatever network it was in; on an uplink, of whatever network.
     fn port_drops(&self, port: PortId) -> u64 {
-        let own: u64 = self.dropped_at(port).iter().sum();
+        let own: u64 = self.baselines.port_drops(port, self.views()).iter().sum();
         let generation::Role::Uplink(vtep) = self.topology.role(port) else { return own };
         let networks = self.topology.networks().filter(|(_, network)| network.vtep == Some(vtep));
         own + networks.flat_map(|(domain, _)| self.dropped_of(domain)).sum::<u64>()

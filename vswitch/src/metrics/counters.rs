@@ -36,7 +36,7 @@ impl Counter {
 
 /// Where drops are counted: a port by itself, or a network on its VTEP's uplink. A tenant port
 /// stands for itself and its network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Site(u32);
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from lib.api import Api
 from lib.lab import Lab
 from lib.monitor import promtool
 from lib.overlay import Probe, experimental, wired
@@ -74,6 +75,26 @@ def test_counters_count_what_was_sent(wired) -> None:
     assert difference(switch, before, "receive_bytes", "tenant-a") == count * length
     assert difference(switch, before, "transmit_packets", "uplink") == count
     assert difference(switch, before, "transmit_bytes", "uplink") == count * (length + 50)
+
+
+def test_drops_stay_with_the_network_that_they_happened_in(wired) -> None:
+    switch, local, _ = wired
+    api = Api(switch.socket)
+    made = api.ask("POST", "/v1/networks", {"name": "red", "vni": 200, "vtep": "fabric"}, if_match="*")
+    assert made.status == 201, made.body
+    cause = {"reason": "invalid_source_mac", "port": "tenant-a"}
+    with local.sender() as hand:
+        hand.send(experimental(FAR_MAC, "03:00:00:00:00:0a", b""))
+        until("the drop is counted", lambda: switch.metric("vswitch_drops_total", network="blue", **cause) == 1)
+        move = {"port": {"name": "tenant-a", "from": "blue", "to": "red"}}
+        assert api.ask("POST", "/v1/migrate", move, if_match="*").status == 200
+        metrics = switch.metrics()
+        assert metrics.value("vswitch_drops_total", **cause) == 0, "neither in red nor in blue"
+        assert metrics.value("vswitch_drops_by_reason_total", reason="invalid_source_mac") == 1
+        assert [port["drops"] for port in switch.show("ports") if port["name"] == "tenant-a"] == [1], "it is the port's"
+        assert {network["name"]: network["drops"] for network in switch.show("networks")}["red"] == 0
+        hand.send(experimental(FAR_MAC, "03:00:00:00:00:0a", b""))
+    until("it counts in red", lambda: switch.metric("vswitch_drops_total", network="red", **cause) == 1)
 
 
 def difference(switch: Switch, before, what: str, port: str) -> float:
