@@ -3,10 +3,11 @@
 //! Runs on the control thread when somebody asks, and once in a second for the service manager. Reads counters; never calls a driver.
 
 use std::fmt::Write as _;
+use std::time::UNIX_EPOCH;
 
 use crate::api::dto::{
-    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, VtepRow,
-    WorkerRow,
+    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
+    VtepRow, WorkerRow,
 };
 use crate::api::running::Running;
 use crate::datapath::generation;
@@ -65,6 +66,22 @@ impl Switch {
 
     fn network_name(&self, domain: BridgeDomain) -> String {
         self.topology.network(domain).map(|network| network.name.clone()).unwrap_or_default()
+    }
+
+    /// `GET /v1/status`.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let configured = self.configured();
+        let started = configured.started().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host.to_string_lossy().into_owned(),
+            generation: configured.generation(),
+            started_unix_millis: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
+            dropped: self.all_drops().iter().sum(),
+            unaccounted: self.unaccounted(),
+        }
     }
 
     /// `GET /v1/ports`.
