@@ -22,8 +22,8 @@ use super::switch::{PortSeat, Switch, WorkerSeat, views};
 use super::underlay::{NextHop, RemoteId};
 use super::wiring::Polled;
 
-/// Up to how many series of drops are listed while they are zero: those of some
-/// three hundred networks with a port each.
+/// Up to how many series of drops are listed while they are zero: those of some thousand networks, or of half as many
+/// beside the most ports that there can be.
 pub const MAX_ZEROS: usize = 10_000;
 
 impl Switch {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from lib.api import Api
 from lib.lab import Lab
 from lib.monitor import promtool
+from lib.netns import run
 from lib.overlay import Probe, experimental, wired
-from lib.switch import Switch
+from lib.switch import BINARY, ROOT, Switch
 from lib.tenant import Tenant
 from lib.wait import until
 
@@ -37,6 +40,11 @@ def test_the_promised_metrics_are_there(wired) -> None:
         "vswitch_mbufs_in_use", "vswitch_mbufs_capacity", "vswitch_learn_events_lost_total", "vswitch_build_info",
     ):
         assert metrics.has(name), name
+    [build] = [labels for name, labels, _ in metrics.samples if name == "vswitch_build_info"]
+    assert all(build[label] for label in ("version", "rustc", "dpdk")), build
+    # Of an archive there is nothing to be known; of a checkout, the commit.
+    is_checkout = run("git", "-C", str(ROOT), "rev-parse", "HEAD", check=False).returncode == 0
+    assert re.fullmatch("[0-9a-f]{12}" if is_checkout else "unknown", build["revision"]), build
     states = {labels["state"] for n, labels, _ in metrics.samples if n == "vswitch_worker_cycles_total"}
     assert states == {"busy", "idle"}
 
@@ -103,9 +111,6 @@ def difference(switch: Switch, before, what: str, port: str) -> float:
 
 
 def test_show_without_a_switch_says_so(lab: Lab, tmp_path) -> None:
-    from lib.netns import run
-    from lib.switch import BINARY
-
     done = run(str(BINARY), "show", "ports", "--socket", str(tmp_path / "none.sock"), check=False)
     assert done.returncode == 1
     assert "none.sock" in done.stderr and "running" in done.stderr
