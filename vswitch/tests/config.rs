@@ -70,6 +70,7 @@ fn good() -> Config {
         api: Api {
             socket: PathBuf::from("/run/vswitch/vswitch.sock"),
             metrics: "127.0.0.1:9144".parse().unwrap(),
+            page_frames: true,
             group: None,
             tcp: None,
         },

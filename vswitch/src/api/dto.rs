@@ -1,4 +1,4 @@
-//! What the API says: one row type for each `GET /v1/…`, which answers with a JSON list of them.
+//! What the API says: one row type for each `GET /v1/…`, which answers with a JSON list of them; `/v1/status` with one.
 //!
 //! The server fills them from its counters and tables, `vswitch show` reads them back; the field
 //! names are the contract with everyone else who asks. Unknown fields are ignored when reading, so
@@ -218,6 +218,23 @@ pub struct WorkerRow {
     pub unaccounted: i64,
     /// MACs to learn that were not passed on, as the control thread's queue was full.
     pub learn_events_lost: u64,
+}
+
+/// The switch itself: `GET /v1/status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// The version of vswitch.
+    pub version: String,
+    /// The name of the host that it runs on.
+    pub host: String,
+    /// The generation of the configuration.
+    pub generation: u64,
+    /// When it started, in milliseconds since 1970 (UTC). After another start every counter has begun anew.
+    pub started_unix_millis: u64,
+    /// Frames dropped since then, for whatever reason, also at what was removed meanwhile.
+    pub dropped: u64,
+    /// Frames that went in and are in no other count, of the workers and of the control thread: always 0.
+    pub unaccounted: i64,
 }
 
 /// The drops for one reason at one place: `GET /v1/drops`, zeros included up to 10,000 rows.

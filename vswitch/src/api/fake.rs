@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 
 use super::control::Query;
 use super::dto::{
-    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, VtepRow,
-    WorkerRow,
+    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
+    VtepRow, WorkerRow,
 };
 use super::events::{Events, Happening, RollBackReason, Whereabouts};
 use super::fdb::{FdbFilter, FdbScan};
@@ -59,6 +59,8 @@ pub struct Fake {
     captures: Captures,
     recorder: Recorder,
     began: Instant,
+    /// Frames that left no trace, as the control thread counts.
+    pub unaccounted: i64,
     /// What the next call of `apply` says instead of applying.
     pub refusal: Option<ApplyError>,
 }
@@ -88,6 +90,7 @@ impl Fake {
             captures,
             recorder,
             began,
+            unaccounted: 0,
             refusal: None,
         }
     }
@@ -269,6 +272,17 @@ impl Running for Fake {
             !gone.iter().any(|(n, m)| n == network && *m == mac.to_string())
         });
         gone.len() as u64
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: "memory".to_owned(),
+            generation: self.generation,
+            started_unix_millis: 1_767_225_600_000,
+            dropped: 0,
+            unaccounted: self.unaccounted,
+        }
     }
 
     fn port_rows(&self) -> Vec<PortRow> {

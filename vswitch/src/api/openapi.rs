@@ -95,7 +95,7 @@ fn if_match(operation: &mut Operation, is_needed: bool) {
 }
 
 fn etag(path: &str, operation: &mut Operation) {
-    if matches!(path, "/v1/fdb" | "/v1/fdb/flush" | "/v1/workers" | "/v1/events")
+    if matches!(path, "/v1/fdb" | "/v1/fdb/flush" | "/v1/status" | "/v1/workers" | "/v1/events")
         || path.starts_with("/v1/drops")
         || path.starts_with("/v1/capture")
         || path.ends_with("openapi.json")

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::dto::{DropRow, NetworkRow, PortRow, VtepRow, WorkerRow};
+use super::dto::{DropRow, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
 use super::events::Events;
 use super::fdb::{FdbFilter, FdbScan};
 use crate::config::Config;
@@ -43,6 +43,8 @@ pub trait Running {
     /// Forgets the learned MAC addresses that the filter selects; returns how many.
     fn flush(&mut self, filter: &FdbFilter) -> u64;
 
+    /// `GET /v1/status`.
+    fn status(&self) -> Status;
     /// `GET /v1/ports`.
     fn port_rows(&self) -> Vec<PortRow>;
     /// `GET /v1/networks`.

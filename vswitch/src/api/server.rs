@@ -34,6 +34,8 @@ pub struct Listeners {
     pub tcp: Option<Tcp>,
     /// For everybody: `GET /metrics`, and the [page].
     pub metrics: TcpListener,
+    /// Whether the page may tell what dropped frames say.
+    pub page_frames: bool,
 }
 
 /// The API over TCP.
@@ -48,9 +50,9 @@ pub struct Tcp {
 
 /// Serves until dropped.
 pub async fn serve(listeners: Listeners, control: Control, limits: Limits) {
-    let Listeners { socket, tcp, metrics } = listeners;
+    let Listeners { socket, tcp, metrics, page_frames } = listeners;
     let api = routes::router(control.clone(), limits.request);
-    let page = page::router(control.clone(), metrics.local_addr().ok());
+    let page = page::router(control.clone(), metrics.local_addr().ok(), page_frames);
     let scrape = Router::new().route("/metrics", get(scrape)).with_state(control).merge(page);
     let over_tcp = async {
         let Some(Tcp { listener, tls, token }) = tcp else {

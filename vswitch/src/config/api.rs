@@ -19,6 +19,7 @@ pub(super) fn check(table: Option<&ApiTable>, problems: &mut Problems) -> Api {
     let api = Api {
         socket: socket.unwrap_or_else(|| defaults::SOCKET.into()),
         metrics,
+        page_frames: table.page_frames.as_ref().is_none_or(|typed| *typed.get_ref()),
         group: checked(table.group.as_ref(), group, problems),
         tcp: tcp(table, problems),
     };

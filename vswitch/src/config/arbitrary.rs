@@ -66,6 +66,7 @@ fn any_config(
                 },
                 api: ApiDocument {
                     metrics: format!("[::1]:{}", 9000 + core),
+                    page_frames: core % 2 == 0,
                     group: hugepages.then(|| format!("group{core}")),
                     listen: (core > 0).then(|| format!("[::1]:{}", 9100 + core)),
                     tls_certificate: (core > 0).then(|| "/etc/vswitch/tls.pem".to_owned()),

@@ -120,6 +120,8 @@ pub struct Api {
     pub socket: PathBuf,
     /// The TCP address that answers `GET /metrics`.
     pub metrics: SocketAddr,
+    /// Whether the page there may tell what dropped frames say.
+    pub page_frames: bool,
     /// The group that may open the socket, besides root.
     pub group: Option<String>,
     /// The API over TCP; `None`: it is on the socket alone.

@@ -124,6 +124,7 @@ table! {
     ApiTable "[api]" {
         "socket" optional socket: String, "socket = \"/run/vswitch/vswitch.sock\"";
         "metrics" optional metrics: String, "metrics = \"127.0.0.1:9144\"";
+        "page-frames" optional page_frames: bool, "page-frames = false";
         "group" optional group: String, "group = \"vswitch\"";
         "listen" optional listen: String, "listen = \"127.0.0.1:9143\"";
         "tls-certificate" optional tls_certificate: String, "tls-certificate = \"/etc/vswitch/tls.pem\"";

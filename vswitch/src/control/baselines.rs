@@ -3,9 +3,15 @@
 //! A counter of a worker only ever goes up, and only the worker writes it. When an index goes to another port, network
 //! or VTEP, the control thread notes what its counters show (nobody counts there at that time) and takes it off
 //! whatever it reads from then on.
+//!
+//! Drops are told of by port and network. So they begin anew, too, when a port goes to another network, or a network to
+//! another uplink: what was dropped before is not the new one's. What is dropped between that note and the moment when
+//! the workers take the change up, some microseconds later, is.
 
 use hashbrown::HashMap;
 
+use super::generations::Topology;
+use crate::datapath::generation::Role;
 use crate::datapath::verdict::DropReason;
 use crate::ids::{BridgeDomain, PortId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals, Site};
@@ -15,7 +21,9 @@ use crate::metrics::counters::{CountersView, PortTotals, Site};
 pub struct Baselines {
     /// What each thread's counters showed, in the order of the views.
     ports: HashMap<PortId, (Vec<PortTotals>, Drops)>,
-    networks: HashMap<BridgeDomain, (u64, Drops)>,
+    /// What the counters of each site showed when it got the port and network that it has now.
+    sites: HashMap<Site, Drops>,
+    replicated: HashMap<BridgeDomain, u64>,
     vteps: HashMap<VtepId, u64>,
     /// One more than the highest index that a network has had.
     network_slots: usize,
@@ -65,7 +73,8 @@ impl Baselines {
         views: impl Iterator<Item = &'a CountersView> + Clone,
     ) {
         let totals = views.clone().map(|view| view.port(port)).collect();
-        self.ports.insert(port, (totals, drops(views, Site::port(port))));
+        self.ports.insert(port, (totals, drops(views.clone(), Site::port(port))));
+        self.begin_site(Site::port(port), views);
     }
 
     /// A network begins.
@@ -75,8 +84,14 @@ impl Baselines {
         views: impl Iterator<Item = &'a CountersView> + Clone,
     ) {
         let replicated = views.clone().map(|view| view.replicated(domain)).sum();
-        self.networks.insert(domain, (replicated, drops(views, Site::network(domain))));
+        self.replicated.insert(domain, replicated);
+        self.begin_site(Site::network(domain), views);
         self.network_slots = self.network_slots.max(domain.index() + 1);
+    }
+
+    /// Drops at a site begin: it is a new one, or one of those that [have moved](moved_sites).
+    pub fn begin_site<'a>(&mut self, site: Site, views: impl Iterator<Item = &'a CountersView>) {
+        self.sites.insert(site, drops(views, site));
     }
 
     /// A VTEP begins. `host` are the counters of the control thread, which alone gives frames to host interfaces:
@@ -108,7 +123,7 @@ impl Baselines {
         })
     }
 
-    /// What was dropped at a port.
+    /// What was dropped at a port, in whatever network it was.
     pub fn port_drops<'a>(
         &self,
         port: PortId,
@@ -117,14 +132,13 @@ impl Baselines {
         since(drops(views, Site::port(port)), self.ports.get(&port).map(|(_, drops)| drops))
     }
 
-    /// What was dropped of a network on its uplink.
-    pub fn network_drops<'a>(
+    /// What was dropped at a site since it has the port and network that it has.
+    pub fn site_drops<'a>(
         &self,
-        domain: BridgeDomain,
+        site: Site,
         views: impl Iterator<Item = &'a CountersView>,
     ) -> Drops {
-        let then = self.networks.get(&domain).map(|(_, drops)| drops);
-        since(drops(views, Site::network(domain)), then)
+        since(drops(views, site), self.sites.get(&site))
     }
 
     /// All that was dropped since start, also at what is gone by now. So it never goes back.
@@ -148,7 +162,7 @@ impl Baselines {
         domain: BridgeDomain,
         views: impl Iterator<Item = &'a CountersView>,
     ) -> u64 {
-        let then = self.networks.get(&domain).map_or(0, |(replicated, _)| *replicated);
+        let then = self.replicated.get(&domain).copied().unwrap_or(0);
         views.map(|view| view.replicated(domain)).sum::<u64>() - then
     }
 
@@ -158,9 +172,30 @@ impl Baselines {
     }
 }
 
+/// The sites whose drops are told of under another port or network after a change. Those that are new are not among them.
+pub fn moved_sites<'t>(
+    before: &'t Topology,
+    after: &'t Topology,
+) -> impl Iterator<Item = Site> + 't {
+    let network_of = |topology: &Topology, port| match topology.role(port) {
+        Role::Tenant(domain) => Some(domain),
+        Role::Uplink(_) | Role::Unused => None,
+    };
+    let ports = after.ports().map(|(id, _)| id).filter(move |id| {
+        before.port(*id).is_some() && network_of(before, *id) != network_of(after, *id)
+    });
+    let uplink_of =
+        |topology: &Topology, domain| Some(topology.vtep(topology.network(domain)?.vtep?)?.port);
+    let networks = after.networks().map(|(id, _)| id).filter(move |id| {
+        before.network(*id).is_some() && uplink_of(before, *id) != uplink_of(after, *id)
+    });
+    ports.map(Site::port).chain(networks.map(Site::network))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
     use crate::metrics::counters;
 
     #[test]
@@ -183,7 +218,11 @@ mod tests {
             assert_eq!((seen.receive_packets, seen.transmit_bytes), (1, 120));
             assert_eq!(baselines.port_by(port, 0, &view), seen);
             assert_eq!(baselines.port_drops(port, views())[DropReason::Runt.index()], 1);
-            let of_network = baselines.network_drops(domain, views());
+            assert_eq!(
+                baselines.site_drops(Site::port(port), views())[DropReason::Runt.index()],
+                1
+            );
+            let of_network = baselines.site_drops(Site::network(domain), views());
             assert_eq!(of_network[DropReason::SplitHorizon.index()], 1);
             assert_eq!(of_network.iter().sum::<u64>(), 1);
             assert_eq!(baselines.replicated(domain, views()), 7);
@@ -197,5 +236,62 @@ mod tests {
         }
         assert_eq!(baselines.port(port, views()), PortTotals::default());
         assert_eq!(baselines.replicated(BridgeDomain(0), views()), 0);
+    }
+    fn topology(network_of_a: &str, vtep_of_blue: &str) -> config::Config {
+        let mut text = String::new();
+        for (number, port) in ["up-1", "up-2", "a", "b"].iter().enumerate() {
+            text += &format!("[[port]]\nname = \"{port}\"\ndevice = \"net_null{number}\"\n");
+        }
+        for number in [1, 2] {
+            text += &format!(
+                "[[vtep]]\nname = \"v-{number}\"\nport = \"up-{number}\"\n\
+                 address = \"198.51.100.{number}/24\"\nhost-interface = \"vtep{number}\"\n"
+            );
+        }
+        for (vni, network, vtep) in [(1, "blue", vtep_of_blue), (2, "red", "v-2")] {
+            text += &format!("[[network]]\nname = \"{network}\"\nvni = {vni}\nvtep = \"{vtep}\"\n");
+            let ports = [("a", network_of_a), ("b", "red")];
+            for (port, _) in ports.into_iter().filter(|(_, of)| *of == network) {
+                text += &format!("[[network.port]]\nport = \"{port}\"\n");
+            }
+        }
+        config::parse("test.toml", &text).unwrap_or_else(|e| panic!("{e:?}"))
+    }
+
+    #[test]
+    fn drops_do_not_follow_a_port_into_another_network() {
+        let (counters, view) = counters::new();
+        let views = || std::iter::once(&view);
+        let a = Site::port(PortId(2));
+        counters.dropped(a, DropReason::Runt);
+        let mut baselines = Baselines::new(2);
+        let before = Topology::new(topology("blue", "v-1")).unwrap();
+        let after = before.next(topology("red", "v-1")).unwrap();
+        let moved: Vec<_> = moved_sites(&before, &after).collect();
+        assert_eq!(moved, [a]);
+        moved.into_iter().for_each(|site| baselines.begin_site(site, views()));
+        assert_eq!(baselines.site_drops(a, views()).iter().sum::<u64>(), 0, "none in red");
+        counters.dropped(a, DropReason::Oversize);
+        assert_eq!(baselines.site_drops(a, views())[DropReason::Oversize.index()], 1);
+        assert_eq!(baselines.port_drops(PortId(2), views()).iter().sum::<u64>(), 2, "of the port");
+    }
+
+    #[test]
+    fn what_has_another_port_or_network_has_moved_and_nothing_else() {
+        let moved = |before, after| {
+            let before = Topology::new(before).unwrap();
+            let after = before.next(after).unwrap();
+            moved_sites(&before, &after).collect::<Vec<_>>()
+        };
+        let whole = || topology("blue", "v-1");
+        assert_eq!(moved(whole(), whole()), []);
+        let blue = Site::network(BridgeDomain(0));
+        assert_eq!(moved(whole(), topology("blue", "v-2")), [blue], "another uplink");
+        let a = Site::port(PortId(2));
+        assert_eq!(moved(whole(), topology("nobody's", "v-1")), [a], "it is unused now");
+        assert_eq!(moved(topology("nobody's", "v-1"), whole()), [a], "it was unused");
+        let mut without = whole();
+        without.networks.remove(0);
+        assert_eq!(moved(without, topology("", "v-1")), [], "what is new has not moved");
     }
 }

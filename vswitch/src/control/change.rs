@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
+use super::baselines::moved_sites;
 use super::devices::{host_interface, pool_for, start_port};
 use super::drops::Drops;
 use super::generations::{PortFacts, TooMany, Topology, narrow};
@@ -163,6 +164,9 @@ impl Switch {
         }
         for (id, _) in next.networks().filter(|(id, _)| old.network(*id).is_none()) {
             self.baselines.begin_network(id, views(&self.workers, &self.host_view));
+        }
+        for site in moved_sites(old, &next) {
+            self.baselines.begin_site(site, views(&self.workers, &self.host_view));
         }
         for (id, _) in &new_hosts {
             self.baselines.begin_vtep(*id, &self.host_view);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{error, info};
 
-use crate::api::dto::{DropRow, EntryKind, NetworkRow, PortRow, VtepRow, WorkerRow};
+use crate::api::dto::{DropRow, EntryKind, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
 use crate::api::events::{Events, Happening, RollBackReason};
 use crate::api::fdb::{FdbFilter, FdbScan};
 use crate::api::running::{Applied, ApplyError, ApplyOptions, Running};
@@ -260,6 +260,10 @@ impl Running for Switch {
         let selection = Selection::new(&self.topology, filter);
         let Self { topology, learner, .. } = self;
         learner.flush(|key, entry| selection.has(topology, key, entry)) as u64
+    }
+
+    fn status(&self) -> Status {
+        self.status()
     }
 
     fn port_rows(&self) -> Vec<PortRow> {

@@ -3,16 +3,17 @@
 //! Runs on the control thread when somebody asks, and once in a second for the service manager. Reads counters; never calls a driver.
 
 use std::fmt::Write as _;
+use std::time::UNIX_EPOCH;
 
 use crate::api::dto::{
-    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, VtepRow,
-    WorkerRow,
+    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
+    VtepRow, WorkerRow,
 };
 use crate::api::running::Running;
 use crate::datapath::generation;
 use crate::datapath::verdict::{DropReason, SiteKind};
 use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
-use crate::metrics::counters::{CountersView, PortTotals};
+use crate::metrics::counters::{CountersView, PortTotals, Site};
 use crate::table::{Destination, Entry, Key};
 
 use super::baselines::Drops;
@@ -21,8 +22,8 @@ use super::switch::{PortSeat, Switch, WorkerSeat, views};
 use super::underlay::{NextHop, RemoteId};
 use super::wiring::Polled;
 
-/// Up to how many series of drops are listed while they are zero: those of some
-/// three hundred networks with a port each.
+/// Up to how many series of drops are listed while they are zero: those of some thousand networks, or of half as many
+/// beside the most ports that there can be.
 pub const MAX_ZEROS: usize = 10_000;
 
 impl Switch {
@@ -67,6 +68,22 @@ impl Switch {
         self.topology.network(domain).map(|network| network.name.clone()).unwrap_or_default()
     }
 
+    /// `GET /v1/status`.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let configured = self.configured();
+        let started = configured.started().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host.to_string_lossy().into_owned(),
+            generation: configured.generation(),
+            started_unix_millis: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
+            dropped: self.all_drops().iter().sum(),
+            unaccounted: self.unaccounted(),
+        }
+    }
+
     /// `GET /v1/ports`.
     #[must_use]
     pub fn port_rows(&self) -> Vec<PortRow> {
@@ -107,19 +124,19 @@ impl Switch {
         self.topology.ports().filter_map(row).collect()
     }
 
-    /// Frames dropped at a port, by the index of the reason.
+    /// Frames dropped at a port, as a member of the network that it is in now, by the index of the reason.
     fn dropped_at(&self, port: PortId) -> Drops {
-        self.baselines.port_drops(port, self.views())
+        self.baselines.site_drops(Site::port(port), self.views())
     }
 
-    /// Frames of a network dropped on its uplink.
+    /// Frames of a network dropped on the uplink that it has now.
     fn dropped_of(&self, domain: BridgeDomain) -> Drops {
-        self.baselines.network_drops(domain, self.views())
+        self.baselines.site_drops(Site::network(domain), self.views())
     }
 
-    /// Everything dropped at a port; on an uplink, of whatever network.
+    /// Everything dropped at a port, whatever network it was in; on an uplink, of whatever network.
     fn port_drops(&self, port: PortId) -> u64 {
-        let own: u64 = self.dropped_at(port).iter().sum();
+        let own: u64 = self.baselines.port_drops(port, self.views()).iter().sum();
         let generation::Role::Uplink(vtep) = self.topology.role(port) else { return own };
         let networks = self.topology.networks().filter(|(_, network)| network.vtep == Some(vtep));
         own + networks.flat_map(|(domain, _)| self.dropped_of(domain)).sum::<u64>()

@@ -141,7 +141,8 @@ async fn run_until_signal(
         workers.stop();
         return Err(error.into());
     }
-    let listeners = Listeners { socket: socket.listener()?, tcp, metrics };
+    let page_frames = switch.topology.config().api.page_frames;
+    let listeners = Listeners { socket: socket.listener()?, tcp, metrics, page_frames };
     let api = tokio::spawn(server::serve(listeners, control, Limits::default()));
     switch.print_start();
 

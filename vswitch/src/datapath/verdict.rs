@@ -256,6 +256,29 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_to_watching_a_switch_has_every_reason_and_how_many_there_are() {
+        let guide = include_str!("../../../docs/monitoring.md");
+        let rows = guide.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+        let listed: Vec<_> = rows.map(|(label, _)| label).collect();
+        for reason in DropReason::ALL {
+            let times = listed.iter().filter(|label| **label == reason.label()).count();
+            assert_eq!(times, 1, "a row of {} in docs/monitoring.md", reason.label());
+        }
+        let at = |kind| DropReason::ALL.iter().filter(|r| r.sites().contains(&kind)).count();
+        let counts =
+            [SiteKind::Tenant, SiteKind::Uplink, SiteKind::Unused, SiteKind::Network].map(at);
+        let [tenant, uplink, unused, network] = counts;
+        for row in [
+            format!(
+                "a tenant's port {tenant}, an uplink {uplink}, an unused port {unused}, a network with a VTEP {network}"
+            ),
+            format!("| one for each reason: {} |", DropReason::COUNT),
+        ] {
+            assert!(guide.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn every_verdict_comes_back() {
         let indices = [0, 1, u16::MAX];
         let mut verdicts = vec![Verdict::Pending, Verdict::Flood];

@@ -36,7 +36,7 @@ impl Counter {
 
 /// Where drops are counted: a port by itself, or a network on its VTEP's uplink. A tenant port
 /// stands for itself and its network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Site(u32);
 
@@ -119,10 +119,16 @@ struct LoopCounters {
     bursts: Buckets<8>,
     /// Below 1, 2, 4, … 16,384 µs, and above.
     busy_turns: Buckets<16>,
+    /// Below 64 µs (not counted here: they are the rest), 128, 256, … 16,384 µs, and above.
+    idle_turns: Buckets<10>,
 }
 
 /// The bound of the first bucket of [`LoopTotals::busy_turns`], in seconds.
 const FIRST_TURN_BOUND: f64 = 1e-6;
+
+/// The bits of the microseconds below which an idle turn is in the first bucket of [`LoopTotals::idle_turns`]. A loop with
+/// nothing to do turns millions of times a second; one that takes so long did not have its core.
+const SHORT_IDLE_BITS: u32 = 6;
 
 /// Where every frame came from and where it went, in frames since start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -233,6 +239,8 @@ pub struct Counters {
     ledger: Cell<Ledger>,
     /// Microseconds per cycle, times 2^64.
     micros: u64,
+    /// From so many cycles on an idle turn is a long one.
+    long_idle: u64,
 }
 
 /// The reading end.
@@ -268,7 +276,7 @@ pub fn new() -> (Counters, CountersView) {
     with_clock(1_000_000_000)
 }
 
-/// Counters for one writer, all zero: 45 MB of addresses, of which those pages take memory that are used. The writer's
+/// Counters for one writer, all zero: [some 50 MB](BYTES) of addresses, of which those pages take memory that are used. The writer's
 /// clock counts so many cycles in a second, more than a million.
 #[must_use]
 pub fn with_clock(hz: u64) -> (Counters, CountersView) {
@@ -288,7 +296,8 @@ pub fn with_clock(hz: u64) -> (Counters, CountersView) {
         reason = "less than 2^64: a cycle is shorter than 1 µs"
     )]
     let (micros, writer) = (micros as u64, Arc::clone(&shared));
-    (Counters { shared: writer, ledger: Cell::default(), micros }, CountersView(shared))
+    let long_idle = (hz << SHORT_IDLE_BITS) / 1_000_000;
+    (Counters { shared: writer, ledger: Cell::default(), micros, long_idle }, CountersView(shared))
 }
 
 impl Counters {
@@ -376,6 +385,9 @@ impl Counters {
             self.publish();
         } else {
             turns.idle_cycles.add(cycles);
+            if cycles >= self.long_idle {
+                turns.idle_turns.add(self.micros(cycles) >> SHORT_IDLE_BITS);
+            }
         }
     }
 
@@ -425,6 +437,8 @@ pub struct LoopTotals {
     pub bursts: Totals,
     /// Seconds that turns with a frame took.
     pub busy_turns: Totals,
+    /// Seconds that turns without one took, from 64 µs on told apart.
+    pub idle_turns: Totals,
 }
 
 impl CountersView {
@@ -478,18 +492,26 @@ impl CountersView {
     #[must_use]
     pub fn turns(&self) -> LoopTotals {
         let c = &self.0.turns;
-        let busy_cycles = c.busy_cycles.get();
         #[allow(clippy::cast_precision_loss, reason = "Prometheus' values are doubles")]
-        let (received, busy_secs) =
-            (self.ledger().received as f64, busy_cycles as f64 / self.0.hz as f64);
+        let secs = |cycles: u64| cycles as f64 / self.0.hz as f64;
+        #[allow(clippy::cast_precision_loss, reason = "Prometheus' values are doubles")]
+        let received = self.ledger().received as f64;
+        let (turns, busy_cycles, idle_cycles) =
+            (c.turns.get(), c.busy_cycles.get(), c.idle_cycles.get());
+        let busy_turns = c.busy_turns.totals(FIRST_TURN_BOUND, secs(busy_cycles));
+        let short_idle = f64::from(1 << SHORT_IDLE_BITS) * FIRST_TURN_BOUND;
+        let mut idle_turns = c.idle_turns.totals(short_idle, secs(idle_cycles));
+        let counted = busy_turns.count() + idle_turns.count();
+        idle_turns.counts[0] += turns.saturating_sub(counted);
         LoopTotals {
-            turns: c.turns.get(),
+            turns,
             busy_cycles,
-            idle_cycles: c.idle_cycles.get(),
+            idle_cycles,
             learn_events: c.learn_events.get(),
             learn_events_lost: c.learn_events_lost.get(),
             bursts: c.bursts.totals(1.0, received),
-            busy_turns: c.busy_turns.totals(FIRST_TURN_BOUND, busy_secs),
+            busy_turns,
+            idle_turns,
         }
     }
 
@@ -556,6 +578,22 @@ mod tests {
         assert_eq!(filled.map(|(bucket, _)| bucket).collect::<Vec<_>>(), [0, 1, 12, 15]);
         assert!((busy_turns.bounds[14] - 0.016_384).abs() < 1e-9, "{:?}", busy_turns.bounds);
         assert!((busy_turns.sum - 0.023_002).abs() < 1e-9, "{}", busy_turns.sum);
+    }
+
+    #[test]
+    fn a_loop_that_was_held_up_shows_it_though_it_had_no_frame() {
+        let (counters, view) = with_clock(2_000_000_000);
+        // 50 ns, just below 64 µs, just above, 100 µs, 3 ms, 20 ms.
+        for cycles in [100, 127_999, 128_100, 200_000, 6_000_000, 40_000_000] {
+            counters.turn(cycles, false);
+        }
+        counters.turn(1_000_000, true);
+        let LoopTotals { turns, busy_turns, idle_turns, .. } = view.turns();
+        assert_eq!((turns, busy_turns.count(), idle_turns.count()), (7, 1, 6));
+        assert_eq!(idle_turns.counts, [2, 2, 0, 0, 0, 0, 1, 0, 0, 1]);
+        // The same bounds as those of busy turns, so that both can be asked for at once.
+        assert_eq!(idle_turns.bounds, busy_turns.bounds[SHORT_IDLE_BITS as usize..]);
+        assert!((idle_turns.sum - 0.023_228_049_5).abs() < 1e-6, "{}", idle_turns.sum);
     }
 
     #[test]

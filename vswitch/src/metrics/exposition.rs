@@ -26,7 +26,7 @@
 //! | `vswitch_worker_cycles_total` | worker, state | TSC cycles, busy and idle |
 //! | `vswitch_worker_turns_total` | worker, state | turns of the loop, busy and idle |
 //! | `vswitch_worker_burst_frames` | worker | histogram: frames in a burst |
-//! | `vswitch_worker_turn_seconds` | worker | histogram: how long a busy turn took |
+//! | `vswitch_worker_turn_seconds` | worker, state | histogram: how long a turn took; of idle ones from 64 µs on |
 //! | `vswitch_learn_events_lost_total` | worker | learn events that found their queue full |
 //! | `vswitch_control_work_seconds` | work | histogram: how long the control thread was busy with it |
 //! | `vswitch_control_late_seconds` | | histogram: how late its millisecond's tick came |
@@ -41,8 +41,8 @@
 //! | `vswitch_build_info` | version, revision, rustc, dpdk | 1 |
 //!
 //! # How many series there are
-//! Drops have only the reasons that can happen at a site ([`DropReason::sites`]): some twenty for each port, ten for
-//! each network on an uplink. They, and the counters of networks, are listed before they have counted anything, so
+//! docs/monitoring.md counts them. Drops have only the reasons that can happen at a site ([`DropReason::sites`]). They,
+//! and the counters of networks, are listed before they have counted anything, so
 //! that a rate is right from the first frame, unless there would be more than
 //! [`MAX_ZEROS`](crate::control::status::MAX_ZEROS) of them; then only those that are not zero.
 //! `vswitch_drops_by_reason_total` is always whole. All the rest grows with ports × workers, with remote VTEPs, and
@@ -242,7 +242,8 @@ fn workers(switch: &Switch, families: &mut Vec<Family>) {
     );
     let mut durations = Family::histogram(
         "vswitch_worker_turn_seconds",
-        "How long a turn took that had a frame: all that a frame waits for inside the switch is a few of them.",
+        "How long a turn took that had a frame (busy: all that a frame waits for inside the switch is a few of them) \
+         or none (idle: a long one is a worker that did not have its core).",
     );
     let mut lost = Family::counter(
         "vswitch_learn_events_lost_total",
@@ -258,11 +259,11 @@ fn workers(switch: &Switch, families: &mut Vec<Family>) {
         handed_over.add(&[worker], ledger.handed_out);
         cycles.add(&[worker, busy], totals.busy_cycles);
         cycles.add(&[worker, idle], totals.idle_cycles);
-        let busy_turns = totals.busy_turns.count();
-        turns.add(&[worker, busy], busy_turns);
-        turns.add(&[worker, idle], totals.turns.saturating_sub(busy_turns));
+        turns.add(&[worker, busy], totals.busy_turns.count());
+        turns.add(&[worker, idle], totals.idle_turns.count());
         bursts.add_totals(&[worker], &totals.bursts);
-        durations.add_totals(&[worker], &totals.busy_turns);
+        durations.add_totals(&[worker, busy], &totals.busy_turns);
+        durations.add_totals(&[worker, idle], &totals.idle_turns);
         lost.add(&[worker], totals.learn_events_lost);
     }
     families.extend([received, transmitted, handed_over, cycles, turns, bursts, durations, lost]);
@@ -339,7 +340,7 @@ fn process(switch: &Switch, families: &mut Vec<Family>) {
     let mut build = Family::gauge("vswitch_build_info", "What runs, as labels.");
     let labels = [
         ("version", env!("CARGO_PKG_VERSION")),
-        ("revision", option_env!("VSWITCH_REVISION").unwrap_or("unknown")),
+        ("revision", env!("VSWITCH_REVISION")),
         ("rustc", env!("VSWITCH_RUSTC")),
         ("dpdk", &switch.eal.version()),
     ];

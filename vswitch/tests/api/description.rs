@@ -44,6 +44,7 @@ const SUCCESSES: &[(&str, &str, &str, Headers, &str)] = &[
     ("post", "/v1/migrate", "/v1/migrate", JSON, r#"{"port": {"name": "a", "from": "blue", "to": "red"}}"#),
     ("get", "/v1/fdb", "/v1/fdb?limit=1&kind=learned", NONE, ""),
     ("post", "/v1/fdb/flush", "/v1/fdb/flush?network=blue", NONE, ""),
+    ("get", "/v1/status", "/v1/status", NONE, ""),
     ("get", "/v1/workers", "/v1/workers", NONE, ""),
     ("get", "/v1/drops", "/v1/drops", NONE, ""),
     ("post", "/v1/explain", "/v1/explain", JSON, r#"{"from": {"port": "a"}, "frame": "ffffffffffff02000000000188b50000"}"#),

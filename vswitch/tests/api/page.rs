@@ -137,6 +137,35 @@ fn on_any_other_address_what_frames_say_is_left_out() {
     }
 }
 
+#[test]
+fn what_frames_say_is_left_out_if_the_configuration_says_so() {
+    let text = format!("[api]\npage-frames = false\n{CONFIG}");
+    let served = Served::new(Fake::new(config::parse("test.toml", &text).unwrap()));
+    let view = data(&served, "/page.json");
+    assert!(view["frames"]["withheld"].as_str().unwrap().contains("page-frames"), "{view}");
+    assert_eq!(view["frames"]["rows"][0]["summary"], Value::Null);
+}
+
+/// A reverse proxy on this host asks over loopback for anybody.
+#[test]
+fn what_frames_say_is_not_told_through_a_proxy() {
+    let served = Served::default();
+    for header in ["Forwarded: for=203.0.113.9", "x-forwarded-for: 203.0.113.9", "Via: 1.1 proxy"] {
+        let said = served.page_with("GET", "/page.json", HOST, &format!("{header}\r\n")).ok();
+        assert!(!said.body.contains("02:00:00:00:00:01"), "{header}: {}", said.body);
+        assert!(said.json()["frames"]["withheld"].as_str().unwrap().contains("proxy"), "{header}");
+    }
+}
+
+#[test]
+fn what_is_unaccounted_for_is_the_whole_switchs() {
+    let mut fake = fake();
+    fake.unaccounted = 3;
+    let view = data(&Served::new(fake), "/page.json");
+    assert_eq!(view["totals"]["unaccounted"], 3);
+    assert_eq!(view["workers"][0]["unaccounted"], 0);
+}
+
 /// DNS rebinding: a page from `elsewhere.example` whose name comes to mean 127.0.0.1 asks as that name.
 #[test]
 fn somebody_elses_name_for_this_host_is_refused() {

@@ -101,6 +101,7 @@ impl Served {
         let path = folder.path().join("s");
         let socket_path = path.clone();
         let events = fake.events();
+        let page_frames = fake.document().api.page_frames;
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         // One thread for everything, as in the switch.
@@ -121,7 +122,8 @@ impl Served {
                 }
                 ready.send((address, metrics.local_addr().unwrap())).unwrap();
                 let (control, asked) = control::channel();
-                let listeners = Listeners { socket: socket.listener().unwrap(), tcp, metrics };
+                let socket = socket.listener().unwrap();
+                let listeners = Listeners { socket, tcp, metrics, page_frames };
                 tokio::select! {
                     () = async { drop(fake.run(asked).await) } => {}
                     _ = server::serve(listeners, control, limits) => {}
@@ -142,10 +144,16 @@ impl Served {
 
     /// From the metrics' address; a browser's `Host`.
     pub fn page(&self, method: &str, path: &str, host: &str) -> Said {
+        self.page_with(method, path, host, "")
+    }
+
+    /// With further headers, each with its end of line.
+    pub fn page_with(&self, method: &str, path: &str, host: &str, headers: &str) -> Said {
         let mut stream = TcpStream::connect(self.metrics).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n"
+        );
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

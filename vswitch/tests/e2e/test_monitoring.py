@@ -205,10 +205,31 @@ def test_queues_workers_and_ports_tell_the_same(wired) -> None:
 
     until("all counters tell the same", agree)
     metrics = switch.metrics()
-    for name in ("vswitch_worker_burst_frames", "vswitch_worker_turn_seconds"):
-        buckets = [v for n, _, v in metrics.samples if n == f"{name}_bucket"]
+    for name, state in (
+        ("vswitch_worker_burst_frames", {}), ("vswitch_worker_turn_seconds", {"state": "busy"}),
+        ("vswitch_worker_turn_seconds", {"state": "idle"}),
+    ):
+        buckets = [v for n, labels, v in metrics.samples if n == f"{name}_bucket" and state.items() <= labels.items()]
         assert buckets == sorted(buckets) and buckets[-1] > 0, f"{name}: {buckets}"
-        assert buckets[-1] == metrics.value(f"{name}_count")
+        assert buckets[-1] == metrics.value(f"{name}_count", **state)
+
+
+def test_the_guide_knows_how_many_series_there_are(wired) -> None:
+    switch, _, _ = wired
+    rows = dict(re.findall(r"^\| ((?:each|the) [\w ]+) \| (\d+)", GUIDE.read_text(), re.MULTILINE))
+    samples = [(name, labels) for name, labels, _ in switch.metrics().samples]
+
+    def count(names: str, **wanted: str) -> int:
+        return sum(bool(re.match(f"vswitch_({names})", name)) and wanted.items() <= labels.items() for name, labels in samples)
+
+    assert count("port_", port="tenant-a") == int(rows["each port"])
+    assert count("worker_|learn_", worker="0") == int(rows["each worker"])
+    assert count("punted_|host_", vtep="fabric") == int(rows["each local VTEP"])
+    assert count("next_hop_", remote_vtep=REMOTE) == int(rows["each remote VTEP of it"])
+    assert count("fdb_|replicated_", network="blue") == int(rows["each network"]) + 5
+    assert count("control_|state_") == int(rows["the control thread"])
+    assert count("pool_") == int(rows["each pool of packet buffers"])
+    assert count("fdb_capacity|mbufs_|unaccounted_|generation|last_|change_|start_|build_") == int(rows["the switch"])
 
 
 def test_changes_are_told_with_their_time_and_drops_never_go_back(wired) -> None:

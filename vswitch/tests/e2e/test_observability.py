@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from lib.api import Api
 from lib.lab import Lab
 from lib.monitor import promtool
+from lib.netns import run
 from lib.overlay import Probe, experimental, wired
-from lib.switch import Switch
+from lib.switch import BINARY, ROOT, Switch
 from lib.tenant import Tenant
 from lib.wait import until
 
@@ -36,6 +40,11 @@ def test_the_promised_metrics_are_there(wired) -> None:
         "vswitch_mbufs_in_use", "vswitch_mbufs_capacity", "vswitch_learn_events_lost_total", "vswitch_build_info",
     ):
         assert metrics.has(name), name
+    [build] = [labels for name, labels, _ in metrics.samples if name == "vswitch_build_info"]
+    assert all(build[label] for label in ("version", "rustc", "dpdk")), build
+    # Of an archive there is nothing to be known; of a checkout, the commit.
+    is_checkout = run("git", "-C", str(ROOT), "rev-parse", "HEAD", check=False).returncode == 0
+    assert re.fullmatch("[0-9a-f]{12}" if is_checkout else "unknown", build["revision"]), build
     states = {labels["state"] for n, labels, _ in metrics.samples if n == "vswitch_worker_cycles_total"}
     assert states == {"busy", "idle"}
 
@@ -76,15 +85,32 @@ def test_counters_count_what_was_sent(wired) -> None:
     assert difference(switch, before, "transmit_bytes", "uplink") == count * (length + 50)
 
 
+def test_drops_stay_with_the_network_that_they_happened_in(wired) -> None:
+    switch, local, _ = wired
+    api = Api(switch.socket)
+    made = api.ask("POST", "/v1/networks", {"name": "red", "vni": 200, "vtep": "fabric"}, if_match="*")
+    assert made.status == 201, made.body
+    cause = {"reason": "invalid_source_mac", "port": "tenant-a"}
+    with local.sender() as hand:
+        hand.send(experimental(FAR_MAC, "03:00:00:00:00:0a", b""))
+        until("the drop is counted", lambda: switch.metric("vswitch_drops_total", network="blue", **cause) == 1)
+        move = {"port": {"name": "tenant-a", "from": "blue", "to": "red"}}
+        assert api.ask("POST", "/v1/migrate", move, if_match="*").status == 200
+        metrics = switch.metrics()
+        assert metrics.value("vswitch_drops_total", **cause) == 0, "neither in red nor in blue"
+        assert metrics.value("vswitch_drops_by_reason_total", reason="invalid_source_mac") == 1
+        assert [port["drops"] for port in switch.show("ports") if port["name"] == "tenant-a"] == [1], "it is the port's"
+        assert {network["name"]: network["drops"] for network in switch.show("networks")}["red"] == 0
+        hand.send(experimental(FAR_MAC, "03:00:00:00:00:0a", b""))
+    until("it counts in red", lambda: switch.metric("vswitch_drops_total", network="red", **cause) == 1)
+
+
 def difference(switch: Switch, before, what: str, port: str) -> float:
     name = f"vswitch_port_{what}_total"
     return switch.metric(name, port=port) - before.value(name, port=port)
 
 
 def test_show_without_a_switch_says_so(lab: Lab, tmp_path) -> None:
-    from lib.netns import run
-    from lib.switch import BINARY
-
     done = run(str(BINARY), "show", "ports", "--socket", str(tmp_path / "none.sock"), check=False)
     assert done.returncode == 1
     assert "none.sock" in done.stderr and "running" in done.stderr

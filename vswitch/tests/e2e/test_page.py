@@ -209,6 +209,38 @@ def test_a_switch_that_stops_is_said_to_have_stopped(running, browse: Open) -> N
     assert told == []
 
 
+def test_an_answer_that_cannot_be_shown_is_said_and_is_not_the_end(running, browse: Open) -> None:
+    browser = browse()
+    browser.until_text("#state-text", lambda text: text == "live")
+    kept_to_itself(browser)
+    # The switch's answers, altered on their way.
+    browser.script("""
+        const ask = window.fetch;
+        window.altered = {ports: null};
+        window.fetch = async (...what) => {
+            const said = await (await ask(...what)).json();
+            return new Response(JSON.stringify({...said, ...window.altered}));
+        };
+    """)
+    said = browser.until_text("#banner", lambda text: text)
+    assert "not what this page understands" in said, said
+    assert browser.text("#state-text") == "not understood"
+    assert "network blue" in drawn(browser), "what was known is still shown"
+    browser.script("window.altered = null")
+    browser.until_text("#state-text", lambda text: text == "not understood")
+    browser.script("window.altered = {}")
+    browser.until_text("#state-text", lambda text: text == "live")
+    assert browser.text("#banner") == ""
+
+    # Another version has other files: the page loads itself anew, and so loses what was put in its way.
+    browser.script("window.altered = {version: '99.0.0'}")
+    until("the page is loaded anew", lambda: browser.script("return window.altered ?? null") is None)
+    browser.until_text("#state-text", lambda text: text == "live")
+    assert browser.text("#version") != "99.0.0"
+    told = [line for line in browser.complaints() if "TypeError" not in line]
+    assert told == []
+
+
 def test_where_others_can_look_frames_are_left_out(lab: Lab, browse: Open) -> None:
     config, _, _ = two_tenants(lab)
     lab.namespace("sw").ip("addr add 203.0.113.99/32 dev lo")

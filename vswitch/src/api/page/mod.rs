@@ -13,7 +13,8 @@
 //!
 //! # Who may see it
 //! Nobody has to say who they are, as with the metrics. So contents of tenants' frames are sent only if the
-//! address is a loopback one; and then only to a browser that was given an address or `localhost`: a name that
+//! address is a loopback one, the configuration does not forbid it, and no proxy says that it asks for somebody else; and
+//! then only to a browser that was given an address or `localhost`: a name that
 //! somebody else's DNS leads here would let their pages read ours.
 //!
 //! Runs as tasks on the control thread; answers are written on a thread of the runtime's pool.
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -36,7 +37,7 @@ use serde::Deserialize;
 use super::control::{Control, aside};
 use super::problem::Problem;
 use seen::Seen;
-use view::{Audience, View};
+use view::View;
 
 pub use view::{MAX_FRAMES, MAX_NETWORKS, MAX_PORTS};
 
@@ -75,27 +76,38 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// What a proxy adds to a request that it passes on.
+const OF_PROXIES: [&str; 5] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
 #[derive(Clone)]
 struct Page {
     seen: Arc<Seen>,
-    audience: Audience,
+    /// Why nobody is told what frames say.
+    withheld: Option<Arc<str>>,
 }
 
-/// The routes of the page, to be served at `address` beside the metrics.
-pub(super) fn router(control: Control, address: Option<SocketAddr>) -> Router {
-    let audience = match address {
-        Some(address) if address.ip().is_loopback() => Audience::ThisHost,
-        Some(address) => Audience::Everybody(address),
-        None => Audience::Unknown,
+/// The routes of the page, to be served at `address` beside the metrics; `frames`: whether the configuration lets it
+/// tell what dropped frames say.
+pub(super) fn router(control: Control, address: Option<SocketAddr>, frames: bool) -> Router {
+    let is_of_this_host = address.is_some_and(|address| address.ip().is_loopback());
+    let withheld = match address {
+        _ if !frames => Some("the configuration says `page-frames = false`".into()),
+        _ if is_of_this_host => None,
+        Some(address) => {
+            let text = format!("the metrics' address, {address}, can be reached from other hosts");
+            Some(text.into())
+        }
+        None => Some("the system does not tell the metrics' address".into()),
     };
     let seen = Arc::new(Seen::new(control, FRESH));
-    let page = Page { seen, audience };
+    let page = Page { seen, withheld };
     let mut router = Router::new().route("/page.json", get(json));
     for (path, kind, content) in SITE {
         router = router
             .route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], content) }));
     }
-    router.layer(middleware::from_fn_with_state(audience, guard)).with_state(page)
+    router.layer(middleware::from_fn_with_state(is_of_this_host, guard)).with_state(page)
 }
 
 /// What may be asked for.
@@ -106,20 +118,27 @@ struct Params {
     network: String,
 }
 
-async fn json(State(page): State<Page>, Query(params): Query<Params>) -> Result<Response, Problem> {
+async fn json(
+    State(page): State<Page>,
+    headers: HeaderMap,
+    Query(params): Query<Params>,
+) -> Result<Response, Problem> {
+    let proxied = OF_PROXIES.iter().find(|name| headers.contains_key(**name));
+    let proxied = proxied.map(|name| format!("a proxy asks for somebody else (`{name}`)").into());
+    let withheld = page.withheld.or(proxied);
     let seen = page.seen.recent().await?;
     let body = aside(move || {
         let filter: String = params.network.trim().chars().take(MAX_FILTER).collect();
         // Rows, numbers and strings: writing them cannot fail.
-        serde_json::to_vec(&View::of(&seen, &filter, page.audience)).unwrap_or_default()
+        serde_json::to_vec(&View::of(&seen, &filter, withheld.as_deref())).unwrap_or_default()
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], body.await?).into_response())
 }
 
 /// Refuses names that could be anybody's, and adds the headers.
-async fn guard(State(audience): State<Audience>, request: Request, next: Next) -> Response {
+async fn guard(State(is_of_this_host): State<bool>, request: Request, next: Next) -> Response {
     let mut response = match named(&request) {
-        Some(name) if audience == Audience::ThisHost && !is_plain(&name) => (
+        Some(name) if is_of_this_host && !is_plain(&name) => (
             StatusCode::FORBIDDEN,
             "This page shows what only this host may see. Ask for it by an IP address or as localhost, not by another name.\n",
         )

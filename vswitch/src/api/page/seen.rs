@@ -1,29 +1,29 @@
 //! The switch as it was a moment ago, the same for everybody who looks.
 //!
 //! However many browsers ask, and for whatever, the control loop answers at most once in the time that [`Seen`] is made
-//! with. It is asked in five questions, so that with 10,000 networks it has its other duties between them; a
+//! with. It is asked in six questions, so that with 10,000 networks it has its other duties between them; a
 //! configuration that changes meanwhile is seen half by one and half by the next.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::api::control::Control;
-use crate::api::dto::{DropRow, NetworkRow, PortRow, VtepRow, WorkerRow};
+use crate::api::dto::{DropRow, NetworkRow, PortRow, Role, Status, VtepRow, WorkerRow};
 use crate::api::problem::Problem;
 use crate::control::captures::KeptDrop;
 
 /// What was seen at one time. Rows are the API's own.
+#[derive(Default)]
 pub(super) struct State {
     /// When, in microseconds since the switch began to be looked at; never goes back.
     pub(super) micros: u64,
     /// When, in milliseconds since 1970 (UTC).
     pub(super) unix_millis: u64,
-    /// When it began to be looked at, in milliseconds since 1970 (UTC): another one is another run of the switch.
-    pub(super) started_unix_millis: u64,
-    pub(super) generation: u64,
+    pub(super) status: Status,
     pub(super) ports: Vec<PortRow>,
     pub(super) networks: Vec<NetworkRow>,
     pub(super) vteps: Vec<VtepRow>,
@@ -34,6 +34,69 @@ pub(super) struct State {
     pub(super) frames: Vec<KeptDrop>,
     /// By network, what its ports received, sent and dropped since it was seen last.
     pub(super) activity: Vec<u64>,
+    /// What ports did while they belonged to networks.
+    pub(super) tenants: Traffic,
+    /// What ports did while they were uplinks.
+    pub(super) uplinks: Traffic,
+}
+
+/// Frames and bytes of several ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Traffic {
+    receive_packets: u64,
+    receive_bytes: u64,
+    transmit_packets: u64,
+    transmit_bytes: u64,
+}
+
+impl Traffic {
+    fn of(port: &PortRow) -> Self {
+        Self {
+            receive_packets: port.receive_packets,
+            receive_bytes: port.receive_bytes,
+            transmit_packets: port.transmit_packets,
+            transmit_bytes: port.transmit_bytes,
+        }
+    }
+
+    fn combined(self, other: Self, with: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            receive_packets: with(self.receive_packets, other.receive_packets),
+            receive_bytes: with(self.receive_bytes, other.receive_bytes),
+            transmit_packets: with(self.transmit_packets, other.transmit_packets),
+            transmit_bytes: with(self.transmit_bytes, other.transmit_bytes),
+        }
+    }
+}
+
+/// Sums over ports that never go back, and do not jump when a port that has counted much gets another role: only what
+/// came since it was seen last is added, to the sum of the role that it has now.
+#[derive(Default)]
+struct Sums {
+    ports: HashMap<String, Traffic>,
+    tenants: Traffic,
+    uplinks: Traffic,
+}
+
+impl Sums {
+    fn take(&mut self, ports: &[PortRow]) {
+        let before = std::mem::take(&mut self.ports);
+        for port in ports {
+            let now = Traffic::of(port);
+            // Less than before: another port of the same name, which began at 0.
+            let risen = |now: u64, then: u64| now.checked_sub(then).unwrap_or(now);
+            let then = before.get(&port.name).copied().unwrap_or_default();
+            let sum = match port.role {
+                Role::Tenant => Some(&mut self.tenants),
+                Role::Uplink => Some(&mut self.uplinks),
+                Role::Unused => None,
+            };
+            if let Some(sum) = sum {
+                *sum = sum.combined(now.combined(then, risen), |sum, more| sum + more);
+            }
+            self.ports.insert(port.name.clone(), now);
+        }
+    }
 }
 
 /// Asks the switch, and remembers for a moment.
@@ -41,7 +104,6 @@ pub(super) struct Seen {
     control: Control,
     fresh: Duration,
     began: Instant,
-    began_unix_millis: u64,
     last: Mutex<Last>,
 }
 
@@ -50,12 +112,12 @@ struct Last {
     state: Option<(Instant, Arc<State>)>,
     /// By name of a network, the frames of its ports so far.
     frames: HashMap<String, u64>,
+    sums: Sums,
 }
 
 impl Seen {
     pub(super) fn new(control: Control, fresh: Duration) -> Self {
-        let (began, began_unix_millis) = (Instant::now(), unix_millis());
-        Self { control, fresh, began, began_unix_millis, last: Mutex::default() }
+        Self { control, fresh, began: Instant::now(), last: Mutex::default() }
     }
 
     /// What was seen in the last moment, or is seen now. Whoever asks meanwhile waits for the same.
@@ -69,18 +131,19 @@ impl Seen {
         {
             return Ok(Arc::clone(state));
         }
-        let state = Arc::new(self.look(&mut last.frames).await?);
+        let state = Arc::new(self.look(&mut last).await?);
         last.state = Some((Instant::now(), Arc::clone(&state)));
         Ok(state)
     }
 
-    async fn look(&self, before: &mut HashMap<String, u64>) -> Result<State, Problem> {
+    async fn look(&self, last: &mut Last) -> Result<State, Problem> {
         let began = self.began;
-        let (micros, generation, ports, workers) = self
+        let status = self.control.ask(|switch| switch.status()).await?;
+        let (micros, ports, workers) = self
             .control
             .ask(move |switch| {
                 let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                (micros, switch.generation(), switch.port_rows(), switch.worker_rows())
+                (micros, switch.port_rows(), switch.worker_rows())
             })
             .await?;
         let networks = self.control.ask(|switch| switch.network_rows()).await?;
@@ -90,12 +153,12 @@ impl Seen {
         let frames =
             self.control.ask(|switch| switch.captures().dropped().into_iter().cloned().collect());
         let frames = frames.await?;
-        let activity = activity(&ports, &networks, before);
+        let activity = activity(&ports, &networks, &mut last.frames);
+        last.sums.take(&ports);
         Ok(State {
             micros,
             unix_millis: unix_millis(),
-            started_unix_millis: self.began_unix_millis,
-            generation,
+            status,
             ports,
             networks,
             vteps,
@@ -103,6 +166,8 @@ impl Seen {
             drops,
             frames,
             activity,
+            tenants: last.sums.tenants,
+            uplinks: last.sums.uplinks,
         })
     }
 }
@@ -143,12 +208,40 @@ mod tests {
     use crate::api::running::Running as _;
     use crate::config;
 
-    #[test]
-    fn activity_is_what_came_since_then() {
+    fn fake() -> Fake {
         let text = "[[port]]\nname = \"a\"\ndevice = \"net_null0\"\n[[network]]\nname = \"n\"\nvni = 1\n\
                     [[network.port]]\nport = \"a\"\n[[network]]\nname = \"m\"\nvni = 2\n";
-        let switch =
-            Fake::new(config::parse("test.toml", text).unwrap_or_else(|e| panic!("{e:?}")));
+        Fake::new(config::parse("test.toml", text).unwrap_or_else(|e| panic!("{e:?}")))
+    }
+
+    #[test]
+    fn sums_have_only_what_came_while_a_port_had_its_role() {
+        let mut ports = fake().port_rows();
+        let mut sums = Sums::default();
+        ports[0].role = Role::Unused;
+        ports[0].receive_packets = 1_000_000_000;
+        sums.take(&ports);
+        assert_eq!(sums.tenants, Traffic::default());
+        ports[0].role = Role::Tenant;
+        ports[0].receive_packets += 5;
+        sums.take(&ports);
+        assert_eq!(sums.tenants.receive_packets, 5, "not a thousand million in this second");
+        ports[0].role = Role::Uplink;
+        ports[0].receive_packets += 2;
+        sums.take(&ports);
+        let received = (sums.tenants.receive_packets, sums.uplinks.receive_packets);
+        assert_eq!(received, (5, 2), "what was is not taken back");
+        // Another port of this name.
+        ports[0].receive_packets = 1;
+        sums.take(&ports);
+        assert_eq!(sums.uplinks.receive_packets, 3);
+        sums.take(&[]);
+        assert_eq!(sums.uplinks.receive_packets, 3);
+    }
+
+    #[test]
+    fn activity_is_what_came_since_then() {
+        let switch = fake();
         let (mut ports, mut networks) = (switch.port_rows(), switch.network_rows());
         let mut before = HashMap::new();
         (ports[0].receive_packets, ports[0].transmit_packets, networks[1].drops) = (5, 2, 1);

@@ -5,11 +5,10 @@
 //! below 500 KB, whatever the switch has.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::seen::State;
+use super::seen::{State, Traffic};
 use crate::api::dto::{
     DropRow, NetworkRow, NextHopState, PortRow, RemoteRow, Role, VtepRow, WorkerRow,
 };
@@ -22,7 +21,7 @@ pub const MAX_NETWORKS: usize = 200;
 pub const MAX_PORTS: usize = 200;
 /// Remote VTEPs in an answer, of each local VTEP: the unresolved ones first.
 const MAX_REMOTES: usize = 200;
-/// Local VTEPs in an answer.
+/// Local VTEPs in an answer: those of the networks first.
 const MAX_VTEPS: usize = 32;
 /// Rows of drops in an answer: those with the most frames.
 const MAX_DROPS: usize = 200;
@@ -31,21 +30,11 @@ pub const MAX_FRAMES: usize = 50;
 /// Names in a list within a row.
 const MAX_NAMES: usize = 16;
 
-/// Who can see the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Audience {
-    /// Whoever is on this host.
-    ThisHost,
-    /// Whoever reaches this address.
-    Everybody(SocketAddr),
-    /// The system does not say what the address is.
-    Unknown,
-}
-
 /// The answer.
 #[derive(Debug, Serialize)]
 pub(super) struct View<'s> {
-    version: &'static str,
+    version: &'s str,
+    host: &'s str,
     generation: u64,
     /// See [`State::micros`]: what rates are made with.
     micros: u64,
@@ -71,21 +60,13 @@ struct List<T> {
     rows: Vec<T>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct Totals {
     tenants: Traffic,
     uplinks: Traffic,
     dropped: u64,
     fdb_entries: u64,
     unaccounted: i64,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Traffic {
-    receive_packets: u64,
-    receive_bytes: u64,
-    transmit_packets: u64,
-    transmit_bytes: u64,
 }
 
 /// A network, with the beginnings of its lists.
@@ -111,7 +92,7 @@ struct NetworkView<'s> {
 #[derive(Debug, Serialize)]
 struct Frames<'s> {
     /// Why what they say is left out.
-    withheld: Option<String>,
+    withheld: Option<&'s str>,
     /// How many are kept.
     count: usize,
     /// The newest first.
@@ -173,28 +154,24 @@ impl<'s> FrameView<'s> {
 }
 
 impl<'s> View<'s> {
-    pub(super) fn of(state: &'s State, filter: &str, audience: Audience) -> Self {
+    /// With the networks that the filter selects. What frames say is left out if there is a reason for it.
+    pub(super) fn of(state: &'s State, filter: &str, withheld: Option<&'s str>) -> Self {
         let networks = networks(state, filter);
         let shown: HashSet<&str> = networks.rows.iter().map(|network| network.name).collect();
         Self {
-            version: env!("CARGO_PKG_VERSION"),
-            generation: state.generation,
+            version: &state.status.version,
+            host: &state.status.host,
+            generation: state.status.generation,
             micros: state.micros,
             unix_millis: state.unix_millis,
-            started_unix_millis: state.started_unix_millis,
+            started_unix_millis: state.status.started_unix_millis,
             totals: totals(state),
             ports: ports(&state.ports, &shown, !filter.is_empty()),
-            vteps: List {
-                count: state.vteps.len(),
-                matching: state.vteps.len(),
-                rows: (state.vteps.iter().take(MAX_VTEPS))
-                    .map(|row| vtep(row, &shown, !filter.is_empty()))
-                    .collect(),
-            },
+            vteps: vteps(state, &networks.rows, &shown, !filter.is_empty()),
             networks,
             workers: &state.workers,
             drops: drops(&state.drops),
-            frames: frames(state, audience),
+            frames: frames(state, withheld),
         }
     }
 }
@@ -262,6 +239,20 @@ fn ports<'s>(all: &'s [PortRow], shown: &HashSet<&str>, filtered: bool) -> List<
     List { count: all.len(), matching, rows }
 }
 
+fn vteps<'s>(
+    state: &'s State,
+    networks: &[NetworkView<'s>],
+    shown: &HashSet<&str>,
+    filtered: bool,
+) -> List<VtepView<'s>> {
+    let carrying: HashSet<&str> = networks.iter().filter_map(|network| network.vtep).collect();
+    let carries = |row: &VtepRow| carrying.contains(row.name.as_str());
+    let wanted = state.vteps.iter().filter(|row| !filtered || carries(row));
+    let (matching, rows) = best(wanted, MAX_VTEPS, |row| carries(row));
+    let rows = rows.into_iter().map(|row| vtep(row, shown, filtered)).collect();
+    List { count: state.vteps.len(), matching, rows }
+}
+
 fn vtep<'s>(row: &'s VtepRow, shown: &HashSet<&str>, filtered: bool) -> VtepView<'s> {
     let is_shown =
         |remote: &RemoteRow| remote.networks.iter().any(|name| shown.contains(name.as_str()));
@@ -305,38 +296,22 @@ fn drops(all: &[DropRow]) -> List<&DropRow> {
     List { count: all.len(), matching, rows }
 }
 
-fn frames(state: &State, audience: Audience) -> Frames<'_> {
-    let (all, says) = (&state.frames, audience == Audience::ThisHost);
+fn frames<'s>(state: &'s State, withheld: Option<&'s str>) -> Frames<'s> {
+    let all = &state.frames;
     let udp_ports: Vec<_> = state.vteps.iter().map(|vtep| vtep.udp_port).collect();
-    let withheld = match audience {
-        Audience::ThisHost => None,
-        Audience::Everybody(address) => {
-            Some(format!("the metrics' address, {address}, can be reached from other hosts"))
-        }
-        Audience::Unknown => Some("the system does not tell the metrics' address".to_owned()),
-    };
     let newest = all.iter().rev().take(MAX_FRAMES);
-    let rows = newest.map(|kept| FrameView::of(kept, says, &udp_ports)).collect();
+    let rows = newest.map(|kept| FrameView::of(kept, withheld.is_none(), &udp_ports)).collect();
     Frames { withheld, count: all.len(), rows }
 }
 
 fn totals(state: &State) -> Totals {
-    let mut totals = Totals::default();
-    for port in &state.ports {
-        let sum = match port.role {
-            Role::Tenant => &mut totals.tenants,
-            Role::Uplink => &mut totals.uplinks,
-            Role::Unused => continue,
-        };
-        sum.receive_packets += port.receive_packets;
-        sum.receive_bytes += port.receive_bytes;
-        sum.transmit_packets += port.transmit_packets;
-        sum.transmit_bytes += port.transmit_bytes;
+    Totals {
+        tenants: state.tenants,
+        uplinks: state.uplinks,
+        dropped: state.status.dropped,
+        fdb_entries: state.networks.iter().map(|network| network.fdb_entries).sum(),
+        unaccounted: state.status.unaccounted,
     }
-    totals.dropped = state.drops.iter().map(|row| row.packets).sum();
-    totals.fdb_entries = state.networks.iter().map(|network| network.fdb_entries).sum();
-    totals.unaccounted = state.workers.iter().map(|worker| worker.unaccounted).sum();
-    totals
 }
 
 #[cfg(test)]
@@ -394,6 +369,36 @@ mod tests {
         let filtered = vtep(&row, &shown, true);
         assert_eq!((filtered.remotes.count, filtered.remotes.matching), (2, 1));
         assert_eq!(filtered.remotes.rows[0].address, "2001:db8::2");
+    }
+
+    #[test]
+    fn of_many_vteps_those_of_the_networks_are_not_left_out() {
+        let names = || (0..2 * MAX_VTEPS).map(|n| format!("vtep-{n}"));
+        let vteps = names().map(|name| VtepRow { name, ..row(Vec::new()) }).collect();
+        let state = State { vteps, ..State::default() };
+        let last = names().next_back().unwrap();
+        let network = NetworkView {
+            index: 0,
+            name: "blue",
+            vni: 1,
+            vtep: Some(&last),
+            ports: &[],
+            port_count: 0,
+            remote_vteps: &[],
+            remote_vtep_count: 0,
+            mac_ageing_secs: 0,
+            fdb_entries: 0,
+            fdb_moves: 0,
+            fdb_refused: 0,
+            drops: 0,
+        };
+        let shown = HashSet::from(["blue"]);
+        let all = super::vteps(&state, std::slice::from_ref(&network), &shown, false);
+        assert_eq!((all.count, all.matching, all.rows.len()), (64, 64, MAX_VTEPS));
+        assert_eq!(all.rows[MAX_VTEPS - 1].name, last);
+        let filtered = super::vteps(&state, &[network], &shown, true);
+        assert_eq!((filtered.count, filtered.matching, filtered.rows.len()), (64, 1, 1));
+        assert_eq!(filtered.rows[0].name, last);
     }
 
     #[test]

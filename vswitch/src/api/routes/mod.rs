@@ -87,6 +87,7 @@ pub(super) fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(networks::migrate))
         .routes(routes!(fdb::get_fdb))
         .routes(routes!(fdb::flush_fdb))
+        .routes(routes!(rows::get_status))
         .routes(routes!(rows::get_workers))
         .routes(routes!(rows::get_drops))
         .routes(routes!(explain::explain))

@@ -3,7 +3,7 @@
 use axum::extract::State;
 
 use super::{Answer, App, list, one, with_etag};
-use crate::api::dto::{DropRow, NetworkRow, PortRow, VtepRow, WorkerRow};
+use crate::api::dto::{DropRow, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
 use crate::api::extract::{Names, NoParams};
 use crate::api::problem::{Place, Problem};
 use crate::api::refusal::absent;
@@ -17,6 +17,13 @@ fn named<'r, T>(
     let found = rows.iter().find(|row| name_of(row) == name);
     let known = || rows.iter().map(|row| name_of(row).as_str());
     found.ok_or_else(|| absent(what, name, known(), Place::Path, "/name"))
+}
+
+/// The switch itself: whether it is another run of it, and whether it has lost a frame without a trace.
+#[utoipa::path(get, path = "/v1/status", tag = "state",
+    responses((status = 200, description = "The switch", body = Status)))]
+pub(super) async fn get_status(State(app): State<App>, _: NoParams) -> Answer {
+    Ok(one(&app.control.ask(|switch| switch.status()).await?))
 }
 
 /// All ports.

@@ -3,7 +3,18 @@
 //! A thread asks the switch once in an interval; the calling thread draws, and listens to the keyboard. What is drawn
 //! is rates: the differences of two samples (`rates`). With `--json` there is no screen, but a line for
 //! each interval.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `rates` | what was counted between two samples, by second |
+//! | `view` | the screen: its head, its panels, its foot, and the keys |
+//! | `panels` | what stands in each panel |
+//! | `listing` | a table in a frame |
+//! | `amount` | numbers as people read them |
 
+mod amount;
+mod listing;
+mod panels;
 mod rates;
 mod view;
 

@@ -5,19 +5,27 @@ use std::hash::Hash;
 use std::time::Instant;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::api::dto::{DropRow, Link, NetworkRow, PortRow, Role, WorkerRow};
+use crate::api::dto::{DropRow, Link, NetworkRow, PortRow, Role, Status, WorkerRow};
 use crate::cli::client::{Client, ClientError};
 
-/// What the switch said at one time.
+/// Rows, and when they were said.
+#[derive(Clone, Debug)]
+pub(super) struct Rows<T> {
+    pub at: Instant,
+    pub rows: Vec<T>,
+}
+
+/// What the switch said, one thing after another.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     pub at: Instant,
-    pub generation: Option<u64>,
-    pub ports: Vec<PortRow>,
-    pub networks: Vec<NetworkRow>,
-    pub workers: Vec<WorkerRow>,
-    pub drops: Vec<DropRow>,
+    pub status: Status,
+    pub ports: Rows<PortRow>,
+    pub networks: Rows<NetworkRow>,
+    pub workers: Rows<WorkerRow>,
+    pub drops: Rows<DropRow>,
 }
 
 impl Sample {
@@ -26,29 +34,66 @@ impl Sample {
     /// # Errors
     /// As [`Client::get`].
     pub fn take(client: &Client) -> Result<Self, ClientError> {
-        let ports = client.get("/v1/ports")?;
+        fn rows<T: DeserializeOwned>(client: &Client, path: &str) -> Result<Rows<T>, ClientError> {
+            let answer = client.get(path)?;
+            Ok(Rows { at: Instant::now(), rows: answer.read()? })
+        }
+        let status = client.get("/v1/status")?;
         Ok(Self {
             at: Instant::now(),
-            generation: ports.generation,
-            ports: ports.read()?,
-            networks: client.get("/v1/networks")?.read()?,
-            workers: client.get("/v1/workers")?.read()?,
-            drops: client.get("/v1/drops")?.read()?,
+            status: status.read()?,
+            ports: rows(client, "/v1/ports")?,
+            networks: rows(client, "/v1/networks")?,
+            workers: rows(client, "/v1/workers")?,
+            drops: rows(client, "/v1/drops")?,
         })
+    }
+}
+
+/// So much a second; `None` if it is not known, as the counter has gone back.
+pub(super) type Rate = Option<f64>;
+
+/// Two rates together. One that is not known adds nothing.
+fn sum(a: Rate, b: Rate) -> Rate {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Makes rates of one list's counters.
+struct Meter {
+    secs: f64,
+    is_same_run: bool,
+}
+
+impl Meter {
+    /// From a counter before, if it was there, to the same after. What is new has counted from 0, and so has everything
+    /// once the switch was started anew. A sum that goes back lost a part of it: a port that left its network, say.
+    fn rate(&self, before: Option<u64>, after: u64) -> Rate {
+        let before = before.filter(|_| self.is_same_run).unwrap_or(0);
+        #[allow(clippy::cast_precision_loss, reason = "a rate")]
+        let rate = |more: u64| more as f64 / self.secs;
+        after.checked_sub(before).map(rate)
     }
 }
 
 /// Between two samples: everything a second, but what is said to be otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Rates {
+    /// The host that the switch runs on.
+    pub host: String,
     /// The generation of the configuration, at the end.
-    pub generation: Option<u64>,
+    pub generation: u64,
     /// How long it was, in seconds.
     pub secs: f64,
     /// Frames that were in no count, at the end: always 0.
     pub unaccounted: i64,
+    /// Everything that was dropped, also at what was removed meanwhile.
+    pub dropped: Rate,
     pub workers: Vec<WorkerRates>,
     pub ports: Vec<PortRates>,
+    /// The busiest first.
     pub networks: Vec<NetworkRates>,
     /// Of reasons that happened at any time, those that happen now first.
     pub drops: Vec<DropRates>,
@@ -61,10 +106,10 @@ pub(super) struct WorkerRates {
     pub core: u32,
     /// Of its time, in turns that had frames.
     pub busy_percent: f64,
-    pub turns: f64,
-    pub received: f64,
-    pub transmitted: f64,
-    pub dropped: f64,
+    pub turns: Rate,
+    pub received: Rate,
+    pub transmitted: Rate,
+    pub dropped: Rate,
     /// The receive queues it polls.
     pub queues: Vec<String>,
 }
@@ -79,20 +124,25 @@ pub(super) struct PortRates {
     pub link: Link,
     pub receive: Flow,
     pub transmit: Flow,
-    pub drops: f64,
+    pub drops: Rate,
 }
 
 /// Frames, and bits of them without FCS, a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Flow {
-    pub packets: f64,
-    pub bits: f64,
+    pub packets: Rate,
+    pub bits: Rate,
+}
+
+impl Flow {
+    /// Nothing.
+    pub const NONE: Self = Self { packets: Some(0.0), bits: Some(0.0) };
 }
 
 impl std::ops::AddAssign for Flow {
     fn add_assign(&mut self, other: Self) {
-        self.packets += other.packets;
-        self.bits += other.bits;
+        self.packets = sum(self.packets, other.packets);
+        self.bits = sum(self.bits, other.bits);
     }
 }
 
@@ -107,12 +157,12 @@ pub(super) struct NetworkRates {
     pub remote_vteps: usize,
     /// Known MACs, at the end.
     pub fdb_entries: u64,
-    pub moves: f64,
+    pub moves: Rate,
     /// From its ports on this host.
     pub from_ports: Flow,
     /// To its ports on this host.
     pub to_ports: Flow,
-    pub drops: f64,
+    pub drops: Rate,
 }
 
 /// See [`Rates`].
@@ -123,7 +173,7 @@ pub(super) struct DropRates {
     pub network: String,
     /// All of them, at the end.
     pub packets: u64,
-    pub rate: f64,
+    pub rate: Rate,
     pub help: String,
 }
 
@@ -133,58 +183,67 @@ fn by<'a, T, K: Hash + Eq>(rows: &'a [T], key: impl Fn(&'a T) -> K) -> HashMap<K
 }
 
 impl Rates {
-    /// From one sample to the next. What is new, or counts from 0 again since the switch was started anew, has
-    /// counted from 0.
+    /// From one sample to the next.
     pub fn between(before: &Sample, after: &Sample) -> Self {
-        let secs = after.at.saturating_duration_since(before.at).as_secs_f64().max(1e-3);
-        #[allow(clippy::cast_precision_loss, reason = "a rate")]
-        let rate = |before: Option<u64>, after: u64| {
-            let before = before.filter(|before| *before <= after).unwrap_or(0);
-            (after - before) as f64 / secs
+        let is_same_run = before.status.started_unix_millis == after.status.started_unix_millis;
+        let meter = |before: Instant, after: Instant| {
+            let secs = after.saturating_duration_since(before).as_secs_f64().max(1e-3);
+            Meter { secs, is_same_run }
         };
-        let ports = ports(before, after, &rate);
+        let whole = meter(before.at, after.at);
+        let ports =
+            ports(&before.ports.rows, &after.ports.rows, &meter(before.ports.at, after.ports.at));
         Self {
-            generation: after.generation,
-            secs,
-            unaccounted: after.workers.iter().map(|worker| worker.unaccounted).sum(),
-            workers: workers(before, after, &rate),
-            networks: networks(before, after, &ports, &rate),
+            host: after.status.host.clone(),
+            generation: after.status.generation,
+            secs: whole.secs,
+            unaccounted: after.status.unaccounted,
+            dropped: whole.rate(Some(before.status.dropped), after.status.dropped),
+            workers: workers(
+                &before.workers.rows,
+                &after.workers.rows,
+                &meter(before.workers.at, after.workers.at),
+            ),
+            networks: networks(
+                &before.networks.rows,
+                &after.networks.rows,
+                &ports,
+                &meter(before.networks.at, after.networks.at),
+            ),
             ports,
-            drops: drops(before, after, &rate),
+            drops: drops(
+                &before.drops.rows,
+                &after.drops.rows,
+                &meter(before.drops.at, after.drops.at),
+            ),
         }
     }
 
     /// Into the switch and out of it, over all ports.
     pub fn totals(&self) -> (Flow, Flow) {
-        let mut totals = (Flow::default(), Flow::default());
+        let mut totals = (Flow::NONE, Flow::NONE);
         for port in &self.ports {
             totals.0 += port.receive;
             totals.1 += port.transmit;
         }
         totals
     }
-
-    /// All drops.
-    pub fn dropped(&self) -> f64 {
-        self.drops.iter().map(|drop| drop.rate).sum()
-    }
 }
 
-fn workers(
-    before: &Sample,
-    after: &Sample,
-    rate: &impl Fn(Option<u64>, u64) -> f64,
-) -> Vec<WorkerRates> {
-    let known = by(&before.workers, |row| row.worker);
+fn workers(before: &[WorkerRow], after: &[WorkerRow], meter: &Meter) -> Vec<WorkerRates> {
+    let known = by(before, |row| row.worker);
     let row = |row: &WorkerRow| {
         let known = known.get(&row.worker).copied();
-        let of = |field: fn(&WorkerRow) -> u64| rate(known.map(field), field(row));
-        let (busy, idle) = (of(|row| row.busy_cycles), of(|row| row.idle_cycles));
-        let all = busy + idle;
+        let of = |field: fn(&WorkerRow) -> u64| meter.rate(known.map(field), field(row));
+        let cycles = (of(|row| row.busy_cycles), of(|row| row.idle_cycles));
+        let busy_percent = match cycles {
+            (Some(busy), Some(idle)) if busy + idle > 0.0 => 100.0 * busy / (busy + idle),
+            _ => 0.0,
+        };
         WorkerRates {
             worker: row.worker,
             core: row.core,
-            busy_percent: if all > 0.0 { 100.0 * busy / all } else { 0.0 },
+            busy_percent,
             turns: of(|row| row.loops),
             received: of(|row| row.received),
             transmitted: of(|row| row.transmitted),
@@ -192,18 +251,15 @@ fn workers(
             queues: row.queues.clone(),
         }
     };
-    after.workers.iter().map(row).collect()
+    after.iter().map(row).collect()
 }
 
-fn ports(
-    before: &Sample,
-    after: &Sample,
-    rate: &impl Fn(Option<u64>, u64) -> f64,
-) -> Vec<PortRates> {
-    let known = by(&before.ports, |row| row.name.as_str());
+fn ports(before: &[PortRow], after: &[PortRow], meter: &Meter) -> Vec<PortRates> {
+    let known = by(before, |row| row.name.as_str());
     let row = |row: &PortRow| {
         let known = known.get(row.name.as_str()).copied();
-        let of = |field: fn(&PortRow) -> u64| rate(known.map(field), field(row));
+        let of = |field: fn(&PortRow) -> u64| meter.rate(known.map(field), field(row));
+        let bits = |bytes: Rate| bytes.map(|bytes| 8.0 * bytes);
         PortRates {
             name: row.name.clone(),
             role: row.role,
@@ -211,35 +267,37 @@ fn ports(
             link: row.link,
             receive: Flow {
                 packets: of(|row| row.receive_packets),
-                bits: 8.0 * of(|row| row.receive_bytes),
+                bits: bits(of(|row| row.receive_bytes)),
             },
             transmit: Flow {
                 packets: of(|row| row.transmit_packets),
-                bits: 8.0 * of(|row| row.transmit_bytes),
+                bits: bits(of(|row| row.transmit_bytes)),
             },
             drops: of(|row| row.drops),
         }
     };
-    after.ports.iter().map(row).collect()
+    after.iter().map(row).collect()
 }
 
 fn networks(
-    before: &Sample,
-    after: &Sample,
+    before: &[NetworkRow],
+    after: &[NetworkRow],
     ports: &[PortRates],
-    rate: &impl Fn(Option<u64>, u64) -> f64,
+    meter: &Meter,
 ) -> Vec<NetworkRates> {
-    let known = by(&before.networks, |row| row.name.as_str());
+    let known = by(before, |row| row.name.as_str());
     let mut flows: HashMap<&str, (Flow, Flow)> = HashMap::new();
     for port in ports.iter().filter(|port| port.role == Role::Tenant) {
-        let flow = flows.entry(port.belongs_to.as_deref().unwrap_or_default()).or_default();
+        let name = port.belongs_to.as_deref().unwrap_or_default();
+        let flow = flows.entry(name).or_insert((Flow::NONE, Flow::NONE));
         flow.0 += port.receive;
         flow.1 += port.transmit;
     }
     let row = |row: &NetworkRow| {
         let known = known.get(row.name.as_str()).copied();
-        let of = |field: fn(&NetworkRow) -> u64| rate(known.map(field), field(row));
-        let (from_ports, to_ports) = flows.get(row.name.as_str()).copied().unwrap_or_default();
+        let of = |field: fn(&NetworkRow) -> u64| meter.rate(known.map(field), field(row));
+        let (from_ports, to_ports) =
+            flows.get(row.name.as_str()).copied().unwrap_or((Flow::NONE, Flow::NONE));
         NetworkRates {
             name: row.name.clone(),
             vni: row.vni,
@@ -252,31 +310,33 @@ fn networks(
             drops: of(|row| row.drops),
         }
     };
-    let mut networks: Vec<_> = after.networks.iter().map(row).collect();
-    let packets = |network: &NetworkRates| network.from_ports.packets + network.to_ports.packets;
-    networks.sort_by(|a, b| packets(b).total_cmp(&packets(a)));
+    let mut networks: Vec<_> = after.iter().map(row).collect();
+    // By powers of two, so that they do not change places with every small change.
+    networks.sort_by_cached_key(|network| {
+        let packets = sum(network.from_ports.packets, network.to_ports.packets).unwrap_or(0.0);
+        #[allow(clippy::cast_possible_truncation, reason = "the exponent of a rate")]
+        let busy = (1.0 + packets).log2().ceil() as i64;
+        std::cmp::Reverse(busy)
+    });
     networks
 }
 
-fn drops(
-    before: &Sample,
-    after: &Sample,
-    rate: &impl Fn(Option<u64>, u64) -> f64,
-) -> Vec<DropRates> {
+fn drops(before: &[DropRow], after: &[DropRow], meter: &Meter) -> Vec<DropRates> {
     let place = |row: &DropRow| (row.reason.clone(), row.port.clone(), row.network.clone());
-    let known = by(&before.drops, place);
-    let happened = after.drops.iter().filter(|row| row.packets > 0);
+    let known = by(before, place);
+    let happened = after.iter().filter(|row| row.packets > 0);
     let mut drops: Vec<_> = happened
         .map(|row| DropRates {
             reason: row.reason.clone(),
             port: row.port.clone(),
             network: row.network.clone(),
             packets: row.packets,
-            rate: rate(known.get(&place(row)).map(|row| row.packets), row.packets),
+            rate: meter.rate(known.get(&place(row)).map(|row| row.packets), row.packets),
             help: row.help.clone(),
         })
         .collect();
-    drops.sort_by(|a, b| b.rate.total_cmp(&a.rate).then(b.packets.cmp(&a.packets)));
+    // Not by their rates, which differ a little from one interval to the next.
+    drops.sort_by_key(|drop| std::cmp::Reverse((drop.rate > Some(0.0), drop.packets)));
     drops
 }
 
@@ -326,65 +386,122 @@ pub(super) mod tests {
             network: "blue".to_owned(),
             packets,
         };
+        let at = started + Duration::from_secs(steps);
         Sample {
-            at: started + Duration::from_secs(steps),
-            generation: Some(3),
-            ports: vec![
-                port("uplink", Role::Uplink, None, 0),
-                port("a", Role::Tenant, Some("blue"), 1000 * steps),
-            ],
-            networks: vec![network("red", 200), network("blue", 100)],
-            workers: vec![WorkerRow {
-                worker: 0,
-                core: 1,
-                numa_node: None,
-                queues: vec!["a/0".to_owned()],
-                loops: 10 * steps,
-                received: 1000 * steps,
-                transmitted: 0,
-                relayed: 0,
-                replicated: 0,
-                dropped: 1000 * steps,
-                punted: 0,
-                handed_over: 0,
-                busy_cycles: 250 * steps,
-                idle_cycles: 750 * steps,
-                busy_percent: 0.0,
+            at,
+            status: Status {
+                version: "1.2.3".to_owned(),
+                host: "here".to_owned(),
+                generation: 3,
+                started_unix_millis: 1_000,
+                dropped: 7 + 5 * steps,
                 unaccounted: 0,
-                learn_events_lost: 0,
-            }],
-            drops: vec![drop("long_ago", 7), drop("runt", 5 * steps), drop("never", 0)],
+            },
+            ports: rows(
+                at,
+                vec![
+                    port("uplink", Role::Uplink, None, 0),
+                    port("a", Role::Tenant, Some("blue"), 1000 * steps),
+                ],
+            ),
+            networks: rows(at, vec![network("red", 200), network("blue", 100)]),
+            workers: rows(
+                at,
+                vec![WorkerRow {
+                    worker: 0,
+                    core: 1,
+                    numa_node: None,
+                    queues: vec!["a/0".to_owned()],
+                    loops: 10 * steps,
+                    received: 1000 * steps,
+                    transmitted: 0,
+                    relayed: 0,
+                    replicated: 0,
+                    dropped: 1000 * steps,
+                    punted: 0,
+                    handed_over: 0,
+                    busy_cycles: 250 * steps,
+                    idle_cycles: 750 * steps,
+                    busy_percent: 0.0,
+                    unaccounted: 0,
+                    learn_events_lost: 0,
+                }],
+            ),
+            drops: rows(at, vec![drop("long_ago", 7), drop("runt", 5 * steps), drop("never", 0)]),
         }
+    }
+
+    fn rows<T>(at: Instant, rows: Vec<T>) -> Rows<T> {
+        Rows { at, rows }
     }
 
     #[test]
     fn rates_are_differences_by_second() {
         let started = Instant::now();
         let rates = Rates::between(&sample(started, 1), &sample(started, 3));
-        assert_eq!((rates.secs, rates.generation), (2.0, Some(3)));
-        let flow = Flow { packets: 1000.0, bits: 800_000.0 };
+        assert_eq!((rates.secs, rates.generation), (2.0, 3));
+        let flow = Flow { packets: Some(1000.0), bits: Some(800_000.0) };
         assert_eq!(rates.ports[1].receive, flow);
-        assert_eq!(rates.totals(), (flow, Flow::default()));
+        assert_eq!(rates.totals(), (flow, Flow::NONE));
         let worker = &rates.workers[0];
-        assert_eq!((worker.busy_percent, worker.turns, worker.dropped), (25.0, 10.0, 1000.0));
+        assert_eq!((worker.busy_percent, worker.turns), (25.0, Some(10.0)));
+        assert_eq!(worker.dropped, Some(1000.0));
         // The network with traffic comes first, and has that of its ports.
         assert_eq!((&*rates.networks[0].name, rates.networks[0].from_ports), ("blue", flow));
-        assert_eq!(rates.networks[0].moves, 1.0);
+        assert_eq!(rates.networks[0].moves, Some(1.0));
         let drops: Vec<_> = rates.drops.iter().map(|d| (&*d.reason, d.rate, d.packets)).collect();
-        assert_eq!(drops, [("runt", 5.0, 15), ("long_ago", 0.0, 7)]);
-        assert_eq!(rates.dropped(), 5.0);
+        assert_eq!(drops, [("runt", Some(5.0), 15), ("long_ago", Some(0.0), 7)]);
+        assert_eq!(rates.dropped, Some(5.0));
     }
 
     #[test]
     fn a_switch_that_was_started_anew_counts_from_nothing() {
         let started = Instant::now();
         let mut anew = sample(started, 2);
-        anew.at = started + Duration::from_secs(10);
+        anew.ports.at = started + Duration::from_secs(10);
+        anew.status.started_unix_millis += 1;
         let rates = Rates::between(&sample(started, 8), &anew);
-        assert_eq!(rates.ports[1].receive.packets, 1000.0);
+        assert_eq!(rates.ports[1].receive.packets, Some(1000.0));
         let mut without = sample(started, 1);
-        without.ports.clear();
+        without.ports.rows.clear();
         let rates = Rates::between(&without, &sample(started, 2));
-        assert_eq!(rates.ports[1].receive.packets, 2000.0, "a port that is new");
+        assert_eq!(rates.ports[1].receive.packets, Some(2000.0), "a port that is new");
+    }
+
+    #[test]
+    fn a_count_that_lost_a_part_says_nothing_of_now() {
+        let started = Instant::now();
+        let mut before = sample(started, 1);
+        // A port that had a million drops then leaves the network; another had them on its uplink.
+        before.networks.rows[1].drops = 1_000_000;
+        before.ports.rows[0].drops = 1_000_000;
+        let mut after = sample(started, 2);
+        after.networks.rows[1].drops = 10;
+        after.ports.rows[0].drops = 10;
+        let rates = Rates::between(&before, &after);
+        let blue = rates.networks.iter().find(|network| network.name == "blue");
+        assert_eq!(blue.map(|blue| blue.drops), Some(None));
+        assert_eq!((rates.ports[0].drops, rates.ports[1].drops), (None, Some(0.0)));
+        let json = serde_json::to_value(&rates).unwrap();
+        assert!(json["ports"][0]["drops"].is_null(), "{json}");
+    }
+
+    #[test]
+    fn what_is_unaccounted_for_is_the_whole_switchs() {
+        let started = Instant::now();
+        let (before, mut after) = (sample(started, 1), sample(started, 2));
+        after.status.unaccounted = 2;
+        assert_eq!(after.workers.rows[0].unaccounted, 0);
+        assert_eq!(Rates::between(&before, &after).unaccounted, 2);
+    }
+
+    #[test]
+    fn each_list_has_its_own_time() {
+        let started = Instant::now();
+        let (before, mut after) = (sample(started, 1), sample(started, 3));
+        after.drops.at = started + Duration::from_secs(6);
+        let rates = Rates::between(&before, &after);
+        assert_eq!(rates.drops[0].rate, Some(2.0), "ten in five seconds");
+        assert_eq!(rates.ports[1].receive.packets, Some(1000.0), "two thousand in two");
     }
 }

@@ -10,19 +10,16 @@ use ratatui::crossterm::event::KeyCode;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Sparkline, Table};
+use ratatui::widgets::{Paragraph, Sparkline};
 
 use super::Told;
+use super::amount::{amount, flow};
+use super::panels::{drops, networks, ports, workers};
 use super::rates::{Flow, Rates, Sample};
-use crate::api::dto::{Link, Role};
 use crate::cli::failure::plain;
 
 /// How many intervals the sparklines go back at most.
 const HISTORY: usize = 300;
-/// A worker that is busier may be losing frames.
-const BUSY_PERCENT: f64 = 90.0;
-/// The width of the bar of a worker's busy share.
-const BAR: usize = 20;
 
 /// A part of the screen that can be scrolled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +52,8 @@ pub(super) struct Screen {
     history: VecDeque<(u64, u64)>,
     /// Since when the switch does not answer, and what it says.
     silent: Option<(Instant, String)>,
-    is_paused: bool,
+    /// How many intervals came since a pause began, and are not shown.
+    paused: Option<usize>,
     panel: Panel,
     /// The first line of each panel.
     scrolled: [usize; Panel::ALL.len()],
@@ -70,13 +68,13 @@ impl Screen {
             rates: None,
             history: VecDeque::new(),
             silent: None,
-            is_paused: false,
+            paused: None,
             panel: Panel::Ports,
             scrolled: [0; Panel::ALL.len()],
         }
     }
 
-    /// Takes what the switch said.
+    /// Takes what the switch said. During a pause it is remembered, and not shown.
     pub fn take(&mut self, told: Told) {
         let sample = match told {
             Ok(sample) => sample,
@@ -98,10 +96,11 @@ impl Screen {
             clippy::cast_sign_loss,
             reason = "a rate is not negative, and far below 2^53"
         )]
-        let whole = |flow: Flow| flow.packets as u64;
+        let whole = |flow: Flow| flow.packets.unwrap_or(0.0) as u64;
         self.history.push_back((whole(received), whole(transmitted)));
-        if !self.is_paused || self.rates.is_none() {
-            self.rates = Some(rates);
+        match &mut self.paused {
+            Some(missed) if self.rates.is_some() => *missed += 1,
+            _ => self.rates = Some(rates),
         }
     }
 
@@ -120,7 +119,9 @@ impl Screen {
             KeyCode::PageDown => *scrolled += 10,
             KeyCode::PageUp => *scrolled = scrolled.saturating_sub(10),
             KeyCode::Home => *scrolled = 0,
-            KeyCode::Char('p' | ' ') => self.is_paused = !self.is_paused,
+            KeyCode::Char('p' | ' ') => {
+                self.paused = if self.paused.is_some() { None } else { Some(0) };
+            }
             _ => {}
         }
     }
@@ -139,8 +140,8 @@ impl Screen {
         let tables = [workers(&rates), ports(&rates), networks(&rates), drops(&rates)];
         for ((place, table), area) in tables.into_iter().enumerate().zip(self.areas(&rates, body)) {
             let panel = Panel::ALL[place];
-            self.scrolled[place] =
-                table.draw(frame, area, self.scrolled[place], panel, panel == self.panel);
+            let (from, has_focus) = (self.scrolled[place], panel == self.panel);
+            self.scrolled[place] = table.draw(frame, area, from, panel.title(), has_focus);
         }
     }
 
@@ -181,29 +182,30 @@ impl Screen {
         let rates = self.rates.as_ref();
         let bold = Style::new().add_modifier(Modifier::BOLD);
         let mut first = vec![Span::styled("vswitch ", bold)];
-        if let Some(generation) = self.last.generation {
-            first.push(format!("generation {generation}  ").into());
-        }
-        let unaccounted = rates.map_or(0, |rates| rates.unaccounted);
+        let status = &self.last.status;
+        // All of it of one time, which in a pause is not the last.
+        let (host, generation, unaccounted) = rates
+            .map_or((&status.host, status.generation, status.unaccounted), |rates| {
+                (&rates.host, rates.generation, rates.unaccounted)
+            });
+        first.push(format!("on {}  generation {generation}  ", plain(host)).into());
         first.push(Span::styled(
             format!("unaccounted {unaccounted}  "),
             if unaccounted == 0 { Style::new() } else { bad() },
         ));
-        let dropped = rates.map_or(0.0, Rates::dropped);
+        let dropped = rates.and_then(|rates| rates.dropped);
         first.push(Span::styled(
             format!("dropped {}/s", amount(dropped)),
-            if dropped > 0.0 { Style::new().fg(Color::Yellow) } else { Style::new() },
+            if dropped > Some(0.0) { Style::new().fg(Color::Yellow) } else { Style::new() },
         ));
-        let (into, out_of) = rates.map(Rates::totals).unwrap_or_default();
+        let (into, out_of) = rates.map_or((Flow::NONE, Flow::NONE), Rates::totals);
         let second = format!("in {}  out {}", flow(into), flow(out_of));
         frame.render_widget(Paragraph::new(vec![Line::from(first), second.into()]), text);
+        let shown = self.history.len().saturating_sub(self.paused.unwrap_or(0));
+        let shown = || self.history.iter().take(shown);
         let history = [
-            (
-                received,
-                " in ",
-                self.history.iter().map(|(received, _)| *received).collect::<Vec<_>>(),
-            ),
-            (transmitted, " out ", self.history.iter().map(|(_, sent)| *sent).collect()),
+            (received, " in ", shown().map(|(received, _)| *received).collect::<Vec<_>>()),
+            (transmitted, " out ", shown().map(|(_, sent)| *sent).collect()),
         ];
         for (area, name, values) in history {
             let [name_area, area] =
@@ -215,273 +217,30 @@ impl Screen {
     }
 
     fn draw_foot(&self, frame: &mut Frame<'_>, area: Rect) {
-        let line = match &self.silent {
-            Some((since, error)) => {
-                let error = error.lines().next().unwrap_or_default();
-                let text =
-                    format!("no answer for {} s: {}", since.elapsed().as_secs(), plain(error));
-                Line::styled(text, bad())
-            }
-            None if self.is_paused => {
-                Line::styled("paused: p goes on", Style::new().add_modifier(Modifier::REVERSED))
-            }
-            None => Line::from(format!(
-                "q ends  p pauses  Tab next panel  ↑ ↓ scrolls    every {}",
-                humantime::format_duration(self.interval)
-            )),
-        };
+        let mut spans = Vec::new();
+        if self.paused.is_some() {
+            let reversed = Style::new().add_modifier(Modifier::REVERSED);
+            spans.extend([Span::styled("paused: p goes on", reversed), "  ".into()]);
+        }
+        if let Some((since, error)) = &self.silent {
+            let error = plain(error.lines().next().unwrap_or_default());
+            let secs = since.elapsed().as_secs();
+            let text = format!("no answer for {secs} s, this is as it was then: {error}");
+            spans.push(Span::styled(text, bad()));
+        }
+        if spans.is_empty() {
+            let every = humantime::format_duration(self.interval);
+            let text = format!("q ends  p pauses  Tab next panel  ↑ ↓ scrolls    every {every}");
+            spans.push(text.into());
+        }
+        let line = Line::from(spans);
         frame.render_widget(Paragraph::new(line), area);
     }
 }
 
-fn bad() -> Style {
+/// Something is wrong.
+pub(super) fn bad() -> Style {
     Style::new().fg(Color::Red).add_modifier(Modifier::BOLD)
-}
-
-/// 1234567.0 is "1.23 M": three digits and a unit.
-fn amount(value: f64) -> String {
-    let (value, unit) = match value {
-        v if v >= 999.5e6 => (v / 1e9, " G"),
-        v if v >= 999.5e3 => (v / 1e6, " M"),
-        v if v >= 999.5 => (v / 1e3, " k"),
-        v => (v, ""),
-    };
-    match value {
-        v if unit.is_empty() && (v >= 9.5 || v.fract() == 0.0) => format!("{v:.0}"),
-        v if v >= 99.95 => format!("{v:.0}{unit}"),
-        v if v >= 9.995 => format!("{v:.1}{unit}"),
-        v => format!("{v:.2}{unit}"),
-    }
-}
-
-fn flow(flow: Flow) -> String {
-    format!("{} packets/s {}bit/s", amount(flow.packets), with_space(&amount(flow.bits)))
-}
-
-/// "1.23 M" and "5 ", to be followed by a unit.
-fn with_space(amount: &str) -> String {
-    if amount.contains(' ') { amount.to_owned() } else { format!("{amount} ") }
-}
-
-/// How wide a column is.
-#[derive(Clone, Copy, Debug)]
-enum Column {
-    /// A number, set right.
-    Number(u16),
-    /// As wide as its widest text, at most this.
-    Text(u16),
-    /// What the others leave.
-    Rest,
-}
-
-/// A table of a panel.
-struct Listing {
-    heads: &'static [(&'static str, Column)],
-    rows: Vec<(Vec<String>, Style)>,
-    /// What stands there if there are none.
-    nothing: &'static str,
-}
-
-impl Listing {
-    fn width(&self, at: usize) -> Constraint {
-        let (head, column) = self.heads[at];
-        match column {
-            Column::Number(width) => Constraint::Length(width),
-            Column::Rest => Constraint::Fill(1),
-            Column::Text(most) => {
-                let texts = self.rows.iter().map(|(cells, _)| cells[at].chars().count());
-                let widest = texts.chain([head.len()]).max().unwrap_or(0);
-                Constraint::Length(u16::try_from(widest).map_or(most, |width| width.min(most)))
-            }
-        }
-    }
-
-    /// Draws the rows from one on; says from which, as there are never empty lines below the last.
-    fn draw(
-        self,
-        frame: &mut Frame<'_>,
-        area: Rect,
-        from: usize,
-        panel: Panel,
-        has_focus: bool,
-    ) -> usize {
-        if area.height < 4 {
-            return from;
-        }
-        let room = usize::from(area.height - 3);
-        let count = self.rows.len();
-        let from = from.min(count.saturating_sub(room));
-        let title = if count > room {
-            let last = (from + room).min(count);
-            format!(" {} {}–{last} of {count} ", panel.title(), from + 1)
-        } else {
-            format!(" {} ", panel.title())
-        };
-        let mark = if has_focus { Modifier::BOLD } else { Modifier::empty() };
-        let title = Span::styled(title, Style::new().add_modifier(mark));
-        let edge = Style::new().fg(if has_focus { Color::Cyan } else { Color::DarkGray });
-        let block = Block::new().borders(Borders::ALL).border_style(edge).title(title);
-        if count == 0 {
-            frame.render_widget(Paragraph::new(self.nothing).block(block), area);
-            return 0;
-        }
-        let widths: Vec<_> = (0..self.heads.len()).map(|at| self.width(at)).collect();
-        let is_number = |at: usize| matches!(self.heads[at].1, Column::Number(_));
-        let cell = |at: usize, text: String| {
-            let line = Line::from(plain(&text));
-            Cell::from(if is_number(at) { line.right_aligned() } else { line })
-        };
-        let row = |(cells, style): (Vec<String>, Style)| {
-            Row::new(cells.into_iter().enumerate().map(|(at, text)| cell(at, text))).style(style)
-        };
-        let heads = self.heads.iter().enumerate();
-        let heads = heads.map(|(at, (head, _))| cell(at, (*head).to_owned()));
-        let heads = Row::new(heads).style(Style::new().add_modifier(Modifier::DIM));
-        let rows = self.rows.into_iter().skip(from).take(room).map(row);
-        let table = Table::new(rows, widths).header(heads).column_spacing(2).block(block);
-        frame.render_widget(table, area);
-        from
-    }
-}
-
-fn workers(rates: &Rates) -> Listing {
-    let row = |worker: &super::rates::WorkerRates| {
-        let is_full = worker.busy_percent >= BUSY_PERCENT;
-        let cells = vec![
-            format!("{} on core {}", worker.worker, worker.core),
-            bar(worker.busy_percent),
-            amount(worker.received),
-            amount(worker.transmitted),
-            amount(worker.dropped),
-            amount(worker.turns),
-            worker.queues.join(" "),
-        ];
-        (cells, if is_full { Style::new().fg(Color::Yellow) } else { Style::new() })
-    };
-    Listing {
-        heads: &[
-            ("WORKER", Column::Text(20)),
-            ("BUSY", Column::Text(26)),
-            ("IN/S", Column::Number(8)),
-            ("OUT/S", Column::Number(8)),
-            ("DROPPED/S", Column::Number(9)),
-            ("TURNS/S", Column::Number(8)),
-            ("QUEUES", Column::Rest),
-        ],
-        rows: rates.workers.iter().map(row).collect(),
-        nothing: "none",
-    }
-}
-
-/// "██████····  58 %"
-fn bar(percent: f64) -> String {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "0 to 100, and a width"
-    )]
-    let full = ((percent / 100.0 * BAR as f64).round() as usize).min(BAR);
-    format!("{}{} {percent:>3.0} %", "█".repeat(full), "·".repeat(BAR - full))
-}
-
-fn ports(rates: &Rates) -> Listing {
-    let row = |port: &super::rates::PortRates| {
-        let (link, style) = match port.link {
-            Link::Up => ("up", Style::new()),
-            Link::Down => ("DOWN", bad()),
-            Link::Unknown => ("?", Style::new()),
-        };
-        let role = match port.role {
-            Role::Uplink => "uplink of",
-            Role::Tenant => "in",
-            Role::Unused => "unused",
-        };
-        let cells = vec![
-            port.name.clone(),
-            link.to_owned(),
-            amount(port.receive.packets),
-            amount(port.receive.bits),
-            amount(port.transmit.packets),
-            amount(port.transmit.bits),
-            amount(port.drops),
-            format!("{role} {}", port.belongs_to.as_deref().unwrap_or_default()),
-        ];
-        (cells, style)
-    };
-    Listing {
-        heads: &[
-            ("PORT", Column::Text(24)),
-            ("LINK", Column::Text(4)),
-            ("IN/S", Column::Number(8)),
-            ("BIT/S", Column::Number(8)),
-            ("OUT/S", Column::Number(8)),
-            ("BIT/S", Column::Number(8)),
-            ("DROPS/S", Column::Number(8)),
-            ("ROLE", Column::Rest),
-        ],
-        rows: rates.ports.iter().map(row).collect(),
-        nothing: "none",
-    }
-}
-
-fn networks(rates: &Rates) -> Listing {
-    let row = |network: &super::rates::NetworkRates| {
-        let cells = vec![
-            network.name.clone(),
-            network.vni.to_string(),
-            amount(network.from_ports.packets),
-            amount(network.from_ports.bits),
-            amount(network.to_ports.packets),
-            amount(network.to_ports.bits),
-            amount(network.drops),
-            network.fdb_entries.to_string(),
-            amount(network.moves),
-            format!("{} ports, {} remote VTEPs", network.ports, network.remote_vteps),
-        ];
-        (cells, Style::new())
-    };
-    Listing {
-        heads: &[
-            ("NETWORK", Column::Text(24)),
-            ("VNI", Column::Number(8)),
-            ("FROM/S", Column::Number(8)),
-            ("BIT/S", Column::Number(8)),
-            ("TO/S", Column::Number(8)),
-            ("BIT/S", Column::Number(8)),
-            ("DROPS/S", Column::Number(8)),
-            ("MACS", Column::Number(7)),
-            ("MOVES/S", Column::Number(7)),
-            ("WHO", Column::Rest),
-        ],
-        rows: rates.networks.iter().map(row).collect(),
-        nothing: "none",
-    }
-}
-
-fn drops(rates: &Rates) -> Listing {
-    let row = |drop: &super::rates::DropRates| {
-        let cells = vec![
-            drop.reason.clone(),
-            amount(drop.rate),
-            drop.packets.to_string(),
-            format!("{} {}", drop.port, drop.network).trim().to_owned(),
-            drop.help.clone(),
-        ];
-        let style = if drop.rate > 0.0 { Style::new().fg(Color::Yellow) } else { Style::new() };
-        (cells, style)
-    };
-    Listing {
-        heads: &[
-            ("REASON", Column::Text(24)),
-            ("NOW/S", Column::Number(8)),
-            ("ALL", Column::Number(12)),
-            ("PORT, NETWORK", Column::Text(30)),
-            ("MEANING", Column::Rest),
-        ],
-        rows: rates.drops.iter().map(row).collect(),
-        nothing: "none since the start",
-    }
 }
 
 #[cfg(test)]
@@ -516,11 +275,11 @@ mod tests {
     #[test]
     fn everything_is_on_a_large_terminal() {
         let lines = drawn(&mut screen(), 140, 40);
-        has(&lines, &["generation 3", "unaccounted 0", "dropped 5/s"]);
+        has(&lines, &["generation 3", "unaccounted 0", "dropped 5/s", "on here"]);
         has(&lines, &["in 1.00 k packets/s 800 kbit/s", "out 0 packets/s 0 bit/s"]);
         has(&lines, &["0 on core 1", "█████···············  25 %", "1.00 k", "a/0"]);
         has(&lines, &["│a ", "up", "1.00 k", "800 k", "in blue"]);
-        has(&lines, &["│blue", "100", "1.00 k", "1 ports, 0 remote VTEPs"]);
+        has(&lines, &["│blue", "100", "1.00 k", "1 port, 0 remote VTEPs"]);
         has(&lines, &["runt", "5", "10", "a blue", "runt is explained."]);
         has(&lines, &["long_ago", "0", "7"]);
         assert!(!lines.iter().any(|line| line.contains("never")), "it never happened");
@@ -530,8 +289,8 @@ mod tests {
     fn what_does_not_fit_is_counted_and_can_be_scrolled_to() {
         let mut screen = screen();
         let mut many = sample(Instant::now(), 3);
-        let one = many.ports[0].clone();
-        many.ports = (0..100)
+        let one = many.ports.rows[0].clone();
+        many.ports.rows = (0..100)
             .map(|n| crate::api::dto::PortRow { name: format!("p{n}"), ..one.clone() })
             .collect();
         screen.take(Ok(many));
@@ -576,35 +335,20 @@ mod tests {
         let mut screen = screen();
         screen.take(Err("nobody listens there\nhelp: start it".to_owned()));
         let lines = drawn(&mut screen, 100, 30);
-        has(&lines, &["no answer for 0 s: nobody listens there"]);
+        has(&lines, &["no answer for 0 s", "nobody listens there"]);
         has(&lines, &["runt"]);
         screen.press(KeyCode::Char('p'));
-        screen.take(Ok(sample(Instant::now(), 9)));
+        let lines = drawn(&mut screen, 100, 30);
+        has(&lines, &["paused", "no answer for 0 s"]);
+        let mut changed = sample(Instant::now(), 9);
+        (changed.status.generation, changed.status.unaccounted) = (4, 1);
+        screen.take(Ok(changed));
         let lines = drawn(&mut screen, 100, 30);
         has(&lines, &["paused"]);
+        has(&lines, &["generation 3", "unaccounted 0"]);
         has(&lines, &["runt", "10"]);
         screen.press(KeyCode::Char('p'));
         screen.take(Ok(sample(Instant::now(), 10)));
         has(&drawn(&mut screen, 100, 30), &["runt", "50"]);
-    }
-
-    #[test]
-    fn amounts_have_three_digits() {
-        for (value, text) in [
-            (0.0, "0"),
-            (0.5, "0.50"),
-            (7.0, "7"),
-            (12.4, "12"),
-            (999.4, "999"),
-            (999.6, "1.00 k"),
-            (12_345.0, "12.3 k"),
-            (999_400.0, "999 k"),
-            (1_234_567.0, "1.23 M"),
-            (18_340_000.0, "18.3 M"),
-            (9.87e9, "9.87 G"),
-            (123e9, "123 G"),
-        ] {
-            assert_eq!(amount(value), text, "{value}");
-        }
     }
 }

@@ -87,6 +87,8 @@ pub struct ApiDocument {
     pub socket: String,
     /// IP address and port that answer `GET /metrics`.
     pub metrics: String,
+    /// Whether the page there may tell what dropped frames say.
+    pub page_frames: bool,
     /// The group that may open the socket, besides root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -110,6 +112,7 @@ impl Default for ApiDocument {
         Self {
             socket: defaults::SOCKET.to_owned(),
             metrics: defaults::METRICS.to_string(),
+            page_frames: true,
             group: None,
             listen: None,
             tls_certificate: None,
@@ -345,6 +348,7 @@ fn api_document(api: &Api) -> ApiDocument {
     ApiDocument {
         socket: text(&api.socket),
         metrics: api.metrics.to_string(),
+        page_frames: api.page_frames,
         group: api.group.clone(),
         listen: tcp.map(|tcp| tcp.listen.to_string()),
         tls_certificate: tcp.map(|tcp| text(&tcp.tls_certificate)),

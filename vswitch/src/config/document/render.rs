@@ -72,6 +72,7 @@ fn api(api: &ApiDocument) -> Table {
     let mut keys = Keys::new("");
     keys.set("socket", &api.socket);
     keys.set("metrics", &api.metrics);
+    keys.set("page-frames", api.page_frames);
     keys.set_if_some("group", api.group.as_ref());
     keys.set_if_some("listen", api.listen.as_ref());
     keys.set_if_some("tls-certificate", api.tls_certificate.as_ref());

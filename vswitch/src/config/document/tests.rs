@@ -55,6 +55,7 @@ eal-args = []
 [api]
 socket = "/run/vswitch/vswitch.sock"
 metrics = "127.0.0.1:9144"
+page-frames = true
 
 [fdb]
 capacity = 1048576

@@ -189,7 +189,7 @@ fn compare(old: Vec<Field>, new: Vec<Field>) -> Vec<FieldChange> {
     changes
 }
 
-fn settings(document: &Document) -> [(&'static str, Option<String>); 14] {
+fn settings(document: &Document) -> [(&'static str, Option<String>); 15] {
     let Document { dpdk, api, fdb, .. } = document;
     let list = |items: Vec<String>| Some(format!("[{}]", items.join(", ")));
     let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
@@ -202,6 +202,7 @@ fn settings(document: &Document) -> [(&'static str, Option<String>); 14] {
         ("dpdk.eal-args", list(dpdk.eal_args.iter().map(quoted).collect())),
         ("api.socket", Some(api.socket.clone())),
         ("api.metrics", Some(api.metrics.clone())),
+        ("api.page-frames", Some(api.page_frames.to_string())),
         ("api.group", api.group.clone()),
         ("api.listen", api.listen.clone()),
         ("api.tls-certificate", api.tls_certificate.clone()),

@@ -23,6 +23,12 @@ export function svg(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+/** As `say`, of a text in which `…` is what can be typed. */
+export function prose(element, text) {
+  if (element.textContent === text.replaceAll("`", "")) return;
+  element.replaceChildren(...text.split("`").map((piece, at) => (at % 2 ? html("code", {}, piece) : piece)));
+}
+
 /** Changes a text only if it is another one: what somebody has selected stays selected. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -43,6 +49,7 @@ export function scaled(value) {
       return `${number.toFixed(number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2)} ${name}`;
     }
   }
+  if (value > 0 && value < 0.05) return "< 0.1";
   return value > 0 && value < 9.95 && !Number.isInteger(value) ? value.toFixed(1) : Math.round(value).toString();
 }
 
@@ -63,12 +70,12 @@ export const count = (value) => value.toLocaleString("en").replaceAll(",", "\u20
 /** "1 port", "2 ports". */
 export const many = (value, one, more = `${one}s`) => `${count(value)} ${value === 1 ? one : more}`;
 
-/** Hours, minutes, seconds of the browser's day. */
-export function clock(unixMillis, parts = 0) {
+/** Hours, minutes, seconds of the browser's day, and what of a second. */
+export function clock(unixMillis, withMillis = false) {
   const time = new Date(unixMillis);
   const two = (value) => String(value).padStart(2, "0");
   const text = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
-  return parts ? `${text}.${String(time.getMilliseconds()).padStart(3, "0")}` : text;
+  return withMillis ? `${text}.${String(time.getMilliseconds()).padStart(3, "0")}` : text;
 }
 
 /** Seconds, as in "4 s" and "3 min". */

@@ -13,7 +13,7 @@ const FIRST_SEEN = 220;
 const between = (low, value, high) => Math.round(Math.min(high, Math.max(low, value)));
 
 /**
- * What is to be drawn: { networks: [{ name, vtep, ports: [port], morePorts }], others: [port],
+ * What is to be drawn: { networks: [{ name, vtep, ports: [port], morePorts }], others: [port], moreOthers,
  * vteps: [{ name, uplink, remotes: [remote], moreRemotes }] }, networks in the order of their VTEPs.
  */
 export function layout(model, width) {
@@ -69,6 +69,10 @@ function wide(model, width) {
     boxes.push({ kind: "port", key: keys.port(item), x: portX, y, w: portW, h: port, item });
     y += step;
   }
+  if (model.moreOthers) {
+    boxes.push({ kind: "more", key: "more others", x: portX, y, w: portW, h: 16, item: model.moreOthers });
+    y += 24;
+  }
   let bottom = y;
   let free = 42;
   let freeRemote = 8;
@@ -120,10 +124,10 @@ function wide(model, width) {
       at += 28;
     }
     freeRemote = at + 12;
-    bottom = Math.max(bottom, free, freeRemote - 24);
+    bottom = Math.max(bottom, free);
   }
   const host = { x: 1, y: 1, w: (model.vteps.length ? hostRight : bandX + bandW + 22) - 1, h: bottom + 6 };
-  return { width, height: host.h + 2, host, boxes, wires };
+  return { width, height: Math.max(host.h + 2, freeRemote - 10), host, boxes, wires };
 }
 
 function narrow(model, width) {
@@ -157,6 +161,10 @@ function narrow(model, width) {
   for (const item of model.others) {
     boxes.push({ kind: "port", key: keys.port(item), x, y, w, h: 38, item });
     y += 46;
+  }
+  if (model.moreOthers) {
+    boxes.push({ kind: "more", key: "more others", x, y, w, h: 16, item: model.moreOthers });
+    y += 22;
   }
   y += 6;
   let hostBottom = y;

@@ -1,5 +1,5 @@
 // Asks the switch once a second, and shows what it says. When it does not answer, the page says since when, and
-// what it shows is marked as old.
+// what it shows is marked as old. Whatever goes wrong, it asks again.
 
 import { ago, byId, clock, say } from "./dom.js";
 import { selectedDetails, showPicture } from "./picture.js";
@@ -27,47 +27,72 @@ async function ask() {
   const late = setTimeout(() => mine.abort(), PATIENCE);
   try {
     const wanted = filter.value.trim();
-    const response = await fetch(`/page.json?network=${encodeURIComponent(wanted)}`, { signal: mine.signal, cache: "no-store" });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    const said = await response.json();
-    if (mine === asking) take(said, wanted);
-  } catch (error) {
+    const said = await answerTo(wanted, mine.signal).catch((error) => ({ error }));
     // A newer question took this one's place.
     if (mine !== asking) return;
-    silent(error);
+    if (said.error) silent(said.error);
+    else take(said, wanted);
+  } catch (error) {
+    odd(error);
   } finally {
     clearTimeout(late);
+    // A newer question has its own successor, and a page that nobody sees asks nothing.
+    if (mine === asking && !document.hidden) timer = setTimeout(ask, Math.max(200, PERIOD - (performance.now() - started)));
   }
-  // A newer question has its own successor, and a page that nobody sees asks nothing.
-  if (mine === asking && !document.hidden) timer = setTimeout(ask, Math.max(200, PERIOD - (performance.now() - started)));
+}
+
+async function answerTo(wanted, signal) {
+  const response = await fetch(`/page.json?network=${encodeURIComponent(wanted)}`, { signal, cache: "no-store" });
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return response.json();
 }
 
 function take(said, wanted) {
+  // Another version's answer is for another version's page.
+  if (answer && said.version !== answer.version) {
+    location.reload();
+    return;
+  }
+  const isNew = rates.take(said);
+  if (isNew) showTiles(said, rates);
+  showTables(said, rates);
+  showPicture(said, rates, wanted);
+  say(byId("host"), said.host ? ` on ${said.host}` : "");
+  document.title = said.host ? `${said.host} · vswitch` : "vswitch";
+  say(byId("version"), said.version);
+  say(byId("generation"), `configuration generation ${said.generation} · ${clock(said.unix_millis)}`);
   answer = said;
   answeredAt = Date.now();
-  const isNew = rates.take(answer);
   document.body.classList.remove("stale");
   byId("banner").hidden = true;
   byId("lamp").className = "lamp live";
   say(byId("state-text"), "live");
-  say(byId("version"), answer.version);
-  say(byId("generation"), `configuration generation ${answer.generation} · ${clock(answer.unix_millis)}`);
-  if (isNew) showTiles(answer, rates);
-  showTables(answer, rates);
-  showPicture(answer, rates, wanted);
+}
+
+/** What is shown is old. */
+function mark(state, what, more) {
+  // What changes every second is not part of the alert: it would be read aloud every second.
+  say(byId("banner-what"), what);
+  say(byId("banner-more"), more);
+  byId("banner").hidden = false;
+  byId("lamp").className = "lamp dead";
+  say(byId("state-text"), state);
+  document.body.classList.add("stale");
+}
+
+/** The switch answered something that this page cannot show. */
+function odd(error) {
+  console.error(error);
+  mark("not understood", `The switch's answer is not what this page understands (${error?.message ?? error}).`,
+    "It goes on asking. If that does not end, load the page anew.");
 }
 
 /** Nobody answers: what is shown is old, and no rate is known. */
 function silent(error) {
   const why = error?.message?.startsWith("status ") ? ` (${error.message})` : "";
-  // What changes every second is not part of the alert: it would be read aloud every second.
-  say(byId("banner-what"), `No answer${answeredAt ? ` since ${clock(answeredAt)}` : ""}${why}.`);
-  say(byId("banner-more"), `${answeredAt ? `That was ${ago((Date.now() - answeredAt) / 1000)} ago; everything below is as it was then. ` : ""}` +
+  mark("no answer", `No answer${answeredAt ? ` since ${clock(answeredAt)}` : ""}${why}.`,
+    `${answeredAt ? `That was ${ago((Date.now() - answeredAt) / 1000)} ago; everything below is as it was then. ` : ""}` +
     "Is the switch running? This page goes on asking.");
-  byId("banner").hidden = false;
-  byId("lamp").className = "lamp dead";
-  say(byId("state-text"), "no answer");
-  document.body.classList.add("stale");
   rates.pause();
   if (answer) {
     showTiles(answer, rates);

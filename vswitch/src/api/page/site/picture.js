@@ -1,5 +1,5 @@
 // The picture of the overlay. It is drawn anew when something comes, goes or changes its state; each second
-// only texts and the thickness of lines change, so that what has the focus keeps it.
+// only texts and the thickness of the lines of ports and uplinks change (of networks and tunnels nobody counts), so that what has the focus keeps it.
 
 import { bits, byId, count, html, many, packets, say, set, svg } from "./dom.js";
 import { layout } from "./layout.js";
@@ -23,7 +23,7 @@ export function showPicture(answer, rates, filter) {
   const place = byId("picture");
   const width = Math.max(300, Math.floor(place.clientWidth));
   const model = modelOf(answer);
-  const shape = JSON.stringify([width, answer.version, structure(model)]);
+  const shape = JSON.stringify([width, answer.host, structure(model)]);
   if (shape !== drawn) {
     draw(place, model, width, answer);
     drawn = shape;
@@ -61,8 +61,9 @@ function modelOf(answer) {
     remotes: vtep.remotes.rows.slice(0, MAX_REMOTES),
     moreRemotes: more(vtep.remotes.matching - Math.min(vtep.remotes.rows.length, MAX_REMOTES), "remote VTEP"),
   }));
-  const others = answer.ports.rows.filter((port) => port.role === "unused").slice(0, MAX_OTHERS);
-  return { networks, vteps, others, colours };
+  const unused = answer.ports.rows.filter((port) => port.role === "unused");
+  const others = unused.slice(0, MAX_OTHERS);
+  return { networks, vteps, others, moreOthers: more(unused.length - others.length, "unused port"), colours };
 }
 
 const more = (left, what) => (left > 0 ? `+ ${many(left, `more ${what}`)}` : null);
@@ -71,7 +72,7 @@ const more = (left, what) => (left > 0 ? `+ ${many(left, `more ${what}`)}` : nul
 function structure(model) {
   return [
     model.networks.map((n) => [n.name, n.index, n.vni, n.vtep, n.ports.map((p) => [p.name, p.link]), n.morePorts]),
-    model.others.map((port) => [port.name, port.link]),
+    model.others.map((port) => [port.name, port.link]), model.moreOthers,
     model.vteps.map((v) => [
       v.name, v.address, v.udp_port, v.host_interface, v.uplink?.name, v.uplink?.link, v.moreRemotes,
       v.remotes.map((r) => [r.address, r.state, r.reason, r.next_hop, r.networks, r.network_count]),
@@ -80,6 +81,12 @@ function structure(model) {
 }
 
 function summary(answer, model, filter) {
+  const { rows, matching } = answer.vteps;
+  const ofNetworks = networksDrawn(answer, model, filter);
+  return rows.length < matching ? `${ofNetworks} · ${rows.length} of ${many(matching, "VTEP")} drawn` : ofNetworks;
+}
+
+function networksDrawn(answer, model, filter) {
   const { count: all, matching } = answer.networks;
   if (all === 0) return "no network is configured";
   if (filter && matching === 0) return `no network matches; there are ${count(all)}`;
@@ -101,7 +108,7 @@ function draw(place, model, width, answer) {
   const { host } = plan;
   const frame = svg("g", { class: "host" },
     svg("rect", { x: host.x, y: host.y, width: host.w, height: host.h, rx: 12 }),
-    svg("text", { x: host.x + 20, y: host.y + 24 }, `this host: vswitch ${answer.version}`));
+    svg("text", { x: host.x + 20, y: host.y + 24 }, `this host${answer.host ? `: ${answer.host}` : ""}`));
   const picture = svg("svg", {
     width: plan.width, height: plan.height, viewBox: `0 0 ${plan.width} ${plan.height}`, role: "group",
     "aria-label": "The overlay: ports, networks, tunnel ends, and the other hosts",
@@ -111,7 +118,7 @@ function draw(place, model, width, answer) {
     place.replaceChildren(html("p", { class: "faint" }, "Nothing to draw: no port, no network."));
   }
   highlight();
-  if (focused) place.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  if (focused) place.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
 // --- lines ------------------------------------------------------------------------------------------------
@@ -140,10 +147,6 @@ function drawWire(wire, model) {
       const key = `port ${wire.item.name}`;
       thickness(path, sum(rates.of(`${key} receive_packets`), rates.of(`${key} transmit_packets`)));
     });
-  }
-  if (wire.kind === "network") {
-    updates.push((_, rates) => thickness(path, wire.item.ports.reduce((all, port) =>
-      sum(all, sum(rates.of(`port ${port.name} receive_packets`), rates.of(`port ${port.name} transmit_packets`))), 0)));
   }
   return group;
 }
@@ -225,7 +228,7 @@ const shapes = {
   uplink({ group, line, item, w, key }) {
     if (item.link === "down") group.classList.add("down");
     const isUp = item.link === "up";
-    line(20, "name", cut(`Uplink ${item.name}`, w - (isUp ? 24 : 96)));
+    line(20, "name", cut(/uplink/i.test(item.name) ? item.name : `Uplink ${item.name}`, w - (isUp ? 24 : 96)));
     if (!isUp) line(20, "small bad", `link ${item.link}`, true);
     const [into, out] = [line(38, "rate"), line(54, "rate")];
     group.setAttribute("aria-label", `Uplink ${item.name}, link ${item.link}`);

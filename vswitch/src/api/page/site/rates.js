@@ -1,7 +1,8 @@
 // Rates: the differences of two answers' counters, by the server's own time. What counters did while nobody asked is
 // spread over that time. Nothing is known of what is new, or has begun again.
 
-const HISTORY = 60;
+/** So far back, in microseconds of the switch's clock, goes what is remembered. */
+const HISTORY = 60e6;
 
 export class Rates {
   #now = null;
@@ -36,16 +37,16 @@ export class Rates {
     return now === undefined || before === undefined || now < before ? null : now - before;
   }
 
-  /** The last minute of a rate, the oldest first; call it once for each answer. */
+  /** The last minute of a rate, as { at, rate }, the oldest first; call it once for each answer. */
   remember(key) {
-    const past = this.#history.get(key) ?? [];
+    const past = (this.#history.get(key) ?? []).filter(({ at }) => at > this.#now.micros - HISTORY);
     const rate = this.of(key);
-    if (rate !== null) past.push(rate);
-    this.#history.set(key, past.slice(-HISTORY));
-    return this.#history.get(key);
+    if (rate !== null) past.push({ at: this.#now.micros, rate });
+    this.#history.set(key, past);
+    return past;
   }
 
-  /** Forgets all but that there is something: after it nothing is known until two more answers. */
+  /** Nothing is known until the next answer; its rates are those since the last one. */
   pause() {
     this.#before = null;
   }
@@ -63,11 +64,7 @@ function collect(answer) {
   traffic("tenants", answer.totals.tenants);
   traffic("uplinks", answer.totals.uplinks);
   counters.set("dropped", answer.totals.dropped);
-  for (const port of answer.ports.rows) {
-    traffic(`port ${port.name}`, port);
-    counters.set(`port ${port.name} drops`, port.drops);
-  }
-  for (const network of answer.networks.rows) counters.set(`network ${network.name} drops`, network.drops);
+  for (const port of answer.ports.rows) traffic(`port ${port.name}`, port);
   for (const vtep of answer.vteps.rows) {
     counters.set(`vtep ${vtep.name} punted`, vtep.punted_packets);
     counters.set(`vtep ${vtep.name} host`, vtep.host_packets);

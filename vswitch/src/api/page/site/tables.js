@@ -1,10 +1,10 @@
 // The tables and the totals. A row stays the same element from second to second, and a cell's text changes only when it
 // is another one.
 
-import { ago, bits, byId, clock, count, html, many, packets, say, set, svg } from "./dom.js";
+import { ago, bits, byId, clock, count, html, many, packets, prose, say, set, svg } from "./dom.js";
 import { dropKey } from "./rates.js";
 
-/** Columns are [title, class]; "number" ones are right-aligned. */
+/** Columns are [title, class]; "number" ones are right-aligned, "text" ones are sentences. */
 function table(id, caption, columns) {
   const place = byId(id);
   const body = html("tbody");
@@ -25,7 +25,7 @@ function table(id, caption, columns) {
           at === 0 ? html("th", { scope: "row" }) : html("td", { class: kind ?? null, "data-title": title })));
         rows.set(key, row);
       }
-      cells.forEach((text, at) => say(row.children[at], String(text ?? "")));
+      cells.forEach((text, at) => (columns[at][1] === "text" ? prose : say)(row.children[at], String(text ?? "")));
       row.classList.toggle("rising", Boolean(marked));
       return row;
     });
@@ -85,7 +85,7 @@ function showDrops(show, answer, rates) {
   const { drops } = answer;
   const rows = drops.rows.map((row) => ({ ...row, rate: rates.of(dropKey(row)) }));
   rows.sort((a, b) => Number(b.rate > 0) - Number(a.rate > 0) || b.packets - a.packets || (dropKey(a) < dropKey(b) ? -1 : 1));
-  const rising = rows.filter((row) => row.rate > 0).length;
+  const rising = new Set(rows.filter((row) => row.rate > 0).map((row) => row.reason)).size;
   const parts = [many(answer.totals.dropped, "frame")];
   if (drops.rows.length < drops.count) parts.push(`${drops.rows.length} of ${count(drops.count)} rows shown`);
   parts.push(rising ? `▲ ${many(rising, "reason")} rising now` : "none rising");
@@ -103,7 +103,7 @@ function showFrames(show, answer) {
   const { frames } = answer;
   const note = byId("frames-withheld");
   note.hidden = !frames.withheld;
-  say(note, frames.withheld
+  prose(note, frames.withheld
     ? `What the frames say is left out: ${frames.withheld}. On the host, \`vswitch show dropped-frames\` shows it.` : "");
   say(byId("frames-count"), frames.rows.length < frames.count
     ? `the newest ${frames.rows.length} of ${count(frames.count)} that are kept` : many(frames.count, "frame"));
@@ -116,7 +116,7 @@ function showFrames(show, answer) {
     const old = (answer.unix_millis - millis) / 1000;
     return {
       key: `${id} ${again}`,
-      cells: [`${clock(millis, 3)} · ${ago(old)} ago`, frame.reason, frame.port || "–", frame.network || "–", count(frame.len),
+      cells: [`${clock(millis, true)} · ${ago(old)} ago`, frame.reason, frame.port || "–", frame.network || "–", count(frame.len),
         frame.summary ?? "left out"],
     };
   }, "No dropped frame is kept.");
@@ -200,10 +200,10 @@ export function tiles() {
   };
 }
 
-/** The last minute, scaled to its own highest. */
+/** The last minute, or what is known of it, scaled to its own highest. */
 function spark(path, past) {
-  const high = Math.max(1, ...past);
-  const at = (rate, place) => `${(120 - (past.length - 1 - place) * (120 / 59)).toFixed(1)} ${(25 - (23 * rate) / high).toFixed(1)}`;
-  set(path, "d", past.length > 1 ? `M${past.map(at).join("L")}` : "M0 25");
+  const [high, from] = [Math.max(1, ...past.map(({ rate }) => rate)), past[0]?.at];
+  const width = 120 / (past.at(-1)?.at - from);
+  const point = ({ at, rate }) => `${((at - from) * width).toFixed(1)} ${(25 - (23 * rate) / high).toFixed(1)}`;
+  set(path, "d", past.length > 1 ? `M${past.map(point).join("L")}` : "M0 25");
 }
-
