@@ -8,7 +8,9 @@ use std::path::Path;
 
 use super::edit::quoted;
 use super::host::Host;
-use super::{Check, Finding, Purpose, Severity, View, cores, hugepages, links, pci, permissions, plugins};
+use super::{
+    Check, Finding, Purpose, Severity, View, cores, hugepages, links, pci, permissions, plugins,
+};
 use crate::config::Dpdk;
 use crate::config::device::{interfaces_needed, pci_address};
 

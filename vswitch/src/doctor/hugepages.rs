@@ -404,7 +404,7 @@ mod tests {
         let fixture = one_node(8, 8);
         let finding = fixture.with_file(&file).problem(&config, check);
         assert!(finding.cause.contains("no more than 4096 MiB"), "{finding}");
-        let least = Need::foreseen(&config, |_| None).dpdk_mib().to_string();
+        let least = foreseen(&Fixture::new().host, &config).most.dpdk_mib().to_string();
         let edit = file.set(Table::Section("dpdk"), "memory-mib", &least);
         assert_eq!(finding.mend, [edit.unwrap()]);
     }
