@@ -13,6 +13,7 @@ use vswitch::capture::wanted::Wanted;
 use vswitch::capture::words::comment;
 use vswitch::config;
 use vswitch::control::captures::{CaptureError, Captures, KEPT_DROPS};
+use vswitch::control::drops::Drops;
 use vswitch::control::generations::{PortFacts, Topology};
 use vswitch::datapath::capture::budget::UNITS_PER_MILLI;
 use vswitch::datapath::capture::recorder::Frame;
@@ -21,7 +22,7 @@ use vswitch::datapath::context::Now;
 use vswitch::datapath::packet::{Packet, Received};
 use vswitch::datapath::verdict::DropReason;
 use vswitch::ids::PortId;
-use vswitch::metrics::counters::Site;
+use vswitch::metrics::counters::{self, Site};
 use vswitch::sim::Options;
 
 fn all() -> Wanted {
@@ -484,4 +485,45 @@ fn without_names_there_are_numbers() {
     assert_eq!(received, "received on port #1, network #0, forwarded to port #2");
     assert_eq!(sent, "transmitted on port #2, network #0, sent");
     assert!(dropped.contains(" port #5, no network, dropped: port_unused"), "{dropped}");
+}
+
+#[test]
+fn what_the_control_thread_drops_is_kept_and_captured_also_where_its_port_is_gone() {
+    let before = Topology::new(config::parse("test.toml", CONFIG).unwrap()).unwrap();
+    let without = CONFIG.replace("[[port]]\nname = \"unused\"\ndevice = \"net_null5\"\n", "");
+    let after = before.next(config::parse("test.toml", &without).unwrap()).unwrap();
+    let (last, _) = before.ports_not_in(&after).next().unwrap();
+    assert_eq!(last.index(), after.port_slots(), "no generation has its index any more");
+    let cases = [
+        (PortId(0), "uplink", DropReason::HostWriteFailed),
+        (PortId(0), "uplink", DropReason::HostQueueFull),
+        (last, "unused", DropReason::PortRemoved),
+    ];
+    for (port, name, reason) in cases {
+        let (mut recorder, drops) = Recorder::new(0);
+        let mut captures = Captures::new(&before, 6, vec![drops], Arc::new(|| 0));
+        let [any, of_uplink] = [None, Some("uplink".to_owned())].map(|port| {
+            let capture = Arc::new(Capture::new(None, 2048, 4, 1));
+            let wanted = Wanted { port, taps: vec![Tap::Dropped], ..Wanted::default() };
+            captures.watch(wanted, Arc::clone(&capture)).unwrap();
+            capture
+        });
+        captures.configured(7, &after);
+        let facts = vec![PortFacts::NONE; after.port_slots()];
+        let generation = after.generation(&facts, &[], 0);
+        let generation = generation.watched(7, captures.watches(&after));
+        let (counters, view) = counters::new();
+        recorder.begin(Now::from_millis(1), &generation);
+        let frame = tenant(station(1), station(2));
+        let recorder = &mut recorder;
+        let mut ends = Drops { counters: &counters, recorder, generation: &generation };
+        ends.dropped(Site::port(port), reason, &Frame(&frame));
+        assert_eq!(view.port_drops(port, reason), 1);
+        captures.keep_drops();
+        let [kept] = &captures.dropped()[..] else { panic!("{reason:?}") };
+        let is = (kept.frame.reason, kept.frame.bytes(), &*kept.port);
+        assert_eq!(is, (reason, &frame[..], name));
+        assert_eq!(any.next().unwrap().bytes, frame);
+        assert_eq!(of_uplink.next().is_some(), name == "uplink");
+    }
 }

@@ -66,9 +66,12 @@ pub fn begin(
         let writing = Writing { capture, shelf, since_start, limits, pieces: sender };
         // It is memory that is written to: nothing fails.
         let _ = writing.run(&what);
-        writing.capture.advance(Phase::Ending);
+        let Writing { capture, pieces, .. } = writing;
+        capture.advance(Phase::Ending);
+        // Nothing more comes: that is the end for whoever reads.
+        drop(pieces);
         // The last to let go of the memory: to free it takes milliseconds that the control thread has not.
-        while Arc::strong_count(&writing.capture) > 1 {
+        while Arc::strong_count(&capture) > 1 {
             std::thread::sleep(PAUSE);
         }
     })?;
