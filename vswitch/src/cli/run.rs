@@ -39,11 +39,8 @@ pub(super) fn run(options: &Run, log: &str) -> Exit {
     for report in &loaded.reports {
         note(format_args!("vswitch: warning: {report}"));
     }
-    let start = match state::choose(loaded, Some(config), options.fresh) {
-        Ok(start) => start,
-        Err(error) => return complain(format_args!("vswitch: error: {error}")),
-    };
-    note(format_args!("vswitch: {}", start.line(&directory, Some(file))));
+    let start = state::choose(loaded, config, options.fresh);
+    note(format_args!("vswitch: {}", start.line(&directory, file)));
     match run_switch(start, store, file) {
         Ok(()) => Exit::Success,
         Err(error) => complain(format_args!("vswitch: error: {error}")),
