@@ -20,6 +20,7 @@ use crate::capture::filter;
 use crate::capture::pcapng::CONTENT_TYPE;
 use crate::capture::stream::Stream;
 use crate::capture::wanted::{Limits, MAX_SNAPLEN, Wanted, records};
+use crate::config::Config;
 use crate::control::captures::{CaptureError, KeptDrop};
 use crate::datapath::capture::{Capture, MAX_CAPTURES, Tap};
 use crate::datapath::verdict::DropReason;
@@ -133,25 +134,21 @@ impl CaptureQuery {
 }
 
 /// A name that nothing has is an error, and not an empty capture: it is a typing mistake.
-async fn known(
-    app: &App,
+fn known(
+    config: &Config,
     port: Option<&String>,
     network: Option<&String>,
     vtep: Option<&String>,
 ) -> Result<(), Problem> {
-    if port.is_none() && network.is_none() && vtep.is_none() {
-        return Ok(());
-    }
-    let document = app.control.ask(|switch| switch.document()).await?;
     let check = |what: &str, wanted: Option<&String>, names: Vec<&str>| match wanted {
         Some(name) if !names.contains(&name.as_str()) => {
             Err(absent(what, name, names, Place::Query, &format!("/{}", what.to_lowercase())))
         }
         _ => Ok(()),
     };
-    check("port", port, document.port.iter().map(|port| port.name.as_str()).collect())?;
-    check("network", network, document.network.iter().map(|n| n.name.as_str()).collect())?;
-    check("VTEP", vtep, document.vtep.iter().map(|vtep| vtep.name.as_str()).collect())
+    check("port", port, config.ports.iter().map(|port| port.name.as_str()).collect())?;
+    check("network", network, config.networks.iter().map(|n| n.name.as_str()).collect())?;
+    check("VTEP", vtep, config.vteps.iter().map(|vtep| vtep.name.as_str()).collect())
 }
 
 fn too_many() -> Problem {
@@ -177,15 +174,16 @@ pub(super) async fn get_capture(
     Params(query): Params<CaptureQuery>,
 ) -> Answer {
     let (wanted, limits, snaplen) = query.read()?;
-    known(&app, wanted.port.as_ref(), wanted.network.as_ref(), wanted.vtep.as_ref()).await?;
-    let (running, threads, longest) = app
+    let (wanted, running, threads, longest) = app
         .control
         .ask(|switch| {
+            let Wanted { port, network, vtep, .. } = &wanted;
+            known(switch.config(), port.as_ref(), network.as_ref(), vtep.as_ref())?;
             let longest = switch.longest_frame();
             let captures = switch.captures();
-            (captures.rows().len(), captures.threads(), longest)
+            Ok::<_, Problem>((wanted, captures.rows().len(), captures.threads(), longest))
         })
-        .await?;
+        .await??;
     if running >= MAX_CAPTURES {
         return Err(too_many());
     }
@@ -262,19 +260,19 @@ pub(super) async fn get_dropped_frames(
 ) -> Answer {
     let reason = query.reason.as_deref().map(reason_of).transpose()?;
     let DroppedQuery { port, network, .. } = query;
-    known(&app, port.as_ref(), network.as_ref(), None).await?;
-    let is_asked_for = move |kept: &&KeptDrop| {
-        reason.is_none_or(|reason| reason == kept.frame.reason)
-            && port.as_ref().is_none_or(|port| *port == kept.port)
-            && network.as_ref().is_none_or(|network| *network == kept.network)
-    };
     let kept = app
         .control
         .ask(move |switch| {
+            known(switch.config(), port.as_ref(), network.as_ref(), None)?;
+            let is_asked_for = |kept: &&KeptDrop| {
+                reason.is_none_or(|reason| reason == kept.frame.reason)
+                    && port.as_ref().is_none_or(|port| *port == kept.port)
+                    && network.as_ref().is_none_or(|network| *network == kept.network)
+            };
             let kept = switch.captures().dropped().into_iter().filter(is_asked_for);
-            kept.cloned().collect::<Vec<_>>()
+            Ok::<_, Problem>(kept.cloned().collect::<Vec<_>>())
         })
-        .await?;
+        .await??;
     let rows = aside(move || kept.iter().map(DroppedFrameRow::from).collect::<Vec<_>>()).await?;
     list(rows).await
 }
