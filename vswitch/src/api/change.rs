@@ -1,6 +1,6 @@
 //! How every change is made: take the running configuration, change it, check it, apply it.
 //!
-//! The check runs on a thread of its own, as it may take some milliseconds. If the configuration was
+//! Check and comparison run on a thread of their own, as they may take some milliseconds. If the configuration was
 //! changed by somebody else meanwhile, that is a conflict like any other.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,11 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::control::{Control, aside};
+use super::control::Control;
 use super::edit::Edited;
 use super::extract::{Precondition, changed};
 use super::problem::{Kind, Place, Problem, ValueProblem};
-use super::running::{Applied, ApplyError, ApplyOptions};
+use super::running::{Applied, ApplyError, ApplyOptions, Proposed};
 use crate::config::Config;
 use crate::config::document::{Document, FieldError};
 use crate::control::plan::Plan;
@@ -54,36 +54,18 @@ pub async fn change(
     options: ApplyOptions,
     edit: impl Fn(&mut Document) -> Edited + Clone + Send + 'static,
 ) -> Result<Change, Problem> {
-    let mut running = 0;
-    for _ in 0..ATTEMPTS {
-        let (generation, document) =
-            control.ask(|switch| (switch.generation(), switch.document())).await?;
-        precondition.check(generation)?;
-        let edit = edit.clone();
-        let proposal = aside(move || {
-            let mut document = document;
-            let sent = edit(&mut document)?;
-            match document.check() {
-                Ok(config) => Ok(Proposal { config, sent }),
-                Err(errors) => Err(invalid(errors, sent.as_deref())),
-            }
-        })
-        .await??;
-        let base = Precondition::OneOf(vec![generation]);
-        match apply(control, base, options, proposal).await {
-            // Somebody was faster, and whoever asked said that he does not mind.
-            Err(problem)
-                if precondition == Precondition::Any && problem.is(Kind::PreconditionFailed) =>
-            {
-                running = problem.generation.unwrap_or(running);
-            }
-            result => return result,
+    let propose = move |running: &Config| {
+        let mut document = Document::from(running);
+        let sent = edit(&mut document)?;
+        match document.check() {
+            Ok(config) => Ok(Proposal { config, sent }),
+            Err(errors) => Err(invalid(errors, sent.as_deref())),
         }
-    }
-    Err(changed(running))
+    };
+    apply(control, precondition, options, propose).await
 }
 
-/// Applies a whole configuration.
+/// Applies what is proposed in place of the running configuration.
 ///
 /// # Errors
 /// The running one is not the one that it is for, or it cannot be applied.
@@ -91,24 +73,51 @@ pub async fn apply(
     control: &Control,
     precondition: Precondition,
     options: ApplyOptions,
-    proposal: Proposal,
+    propose: impl Fn(&Config) -> Result<Proposal, Problem> + Clone + Send + 'static,
 ) -> Result<Change, Problem> {
-    let Proposal { config, sent } = proposal;
-    let warnings = config.warnings.iter().map(FieldError::from);
-    let warnings = warnings.filter_map(|warning| {
-        let pointer = within(&warning.pointer, sent.as_deref())?.to_owned();
+    let mut running = 0;
+    for _ in 0..ATTEMPTS {
+        let (generation, config) =
+            control.ask(|switch| (switch.generation(), switch.config().clone())).await?;
+        precondition.check(generation)?;
+        let propose = propose.clone();
+        let checked = control.check(move || {
+            let proposal = propose(&config)?;
+            let warnings = warnings(&proposal);
+            let Proposal { config: new, sent } = proposal;
+            Ok::<_, Problem>((Proposed::new(&config, new), sent, warnings))
+        });
+        let (proposed, sent, warnings) = checked.await??;
+        let base = Precondition::OneOf(vec![generation]);
+        let applied = control.ask(move |switch| {
+            base.check(switch.generation())?;
+            switch.apply(proposed, options).map_err(|error| refused(error, sent.as_deref()))
+        });
+        match applied.await? {
+            Ok(Applied { generation, plan, confirm_before }) => {
+                let confirm_before_unix_millis = confirm_before.map(unix_millis);
+                return Ok(Change { generation, plan, confirm_before_unix_millis, warnings });
+            }
+            // Somebody was faster, and whoever asked said that he does not mind.
+            Err(problem)
+                if precondition == Precondition::Any && problem.is(Kind::PreconditionFailed) =>
+            {
+                running = problem.generation.unwrap_or(running);
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+    Err(changed(running))
+}
+
+/// What is probably not meant, of what was sent.
+fn warnings(proposal: &Proposal) -> Vec<FieldError> {
+    let warnings = proposal.config.warnings.iter().map(FieldError::from);
+    let sent = |warning: FieldError| {
+        let pointer = within(&warning.pointer, proposal.sent.as_deref())?.to_owned();
         Some(FieldError { pointer, ..warning })
-    });
-    let warnings = warnings.collect();
-    let applied = control
-        .ask(move |switch| {
-            precondition.check(switch.generation())?;
-            switch.apply(config, options).map_err(|error| refused(error, sent.as_deref()))
-        })
-        .await??;
-    let Applied { generation, plan, confirm_before } = applied;
-    let confirm_before_unix_millis = confirm_before.map(unix_millis);
-    Ok(Change { generation, plan, confirm_before_unix_millis, warnings })
+    };
+    warnings.filter_map(sent).collect()
 }
 
 fn unix_millis(time: SystemTime) -> u64 {

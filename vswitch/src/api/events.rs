@@ -131,6 +131,8 @@ pub enum RollBackReason {
     Expired,
     /// Somebody asked for it.
     Asked,
+    /// It could not be saved.
+    NotSaved,
 }
 
 impl Happening {

@@ -15,12 +15,11 @@ use super::dto::{
 };
 use super::events::{Events, Happening, RollBackReason, Whereabouts};
 use super::fdb::{FdbFilter, FdbScan};
-use super::running::{Applied, ApplyError, ApplyOptions, Running};
+use super::running::{Applied, ApplyError, ApplyOptions, Proposed, Running};
 use crate::config::Config;
 use crate::config::document::{Document, NetworkDocument};
 use crate::control::captures::Captures;
 use crate::control::generations::{PortFacts, Topology};
-use crate::control::plan::Plan;
 use crate::datapath::capture::Recorder;
 use crate::datapath::capture::recorder::Frame;
 use crate::datapath::context::Now;
@@ -153,6 +152,10 @@ impl Fake {
         self.events.tell(Happening::ConfigurationRolledBack { generation, reason });
     }
 
+    fn document(&self) -> Document {
+        Document::from(&self.config)
+    }
+
     /// The MAC of a port, as the simulation has it.
     fn mac_of(&self, port: &str) -> String {
         let index = self.config.ports.iter().position(|other| other.name == port);
@@ -215,22 +218,18 @@ impl Running for Fake {
         self.generation
     }
 
-    fn document(&self) -> Document {
-        Document::from(&self.config)
+    fn config(&self) -> &Config {
+        &self.config
     }
 
-    fn plan(&self, new: &Config) -> Plan {
-        Plan::between(&self.config, new)
-    }
-
-    fn apply(&mut self, new: Config, options: ApplyOptions) -> Result<Applied, ApplyError> {
+    fn apply(&mut self, new: Proposed, options: ApplyOptions) -> Result<Applied, ApplyError> {
+        let Proposed { config: new, plan, .. } = new;
         if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
         }
         if self.pending.is_some() {
             return Err(ApplyError::AwaitsConfirmation);
         }
-        let plan = self.plan(&new);
         let restarts: Vec<_> = plan.needing_restart().cloned().collect();
         if !restarts.is_empty() {
             return Err(ApplyError::NeedsRestart(restarts));

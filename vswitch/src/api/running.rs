@@ -21,14 +21,12 @@ pub trait Running {
     /// The generation of the configuration: one more with each change.
     fn generation(&self) -> u64;
     /// The running configuration.
-    fn document(&self) -> Document;
-    /// What would change.
-    fn plan(&self, new: &Config) -> Plan;
-    /// Makes it the running configuration, whole or not at all.
+    fn config(&self) -> &Config;
+    /// Makes it the running configuration, whole or not at all. What it is compared with is the one that is running.
     ///
     /// # Errors
     /// Why nothing was changed.
-    fn apply(&mut self, new: Config, options: ApplyOptions) -> Result<Applied, ApplyError>;
+    fn apply(&mut self, new: Proposed, options: ApplyOptions) -> Result<Applied, ApplyError>;
     /// Keeps the configuration that waits for confirmation; returns its generation.
     ///
     /// # Errors
@@ -71,6 +69,27 @@ pub trait Running {
     fn longest_frame(&self) -> usize;
     /// What `GET /metrics` says.
     fn metrics(&self) -> Vec<Family>;
+}
+
+/// Another configuration, with all that can be known of it beforehand, and not on the control thread.
+#[derive(Clone, Debug)]
+pub struct Proposed {
+    /// The configuration.
+    pub config: Config,
+    /// The same, as a file has it.
+    pub document: Document,
+    /// What is different in it from the running one.
+    pub plan: Plan,
+}
+
+impl Proposed {
+    /// Compares it with the running one.
+    #[must_use]
+    pub fn new(running: &Config, config: Config) -> Self {
+        let document = Document::from(&config);
+        let plan = Plan::between(running, &config);
+        Self { config, document, plan }
+    }
 }
 
 /// How to apply.

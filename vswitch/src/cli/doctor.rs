@@ -88,10 +88,8 @@ fn would_start(config: Config, path: &Path, directory: PathBuf) -> (Config, Opti
         }
     };
     kept.reports.clone_from(&loaded.reports);
-    let Ok(start) = state::choose(loaded, Some(config.clone()), false) else {
-        return (config, File::read(path), kept); // never: there is a file
-    };
-    kept.start = Ok(start.line(&kept.directory, Some(path)));
+    let start = state::choose(loaded, config, false);
+    kept.start = Ok(start.line(&kept.directory, path));
     let file = File::of_start(&start, path, &kept.directory);
     (start.config, file, kept)
 }

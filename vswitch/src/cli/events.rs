@@ -96,6 +96,7 @@ fn words(what: &Happening) -> String {
             let why = match reason {
                 RollBackReason::Expired => "nobody confirmed in time",
                 RollBackReason::Asked => "somebody asked for it",
+                RollBackReason::NotSaved => "it could not be saved",
             };
             format!("generation {generation}: {why}")
         }

@@ -49,11 +49,8 @@ pub(super) fn run(options: &Run, log: &str) -> Exit {
     for report in &loaded.reports {
         note(format_args!("vswitch: warning: {report}"));
     }
-    let start = match state::choose(loaded, Some(config), options.fresh) {
-        Ok(start) => start,
-        Err(error) => return complain(format_args!("vswitch: error: {error}")),
-    };
-    let line = start.line(&directory, Some(file));
+    let start = state::choose(loaded, config, options.fresh);
+    let line = start.line(&directory, file);
     note(format_args!("vswitch: {line}"));
     let editable = File::of_start(&start, file, &directory);
     let kept = Kept { directory, start: Ok(line), reports: Vec::new() };

@@ -9,7 +9,7 @@ use tracing::{error, info};
 use crate::api::dto::{DropRow, EntryKind, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
 use crate::api::events::{Events, Happening, RollBackReason};
 use crate::api::fdb::{FdbFilter, FdbScan};
-use crate::api::running::{Applied, ApplyError, ApplyOptions, Running};
+use crate::api::running::{Applied, ApplyError, ApplyOptions, Proposed, Running};
 use crate::config::{Config, Document};
 use crate::explain::{Live, Question, Trace, Unknown};
 use crate::ids::TunnelId;
@@ -20,7 +20,6 @@ use crate::table::{Destination, Entry, Key};
 use super::captures::Captures;
 use super::change::ChangeError;
 use super::generations::Topology;
-use super::plan::Plan;
 use super::state::{StateError, StateStore};
 use super::switch::Switch;
 use super::underlay::NextHop;
@@ -37,6 +36,8 @@ pub struct Configured {
     pending: Option<Pending>,
     /// Where it survives.
     store: StateStore,
+    /// When to save again that generations have been given out which the state does not know of.
+    behind: Option<Instant>,
     /// When the switch started.
     started: SystemTime,
     /// When a generation was taken up last.
@@ -64,7 +65,7 @@ impl Configured {
     /// As it was started, with the state that is kept of it.
     pub(super) fn new(generation: u64, store: StateStore) -> Self {
         let (started, saves) = (SystemTime::now(), Saves::default());
-        Self { generation, pending: None, store, started, changed: started, saves }
+        Self { generation, pending: None, store, behind: None, started, changed: started, saves }
     }
 
     /// Another configuration has been taken up.
@@ -73,13 +74,34 @@ impl Configured {
         self.changed = SystemTime::now();
     }
 
-    /// Counts what became of a save.
+    /// Counts what became of a save. If it failed, the generation is not to be given out again by a restart all the same.
     fn count<T>(&mut self, saved: Result<T, StateError>) -> Result<T, StateError> {
         match &saved {
-            Ok(_) => self.saves.done += 1,
-            Err(_) => self.saves.failed += 1,
+            Ok(_) => {
+                self.saves.done += 1;
+                self.behind = None;
+            }
+            Err(_) => {
+                self.saves.failed += 1;
+                self.fall_behind();
+            }
         }
         saved
+    }
+
+    /// What the state says is right, but not its generation.
+    fn fall_behind(&mut self) {
+        self.behind = Some(Instant::now() + RETRY);
+    }
+
+    /// Every millisecond: tells the state of the generations that were given out.
+    fn catch_up_if_due(&mut self) {
+        if self.behind.is_some_and(|due| Instant::now() >= due) {
+            let saved = self.store.count_on(self.generation);
+            if let Err(error) = self.count(saved) {
+                error!(%error, "the state does not know how many changes there were");
+            }
+        }
     }
 
     /// Counts the changes.
@@ -116,6 +138,7 @@ impl Switch {
 
     /// Every millisecond: goes back if nobody has confirmed in time.
     pub(super) fn roll_back_if_expired(&mut self) {
+        self.configured.catch_up_if_due();
         let expires = self.configured.pending.as_ref().map(|pending| pending.expires);
         if expires.is_some_and(|expires| Instant::now() >= expires)
             && let Err(error) = self.go_back(RollBackReason::Expired)
@@ -126,20 +149,44 @@ impl Switch {
 
     /// Saves what the switch was started with as the beginning of a state.
     pub(super) fn begin_state(&mut self) -> Result<(), StateError> {
-        let document = self.document();
+        let document = Document::from(self.topology.config());
         let begun = self.configured.store.begin(&document, self.configured.generation);
         self.configured.count(begun)
     }
 
     /// Takes a configuration up and counts it; one that was not taken up counts if what was in force before is not
-    /// there any more either.
+    /// there any more either, and is told of.
     fn put_in_force(&mut self, config: Config) -> Result<(), ChangeError> {
         let before = self.topology.config().clone();
         let done = self.change(config, self.configured.generation + 1);
-        if done.is_ok() || *self.topology.config() != before {
+        let is_another = *self.topology.config() != before;
+        if done.is_ok() || is_another {
             self.configured.advance();
         }
+        if done.is_err() && is_another {
+            // A restart comes up with what was acknowledged last.
+            self.configured.fall_behind();
+            self.tell_applied(None);
+        }
         done
+    }
+
+    /// Puts in force again what was before a change that could not be saved.
+    fn undo(&mut self, former: Config) {
+        self.tell_applied(None);
+        match self.put_in_force(former) {
+            Ok(()) => {
+                let (generation, reason) = (self.configured.generation, RollBackReason::NotSaved);
+                self.events.tell(Happening::ConfigurationRolledBack { generation, reason });
+            }
+            Err(error) => error!(%error, "a change that could not be saved could not be undone"),
+        }
+    }
+
+    fn tell_applied(&self, within: Option<Duration>) {
+        let confirm_within_secs = within.map(|within| within.as_secs());
+        let generation = self.configured.generation;
+        self.events.tell(Happening::ConfigurationApplied { generation, confirm_within_secs });
     }
 
     fn go_back(&mut self, reason: RollBackReason) -> Result<u64, ApplyError> {
@@ -162,7 +209,7 @@ impl Switch {
     }
 }
 
-/// After a roll-back that failed, the next attempt.
+/// After a roll-back, or a save, that failed, the next attempt.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// What the text of an error says is wrong, and, in the lines after that, what would be right.
@@ -189,19 +236,15 @@ impl Running for Switch {
         self.configured.generation
     }
 
-    fn document(&self) -> Document {
-        Document::from(self.topology.config())
+    fn config(&self) -> &Config {
+        self.topology.config()
     }
 
-    fn plan(&self, new: &Config) -> Plan {
-        Plan::between(self.topology.config(), new)
-    }
-
-    fn apply(&mut self, new: Config, options: ApplyOptions) -> Result<Applied, ApplyError> {
+    fn apply(&mut self, new: Proposed, options: ApplyOptions) -> Result<Applied, ApplyError> {
+        let Proposed { config: new, document, plan } = new;
         if self.configured.pending.is_some() {
             return Err(ApplyError::AwaitsConfirmation);
         }
-        let plan = self.plan(&new);
         let restarts: Vec<_> = plan.needing_restart().cloned().collect();
         if !restarts.is_empty() {
             return Err(ApplyError::NeedsRestart(restarts));
@@ -209,7 +252,6 @@ impl Running for Switch {
         // Nothing changes, so there is nothing to go back from.
         let within = options.confirm_within.filter(|_| !plan.is_empty());
         let former = self.topology.config().clone();
-        let document = Document::from(&new);
         if !plan.is_empty() {
             self.put_in_force(new).map_err(refusal)?;
         }
@@ -222,18 +264,15 @@ impl Running for Switch {
             None => store.save(&document, generation),
         };
         if let Err(error) = self.configured.count(saved) {
-            if !plan.is_empty()
-                && let Err(second) = self.put_in_force(former)
-            {
-                error!(error = %second, "a change that could not be saved could not be undone");
+            if !plan.is_empty() {
+                self.undo(former);
             }
             return Err(storage(&error));
         }
         self.configured.pending =
             within.map(|within| Pending { former, expires: Instant::now() + within });
         if !plan.is_empty() {
-            let confirm_within_secs = within.map(|within| within.as_secs());
-            self.events.tell(Happening::ConfigurationApplied { generation, confirm_within_secs });
+            self.tell_applied(within);
             info!(generation, steps = plan.steps.len(), "configuration applied");
         }
         Ok(Applied { generation, plan, confirm_before: within.map(|w| SystemTime::now() + w) })

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import http.client
 import random
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -166,6 +168,36 @@ def test_a_damaged_state_is_reported_and_the_one_before_it_used(lab: Lab) -> Non
     said = switch.log()
     assert "state.toml" in said and "kept" in said, said
     assert any(file.read_bytes() == damaged for file in switch.state.glob("state.toml.damaged-*"))
+
+
+def test_a_change_that_cannot_be_saved_is_undone_and_its_generation_does_not_come_again(lab: Lab) -> None:
+    switch = small(lab)
+    switch.state.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(switch.state)], check=True)
+    try:
+        start(switch)
+        api = Api(switch.socket)
+        before = api.get("/v1/config")
+        filler = switch.state / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        answer = api.ask("POST", "/v1/networks", {"name": "x", "vni": 9}, If_Match="*")
+        assert answer.status == 507, answer
+        assert api.get("/v1/config") == before
+        given = api.get("/v1/generation")["generation"]
+        assert given == 3, "the change, and its undoing"
+        filler.unlink()
+        state = switch.state / "state.toml"
+        until("the state knows the generation", lambda: f"generation {given}" in state.read_text()[:200], seconds=8)
+        switch.kill()
+        start(switch)
+        api = Api(switch.socket)
+        assert (api.get("/v1/generation")["generation"], api.get("/v1/config")) == (given, before)
+        switch.stop(within=3)
+    finally:
+        subprocess.run(["umount", "--lazy", str(switch.state)], check=True)
+    switch.idle_mbufs = float("inf")
 
 
 def test_what_was_not_confirmed_is_undone_by_a_kill(lab: Lab) -> None:

@@ -21,7 +21,7 @@ pub(super) async fn create_port(
     let name = new.name.clone();
     let edit = move |document: &mut _| edit::add_port(document, new.clone());
     let change = change(&app.control, precondition, ApplyOptions::default(), edit).await?;
-    Ok(created(&change, &["ports", &name]))
+    created(change, &["ports", &name]).await
 }
 
 /// Removes a port that nothing uses.
@@ -35,7 +35,7 @@ pub(super) async fn delete_port(
     precondition: Precondition,
 ) -> Answer {
     let edit = move |document: &mut _| edit::remove_port(document, &name);
-    Ok(done(&change(&app.control, precondition, ApplyOptions::default(), edit).await?))
+    done(change(&app.control, precondition, ApplyOptions::default(), edit).await?).await
 }
 
 /// Adds a VTEP.
@@ -50,7 +50,7 @@ pub(super) async fn create_vtep(
     let name = new.name.clone();
     let edit = move |document: &mut _| edit::add_vtep(document, new.clone());
     let change = change(&app.control, precondition, ApplyOptions::default(), edit).await?;
-    Ok(created(&change, &["vteps", &name]))
+    created(change, &["vteps", &name]).await
 }
 
 /// Removes a VTEP that no network uses.
@@ -64,5 +64,5 @@ pub(super) async fn delete_vtep(
     precondition: Precondition,
 ) -> Answer {
     let edit = move |document: &mut _| edit::remove_vtep(document, &name);
-    Ok(done(&change(&app.control, precondition, ApplyOptions::default(), edit).await?))
+    done(change(&app.control, precondition, ApplyOptions::default(), edit).await?).await
 }

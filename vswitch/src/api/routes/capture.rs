@@ -21,6 +21,7 @@ use crate::capture::filter;
 use crate::capture::pcapng::CONTENT_TYPE;
 use crate::capture::stream::Stream;
 use crate::capture::wanted::{Limits, MAX_SNAPLEN, Wanted, records};
+use crate::config::Config;
 use crate::control::captures::{CaptureError, KeptDrop};
 use crate::datapath::capture::{Capture, MAX_CAPTURES, Tap};
 use crate::datapath::verdict::DropReason;
@@ -133,25 +134,21 @@ impl CaptureQuery {
 }
 
 /// A name that nothing has is an error, and not an empty capture: it is a typing mistake.
-async fn known(
-    app: &App,
+fn known(
+    config: &Config,
     port: Option<&String>,
     network: Option<&String>,
     vtep: Option<&String>,
 ) -> Result<(), Problem> {
-    if port.is_none() && network.is_none() && vtep.is_none() {
-        return Ok(());
-    }
-    let document = app.control.ask(|switch| switch.document()).await?;
     let check = |what: &str, wanted: Option<&String>, names: Vec<&str>| match wanted {
         Some(name) if !names.contains(&name.as_str()) => {
             Err(absent(what, name, names, Place::Query, &format!("/{}", what.to_lowercase())))
         }
         _ => Ok(()),
     };
-    check("port", port, document.port.iter().map(|port| port.name.as_str()).collect())?;
-    check("network", network, document.network.iter().map(|n| n.name.as_str()).collect())?;
-    check("VTEP", vtep, document.vtep.iter().map(|vtep| vtep.name.as_str()).collect())
+    check("port", port, config.ports.iter().map(|port| port.name.as_str()).collect())?;
+    check("network", network, config.networks.iter().map(|n| n.name.as_str()).collect())?;
+    check("VTEP", vtep, config.vteps.iter().map(|vtep| vtep.name.as_str()).collect())
 }
 
 fn too_many() -> Problem {
@@ -177,18 +174,19 @@ pub(super) async fn get_capture(
     Params(query): Params<CaptureQuery>,
 ) -> Answer {
     let (wanted, limits, snaplen) = query.read()?;
-    known(&app, wanted.port.as_ref(), wanted.network.as_ref(), wanted.vtep.as_ref()).await?;
     // However many ask at once: no more memory is made at a time than captures may run. Whoever goes away
     // meanwhile leaves his seat when his memory is gone, too.
     let Ok(seat) = Arc::clone(&app.seats).acquire_owned().await else { return Err(too_many()) };
-    let (running, threads, longest) = app
+    let (wanted, running, threads, longest) = app
         .control
         .ask(|switch| {
+            let Wanted { port, network, vtep, .. } = &wanted;
+            known(switch.config(), port.as_ref(), network.as_ref(), vtep.as_ref())?;
             let longest = switch.longest_frame();
             let captures = switch.captures();
-            (captures.rows().len(), captures.threads(), longest)
+            Ok::<_, Problem>((wanted, captures.rows().len(), captures.threads(), longest))
         })
-        .await?;
+        .await??;
     if running >= MAX_CAPTURES {
         return Err(too_many());
     }
@@ -268,20 +266,20 @@ pub(super) async fn get_dropped_frames(
 ) -> Answer {
     let reason = query.reason.as_deref().map(reason_of).transpose()?;
     let DroppedQuery { port, network, .. } = query;
-    known(&app, port.as_ref(), network.as_ref(), None).await?;
-    let is_asked_for = move |kept: &&KeptDrop| {
-        reason.is_none_or(|reason| reason == kept.frame.reason)
-            && port.as_ref().is_none_or(|port| *port == kept.port)
-            && network.as_ref().is_none_or(|network| *network == kept.network)
-    };
     let (kept, udp_ports) = app
         .control
         .ask(move |switch| {
+            known(switch.config(), port.as_ref(), network.as_ref(), None)?;
+            let is_asked_for = |kept: &&KeptDrop| {
+                reason.is_none_or(|reason| reason == kept.frame.reason)
+                    && port.as_ref().is_none_or(|port| *port == kept.port)
+                    && network.as_ref().is_none_or(|network| *network == kept.network)
+            };
             let captures = switch.captures();
             let kept = captures.dropped().into_iter().filter(is_asked_for);
-            (kept.cloned().collect::<Vec<_>>(), captures.udp_ports().to_vec())
+            Ok::<_, Problem>((kept.cloned().collect::<Vec<_>>(), captures.udp_ports().to_vec()))
         })
-        .await?;
+        .await??;
     let rows = aside(move || {
         let row = |kept: &KeptDrop| DroppedFrameRow::of(kept, &udp_ports);
         kept.iter().map(row).collect::<Vec<_>>()

@@ -1,16 +1,17 @@
 //! The configuration as a whole: shown, planned, applied, confirmed, rolled back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse as _;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, App, done, json, one, with_etag, written};
 use crate::api::change::{Change, Proposal, apply as apply_proposal, invalid, refused};
-use crate::api::control::aside;
+use crate::api::control::{Control, aside};
 use crate::api::extract::{
     ConfigurationBody, MaybePrecondition, NoParams, Params, Precondition, object_from_json,
 };
@@ -54,13 +55,14 @@ pub(super) async fn get_generation(State(app): State<App>, _: NoParams) -> Answe
         content((Document = "application/json"), (String = "application/toml")))))]
 pub(super) async fn get_config(State(app): State<App>, _: NoParams, headers: HeaderMap) -> Answer {
     let is_toml = accepts_toml(&headers)?;
-    let (generation, document) =
-        app.control.ask(|switch| (switch.generation(), switch.document())).await?;
+    let (generation, config) =
+        app.control.ask(|switch| (switch.generation(), switch.config().clone())).await?;
     let response = aside(move || {
+        let document = Document::from(&config);
         if is_toml {
             ([(header::CONTENT_TYPE, "application/toml")], document.to_toml()).into_response()
         } else {
-            json(axum::http::StatusCode::OK, written(&document))
+            json(StatusCode::OK, written(&document))
         }
     });
     Ok(with_etag(response.await?, generation))
@@ -101,8 +103,8 @@ fn accepts_toml(headers: &HeaderMap) -> Result<bool, Problem> {
 }
 
 /// What a body means.
-async fn read(body: ConfigurationBody) -> Result<Config, Problem> {
-    aside(move || {
+async fn read(control: &Control, body: ConfigurationBody) -> Result<Config, Problem> {
+    let read = control.check(move || {
         if !body.is_toml {
             let document: Document = object_from_json(&body.text)?;
             return document.check().map_err(|errors| invalid(errors, Some("")));
@@ -129,8 +131,8 @@ async fn read(body: ConfigurationBody) -> Result<Config, Problem> {
                 if is_one { String::new() } else { format!("; and {} more", errors.len() - 1) };
             Problem::new(Kind::Invalid, format!("{first}{more}")).because_of(errors)
         })
-    })
-    .await?
+    });
+    read.await?
 }
 
 /// What a configuration would change, and what each step does to traffic. Nothing is changed.
@@ -138,10 +140,11 @@ async fn read(body: ConfigurationBody) -> Result<Config, Problem> {
     request_body(content((Document = "application/json"), (String = "application/toml"))),
     responses((status = 200, description = "The difference", body = Plan)))]
 pub(super) async fn plan(State(app): State<App>, _: NoParams, body: ConfigurationBody) -> Answer {
-    let config = read(body).await?;
-    let (generation, plan) =
-        app.control.ask(move |switch| (switch.generation(), switch.plan(&config))).await?;
-    Ok(with_etag(one(&plan), generation))
+    let new = read(&app.control, body).await?;
+    let (generation, running) =
+        app.control.ask(|switch| (switch.generation(), switch.config().clone())).await?;
+    let plan = app.control.check(move || written(&Plan::between(&running, &new)));
+    Ok(with_etag(json(StatusCode::OK, plan.await?), generation))
 }
 
 /// Makes a configuration the running one: whole or not at all.
@@ -164,8 +167,10 @@ pub(super) async fn apply(
     }
     let confirm_within = secs.map(Duration::from_secs);
     let options = ApplyOptions { confirm_within, is_whole_file: true };
-    let proposal = Proposal { config: read(body).await?, sent: Some(String::new()) };
-    Ok(done(&apply_proposal(&app.control, precondition, options, proposal).await?))
+    let new = Arc::new(read(&app.control, body).await?);
+    let propose =
+        move |_: &Config| Ok(Proposal { config: (*new).clone(), sent: Some(String::new()) });
+    done(apply_proposal(&app.control, precondition, options, propose).await?).await
 }
 
 /// Keeps the configuration that waits for confirmation.

@@ -13,6 +13,7 @@ use crate::api::extract::Params;
 use crate::api::fdb::{FdbFilter, FdbPage, FdbScan, cursor, key_of};
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
 use crate::api::refusal::absent;
+use crate::config::Config;
 use crate::ids::MacAddr;
 
 /// Entries of a page, if the client does not say.
@@ -101,24 +102,20 @@ impl FlushQuery {
 }
 
 /// A name that nothing has is an error, and not an empty list: it is a typing mistake.
-async fn known(app: &App, filter: FdbFilter) -> Result<FdbFilter, Problem> {
-    if filter.network.is_none() && filter.port.is_none() {
-        return Ok(filter);
-    }
-    let document = app.control.ask(|switch| switch.document()).await?;
-    let networks = || document.network.iter().map(|network| network.name.as_str());
+fn known(config: &Config, filter: &FdbFilter) -> Result<(), Problem> {
+    let networks = || config.networks.iter().map(|network| network.name.as_str());
     if let Some(name) = &filter.network
         && !networks().any(|network| network == name)
     {
         return Err(absent("network", name, networks(), Place::Query, "/network"));
     }
-    let ports = || document.port.iter().map(|port| port.name.as_str());
+    let ports = || config.ports.iter().map(|port| port.name.as_str());
     if let Some(name) = &filter.port
         && !ports().any(|port| port == name)
     {
         return Err(absent("port", name, ports(), Place::Query, "/port"));
     }
-    Ok(filter)
+    Ok(())
 }
 
 /// Known MAC addresses, static and learned, by network and address, a page at a time. If there are more,
@@ -142,16 +139,17 @@ pub(super) async fn get_fdb(State(app): State<App>, Params(query): Params<FdbQue
     let after = after.transpose()?;
     let FdbQuery { network, mac, port, remote_vtep, kind, .. } = query;
     let filter = FlushQuery { network, mac, port, remote_vtep }.filter()?;
-    let filter = known(&app, FdbFilter { kind, ..filter }).await?;
+    let filter = FdbFilter { kind, ..filter };
     let link = |next| next_page(&filter, limit, next);
 
     let mut scan = FdbScan::new(filter.clone(), after, limit as usize);
     let FdbPage { rows, next } = loop {
         let scanned = app.control.ask(move |switch| {
+            known(switch.config(), scan.filter())?;
             switch.scan_fdb(&mut scan);
-            scan.into_page()
+            Ok::<_, Problem>(scan.into_page())
         });
-        match scanned.await? {
+        match scanned.await?? {
             Ok(page) => break page,
             Err(same) => scan = *same,
         }
@@ -186,7 +184,10 @@ fn next_page(filter: &FdbFilter, limit: u32, next: u64) -> String {
 #[utoipa::path(post, path = "/v1/fdb/flush", tag = "fdb", params(FlushQuery),
     responses((status = 200, description = "Forgotten", body = Flushed)))]
 pub(super) async fn flush_fdb(State(app): State<App>, Params(query): Params<FlushQuery>) -> Answer {
-    let filter = known(&app, query.filter()?).await?;
-    let flushed = app.control.ask(move |switch| switch.flush(&filter)).await?;
-    Ok(one(&Flushed { flushed }))
+    let filter = query.filter()?;
+    let flushed = app.control.ask(move |switch| {
+        known(switch.config(), &filter)?;
+        Ok::<_, Problem>(switch.flush(&filter))
+    });
+    Ok(one(&Flushed { flushed: flushed.await?? }))
 }

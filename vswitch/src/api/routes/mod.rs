@@ -182,19 +182,26 @@ async fn list<T: Serialize + Send + 'static>(rows: Vec<T>) -> Answer {
 }
 
 /// Answers that a change was made.
-fn done(change: &Change) -> Response {
-    with_etag(one(change), change.generation)
+async fn done(change: Change) -> Answer {
+    answered(StatusCode::OK, change).await
 }
 
 /// Answers that a thing was made, and where it is.
-fn created(change: &Change, path: &[&str]) -> Response {
+async fn created(change: Change, path: &[&str]) -> Answer {
     let encoded = path.iter().map(|part| format!("/{}", percent_encoded(part)));
     let place = format!("/v1{}", encoded.collect::<String>());
-    let mut response = with_etag(json(StatusCode::CREATED, written(change)), change.generation);
+    let mut response = answered(StatusCode::CREATED, change).await?;
     if let Ok(place) = HeaderValue::from_str(&place) {
         response.headers_mut().insert(header::LOCATION, place);
     }
-    response
+    Ok(response)
+}
+
+async fn answered(status: StatusCode, change: Change) -> Answer {
+    let generation = change.generation;
+    let is_long = change.plan.steps.len() > SHORT_LIST;
+    let body = if is_long { aside(move || written(&change)).await? } else { written(&change) };
+    Ok(with_etag(json(status, body), generation))
 }
 
 /// A part of a path, with everything but RFC 3986's unreserved characters and `:` encoded.

@@ -9,6 +9,7 @@ use crate::api::change::{Change, change};
 use crate::api::edit::{self, Edited, Migration};
 use crate::api::extract::{JsonBody, MergePatch, Names, NoParams, Precondition};
 use crate::api::problem::{Place, Problem};
+use crate::api::refusal::absent;
 use crate::api::running::ApplyOptions;
 use crate::config::document::{Document, MacDocument, MemberDocument, NetworkDocument};
 
@@ -31,9 +32,16 @@ async fn changed(
 
 /// A network as the configuration has it, and its generation.
 async fn configured(app: &App, name: &str) -> Result<(u64, NetworkDocument), Problem> {
-    let (generation, mut document) = app.control.ask(|s| (s.generation(), s.document())).await?;
-    let index = edit::network(&document, name)?;
-    Ok((generation, document.network.swap_remove(index)))
+    let name = name.to_owned();
+    let found = app.control.ask(move |switch| {
+        let config = switch.config();
+        let Some(network) = config.networks.iter().find(|network| network.name == name) else {
+            let known = config.networks.iter().map(|network| network.name.as_str());
+            return Err(absent("network", &name, known, Place::Path, "/name"));
+        };
+        Ok((switch.generation(), NetworkDocument::of(network, config)))
+    });
+    found.await?
 }
 
 /// Makes a network.
@@ -47,7 +55,7 @@ pub(super) async fn create_network(
 ) -> Answer {
     let name = new.name.clone();
     let edit = move |document: &mut _| edit::add_network(document, new.clone());
-    Ok(created(&changed(&app, precondition, edit).await?, &["networks", &name]))
+    created(changed(&app, precondition, edit).await?, &["networks", &name]).await
 }
 
 /// Changes some keys of a network, by a JSON merge patch (RFC 7396) of what the configuration has.
@@ -65,7 +73,7 @@ pub(super) async fn patch_network(
     MergePatch(patch): MergePatch,
 ) -> Answer {
     let edit = move |document: &mut _| edit::patch_network(document, &name, &patch);
-    Ok(done(&changed(&app, precondition, edit).await?))
+    done(changed(&app, precondition, edit).await?).await
 }
 
 /// Removes a network, with its members and static MACs.
@@ -79,7 +87,7 @@ pub(super) async fn delete_network(
     precondition: Precondition,
 ) -> Answer {
     let edit = move |document: &mut _| edit::remove_network(document, &name);
-    Ok(done(&changed(&app, precondition, edit).await?))
+    done(changed(&app, precondition, edit).await?).await
 }
 
 /// The ports of a network.
@@ -110,7 +118,7 @@ pub(super) async fn add_member(
     let place = [name.clone(), new.port.clone()];
     let edit = move |document: &mut _| edit::add_member(document, &name, new.clone());
     let change = changed(&app, precondition, edit).await?;
-    Ok(created(&change, &["networks", &place[0], "members", &place[1]]))
+    created(change, &["networks", &place[0], "members", &place[1]]).await
 }
 
 /// Takes a port out of a network.
@@ -125,7 +133,7 @@ pub(super) async fn remove_member(
     precondition: Precondition,
 ) -> Answer {
     let edit = move |document: &mut _| edit::remove_member(document, &name, &port);
-    Ok(done(&changed(&app, precondition, edit).await?))
+    done(changed(&app, precondition, edit).await?).await
 }
 
 /// The static MACs of a network.
@@ -156,7 +164,7 @@ pub(super) async fn add_mac(
     let place = [name.clone(), new.address.clone()];
     let edit = move |document: &mut _| edit::add_mac(document, &name, new.clone());
     let change = changed(&app, precondition, edit).await?;
-    Ok(created(&change, &["networks", &place[0], "macs", &place[1]]))
+    created(change, &["networks", &place[0], "macs", &place[1]]).await
 }
 
 /// Takes a static MAC from a network.
@@ -171,7 +179,7 @@ pub(super) async fn remove_mac(
     precondition: Precondition,
 ) -> Answer {
     let edit = move |document: &mut _| edit::remove_mac(document, &name, &address);
-    Ok(done(&changed(&app, precondition, edit).await?))
+    done(changed(&app, precondition, edit).await?).await
 }
 
 /// The remote VTEPs that a network floods to.
@@ -210,7 +218,7 @@ pub(super) async fn add_remote_vtep(
         }
         problem
     })?;
-    Ok(created(&change, &["networks", &place[0], "remote-vteps", &place[1]]))
+    created(change, &["networks", &place[0], "remote-vteps", &place[1]]).await
 }
 
 /// Has a network no longer flood to another host.
@@ -225,7 +233,7 @@ pub(super) async fn remove_remote_vtep(
     precondition: Precondition,
 ) -> Answer {
     let edit = move |document: &mut _| edit::remove_remote_vtep(document, &name, &address);
-    Ok(done(&changed(&app, precondition, edit).await?))
+    done(changed(&app, precondition, edit).await?).await
 }
 
 /// Moves a port to another network, or a static MAC to another home, as one change.
@@ -248,5 +256,5 @@ pub(super) async fn migrate(
         }
         problem
     })?;
-    Ok(done(&change))
+    done(change).await
 }

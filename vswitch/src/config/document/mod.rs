@@ -278,6 +278,31 @@ impl NetworkDocument {
             mac: Vec::new(),
         }
     }
+
+    /// A network of a configuration.
+    #[must_use]
+    pub fn of(network: &Network, config: &Config) -> Self {
+        let port_name = |port: crate::ids::PortId| config.ports[port.index()].name.clone();
+        Self {
+            name: network.name.clone(),
+            vni: network.vni.get().into(),
+            vtep: network.vtep.map(|vtep| config.vteps[vtep.index()].name.clone()),
+            remote_vteps: network.remote_vteps.iter().map(ToString::to_string).collect(),
+            mac_ageing_secs: network.mac_ageing_secs.into(),
+            port: network.ports.iter().map(|p| MemberDocument { port: port_name(*p) }).collect(),
+            mac: network
+                .macs
+                .iter()
+                .map(|mac| {
+                    let (port, remote_vtep) = match mac.home {
+                        Home::Port(port) => (Some(port_name(port)), None),
+                        Home::RemoteVtep(address) => (None, Some(address.to_string())),
+                    };
+                    MacDocument { address: mac.address.to_string(), port, remote_vtep }
+                })
+                .collect(),
+        }
+    }
 }
 
 impl Document {
@@ -337,7 +362,7 @@ impl From<&Config> for Document {
                 })
                 .collect(),
             vtep: config.vteps.iter().map(|vtep| vtep_document(vtep, config)).collect(),
-            network: config.networks.iter().map(|n| network_document(n, config)).collect(),
+            network: config.networks.iter().map(|n| NetworkDocument::of(n, config)).collect(),
         }
     }
 }
@@ -365,29 +390,6 @@ fn vtep_document(vtep: &Vtep, config: &Config) -> VtepDocument {
         host_interface: vtep.host_interface.clone(),
         udp_port: vtep.udp_port.into(),
         mac: vtep.mac.map(|mac| mac.to_string()),
-    }
-}
-
-fn network_document(network: &Network, config: &Config) -> NetworkDocument {
-    let port_name = |port: crate::ids::PortId| config.ports[port.index()].name.clone();
-    NetworkDocument {
-        name: network.name.clone(),
-        vni: network.vni.get().into(),
-        vtep: network.vtep.map(|vtep| config.vteps[vtep.index()].name.clone()),
-        remote_vteps: network.remote_vteps.iter().map(ToString::to_string).collect(),
-        mac_ageing_secs: network.mac_ageing_secs.into(),
-        port: network.ports.iter().map(|p| MemberDocument { port: port_name(*p) }).collect(),
-        mac: network
-            .macs
-            .iter()
-            .map(|mac| {
-                let (port, remote_vtep) = match mac.home {
-                    Home::Port(port) => (Some(port_name(port)), None),
-                    Home::RemoteVtep(address) => (None, Some(address.to_string())),
-                };
-                MacDocument { address: mac.address.to_string(), port, remote_vtep }
-            })
-            .collect(),
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Start {
 /// Where the configuration comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The state; there is no file, or it says the same.
+    /// The state; the file says the same.
     State,
     /// The state; the file says something else, but is not news.
     StateAndNotFile,
@@ -43,27 +43,14 @@ pub enum Origin {
     FreshFile,
 }
 
-/// There is neither a state nor a file.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no state to start with\n  help: name a configuration with --config FILE")]
-pub struct NothingToStart;
-
 /// Decides. `fresh`: the user asks for the file, whatever the state says.
-///
-/// # Errors
-/// There is neither a state nor a file, or `fresh` without a file.
-pub fn choose(loaded: Loaded, file: Option<Config>, fresh: bool) -> Result<Start, NothingToStart> {
+#[must_use]
+pub fn choose(loaded: Loaded, file: Config, fresh: bool) -> Start {
     let Loaded { state, generation, .. } = loaded;
     // A state was valid when it was read: this loses none.
     let state = state.and_then(|state| state.document.check().ok().map(|config| (state, config)));
-    let (state, of_state, file) = match (state, file) {
-        (None, None) => return Err(NothingToStart),
-        (Some(_), None) if fresh => return Err(NothingToStart),
-        (Some((_, config)), None) => {
-            return Ok(Start { config, generation, origin: Origin::State });
-        }
-        (None, Some(config)) => return Ok(Start { config, generation, origin: Origin::File }),
-        (Some((state, config)), Some(file)) => (state, config, file),
+    let Some((state, of_state)) = state else {
+        return Start { config: file, generation, origin: Origin::File };
     };
     let document = Document::from(&file);
     let known = state.files.contains(&Checksum::of(&document));
@@ -80,7 +67,7 @@ pub fn choose(loaded: Loaded, file: Option<Config>, fresh: bool) -> Result<Start
         Origin::File => (file, generation),
         Origin::FileAndNotState | Origin::FreshFile => (file, generation.saturating_add(1)),
     };
-    Ok(Start { config, generation, origin })
+    Start { config, generation, origin }
 }
 
 impl Start {
@@ -95,9 +82,8 @@ impl Start {
 
     /// One line that says what was used, and what was not.
     #[must_use]
-    pub fn line(&self, directory: &Path, file: Option<&Path>) -> String {
-        let file = file.unwrap_or(Path::new("the file")).display();
-        let directory = directory.display();
+    pub fn line(&self, directory: &Path, file: &Path) -> String {
+        let (file, directory) = (file.display(), directory.display());
         let generation = self.generation;
         Line { origin: self.origin, generation, file: &file, directory: &directory }.to_string()
     }

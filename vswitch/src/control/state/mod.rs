@@ -60,7 +60,7 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use choose::{NothingToStart, Origin, Start, choose, default_directory};
+pub use choose::{Origin, Start, choose, default_directory};
 use disk::{Disk, Folder, Untouched};
 pub use file::{Checksum, State};
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Which document, as which generation, and why.
-type Choice = Option<(usize, u64, Origin)>;
+type Choice = (usize, u64, Origin);
 
 fn loaded(state: Option<State>) -> Loaded {
     let generation = state.as_ref().map_or(1, |state| state.generation);
@@ -17,32 +17,24 @@ fn the_choice() {
         let files = vec![Checksum::of(&document(0)), Checksum::of(&document(1))];
         Some(State { document: document(2), generation: 7, files })
     };
-    let cases: &[(Option<State>, Option<usize>, bool, Choice)] = &[
-        (None, None, false, None),
-        (None, None, true, None),
-        (changed(), None, true, None),
-        (None, Some(0), false, Some((0, 1, Origin::File))),
-        (None, Some(0), true, Some((0, 1, Origin::File))),
-        (changed(), None, false, Some((2, 7, Origin::State))),
-        (changed(), Some(0), false, Some((2, 7, Origin::StateAndNotFile))),
-        (changed(), Some(1), false, Some((2, 7, Origin::StateAndNotFile))),
-        (changed(), Some(2), false, Some((2, 7, Origin::File))),
-        (changed(), Some(3), false, Some((3, 8, Origin::FileAndNotState))),
-        (changed(), Some(0), true, Some((0, 8, Origin::FreshFile))),
-        (changed(), Some(2), true, Some((2, 7, Origin::File))),
-        (Some(state(4, 9)), Some(4), false, Some((4, 9, Origin::State))),
-        (Some(state(4, 9)), Some(4), true, Some((4, 9, Origin::File))),
+    let cases: &[(Option<State>, usize, bool, Choice)] = &[
+        (None, 0, false, (0, 1, Origin::File)),
+        (None, 0, true, (0, 1, Origin::File)),
+        (changed(), 0, false, (2, 7, Origin::StateAndNotFile)),
+        (changed(), 1, false, (2, 7, Origin::StateAndNotFile)),
+        (changed(), 2, false, (2, 7, Origin::File)),
+        (changed(), 3, false, (3, 8, Origin::FileAndNotState)),
+        (changed(), 0, true, (0, 8, Origin::FreshFile)),
+        (changed(), 2, true, (2, 7, Origin::File)),
+        (Some(state(4, 9)), 4, false, (4, 9, Origin::State)),
+        (Some(state(4, 9)), 4, true, (4, 9, Origin::File)),
     ];
-    for (state, file, fresh, expected) in cases {
-        let start = choose(loaded(state.clone()), file.map(config), *fresh).ok();
-        let found = start.map(|start| {
-            let begins = !matches!(start.origin, Origin::State | Origin::StateAndNotFile);
-            assert_eq!(start.begins(), begins);
-            (Document::from(&start.config), start.generation, start.origin)
-        });
-        let expected =
-            expected.map(|(number, generation, origin)| (document(number), generation, origin));
-        assert_eq!(found, expected, "{file:?} {fresh}");
+    for (state, file, fresh, (number, generation, origin)) in cases {
+        let start = choose(loaded(state.clone()), config(*file), *fresh);
+        let begins = !matches!(start.origin, Origin::State | Origin::StateAndNotFile);
+        assert_eq!(start.begins(), begins);
+        let found = (Document::from(&start.config), start.generation, start.origin);
+        assert_eq!(found, (document(*number), *generation, *origin), "{file} {fresh}");
     }
 }
 
@@ -52,7 +44,7 @@ fn a_story_of_restarts() {
     let world = World::new(Fault::Error);
     let restart = |file: usize| {
         let (mut store, loaded) = world.open();
-        let start = choose(loaded, Some(config(file)), false).unwrap();
+        let start = choose(loaded, config(file), false);
         if start.begins() {
             store.begin(&Document::from(&start.config), start.generation).unwrap();
         }
@@ -82,7 +74,7 @@ fn a_story_of_restarts() {
 fn the_line_at_the_start_names_file_and_directory() {
     let line = |origin| {
         let start = Start { config: config(0), generation: 7, origin };
-        start.line(Path::new("/d"), Some(Path::new("f.toml")))
+        start.line(Path::new("/d"), Path::new("f.toml"))
     };
     assert_eq!(line(Origin::State), "starting with the state in /d, generation 7");
     let differs = line(Origin::StateAndNotFile);

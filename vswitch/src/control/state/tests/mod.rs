@@ -201,7 +201,7 @@ fn an_unconfirmed_configuration_is_undone_told_and_kept() {
     assert_eq!(State::decode(&kept).unwrap().document, document(1));
     drop(store);
     // Nor does it come back by the file that said it.
-    let start = choose(loaded, Some(config(1)), false).unwrap();
+    let start = choose(loaded, config(1), false);
     assert_eq!((start.config, start.origin), (config(0), Origin::StateAndNotFile));
 }
 
@@ -276,6 +276,6 @@ fn a_file_that_could_not_be_saved_is_not_known() {
     store.save(&document(2), 2).unwrap();
     drop(store);
     // It was refused, so it is still news.
-    let start = choose(world.open().1, Some(config(1)), false).unwrap();
+    let start = choose(world.open().1, config(1), false);
     assert_eq!((start.config, start.origin), (config(1), Origin::FileAndNotState));
 }
