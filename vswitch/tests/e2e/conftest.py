@@ -8,11 +8,13 @@ Run as root with Debian's Python (scapy, pytest, iproute2, iperf3):
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Iterator
 
 import pytest
 from lib import netns
 from lib.lab import Lab
+from lib.machine import build_package
 from lib.switch import BINARY
 
 
@@ -46,3 +48,9 @@ def lab(request: pytest.FixtureRequest, tmp_path) -> Iterator[Lab]:
             made.verify()
     finally:
         made.close()
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Debian package, alone in its folder: built once, for all who install it."""
+    return build_package(tmp_path_factory.mktemp("deb"))

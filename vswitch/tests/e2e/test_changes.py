@@ -220,13 +220,15 @@ def test_a_port_comes_moves_and_goes(lab: Lab, workers: int) -> None:
         assert a.ping(b.address, count=20) == 20
         api.change("POST", "/v1/migrate", {"port": {"name": "tenant-b", "from": "blue", "to": "red"}})
         c.reaches(b)
-        assert a.ping(b.address, count=2) == 0, "it has left"
+        assert a.ping(b.address, count=2, wait=0.3) == 0, "it has left"
         assert {row["mac"] for row in switch.show("fdb") if row["network"] == "blue"} <= {a.mac}
         # In the middle of a conversation, and with frames between the workers.
-        talk = c.namespace.popen("ping", "-q", "-i", "0.002", "-w", "2", b.address, stdout=subprocess.DEVNULL)
+        talk = c.namespace.popen("ping", "-q", "-i", "0.002", b.address, stdout=subprocess.DEVNULL)
         time.sleep(0.5)
         api.change("DELETE", "/v1/networks/red/members/tenant-b")
         api.change("DELETE", "/v1/ports/tenant-b")
+        time.sleep(0.2)  # it goes on, to nobody
+        talk.terminate()
         talk.wait(timeout=10)
         assert switch.metric("vswitch_unaccounted_packets") == 0
         assert switch.metrics().value("vswitch_port_receive_packets_total", port="tenant-b") == 0, "it is gone"

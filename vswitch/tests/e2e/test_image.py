@@ -44,7 +44,7 @@ class Podman:
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+def podman(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     """With the image `vswitch`."""
     folder = tmp_path_factory.mktemp("image")
     made = Podman(folder)
@@ -53,13 +53,10 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
         run("tar", "-C", str(clean_root()), "--exclude=./var/cache/apt", "-cf", str(tree), ".", timeout=120)
         made.run("import", str(tree), "localhost/debian:bookworm", timeout=120)
         tree.unlink()
-        (folder / "built").mkdir()
-        quick = ("env", "DEB_BUILD_OPTIONS=noautodbgsym")
-        run(*quick, str(ROOT / "packaging/build-deb"), "--output", str(folder / "built"), timeout=300)
         made.run(
             "build", "--isolation=chroot", "--network=host", f"--file={ROOT}/packaging/Containerfile", "--tag=vswitch",
             "--build-arg=BASE=localhost/debian:bookworm", "--build-arg=DRIVERS=",
-            f"--build-context=built={folder}/built", str(ROOT), timeout=400,
+            f"--build-context=built={package.parent}", str(ROOT), timeout=400,
         )
         yield made
     finally:

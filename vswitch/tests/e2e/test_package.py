@@ -19,7 +19,7 @@ from typing import Iterator
 import pytest
 from lib.config import Config
 from lib.lab import Lab
-from lib.machine import Machine, fetch_dependencies
+from lib.machine import Machine, build_package, fetch_dependencies
 from lib.netns import Namespace, run
 from lib.ping import ping
 from lib.switch import ROOT, Metrics, Switch
@@ -42,21 +42,11 @@ class Packages:
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+def packages(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Packages:
     """Both built as a release is, with what they depend on fetched."""
-
-    def build(*options: str) -> Path:
-        folder = tmp_path_factory.mktemp("deb")
-        # Without the package of debug symbols, which takes most of the time.
-        quick = ("env", "DEB_BUILD_OPTIONS=noautodbgsym")
-        told = run(*quick, str(ROOT / "packaging/build-deb"), "--output", str(folder), *options, timeout=300).stdout
-        return next(Path(line) for line in told.splitlines() if "/vswitch_" in line)
-
-    current = build()
-    version = run("dpkg-deb", "--field", str(current), "Version").stdout.strip()
-    found = Packages(current, build("--version", f"{version}+next"))
-    fetch_dependencies(found.current)
-    return found
+    version = run("dpkg-deb", "--field", str(package), "Version").stdout.strip()
+    fetch_dependencies(package)
+    return Packages(package, build_package(tmp_path_factory.mktemp("next"), "--version", f"{version}+next"))
 
 
 class World:

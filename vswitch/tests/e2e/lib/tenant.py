@@ -49,7 +49,7 @@ class Tenant:
         )
 
     def iperf(
-        self, server: "Tenant", *, seconds: int = 4, reverse: bool = False, megabits: int = 0
+        self, server: "Tenant", *, seconds: int = 2, reverse: bool = False, megabits: int = 0
     ) -> Throughput:
         """A TCP stream from here to `server` (or back, if `reverse`), as fast as it goes or at `megabits` per second."""
         port = 5201
