@@ -38,7 +38,7 @@ pub fn with_arguments(finding: Finding, host: &Host, arguments: &str, then: &str
     }
     finding
         .mend(format!(
-            "grep -q {first} {FILE} || sed -i 's/^GRUB_CMDLINE_LINUX=\"/&{arguments} /' {FILE}"
+            "grep -q '^GRUB_CMDLINE_LINUX.*{first}' {FILE} || sed -i 's/^GRUB_CMDLINE_LINUX=\"/&{arguments} /' {FILE}"
         ))
         .mend("update-grub")
         .advice(format!("it holds from the next boot on: `reboot`; {then}"))
@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn arguments_are_added_once_and_nothing_is_booted() {
-        let fixture = with("GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"ro\"\n");
+        let fixture =
+            with("# isolcpus=9\nGRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"ro\"\n");
         let finding = mended(&fixture);
         assert_eq!(finding.mend[1], "update-grub");
         assert!(finding.advice.contains("`reboot`"), "{finding}");
@@ -74,7 +75,7 @@ mod tests {
         for _ in 0..2 {
             assert!(Command::new("sh").args(["-ec", &command]).status().unwrap().success());
         }
-        let text = "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"isolcpus=2 nohz_full=2 ro\"";
+        let text = "# isolcpus=9\nGRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"isolcpus=2 nohz_full=2 ro\"";
         assert_eq!(fixture.host.read(FILE).unwrap(), text);
         let finding = mended(&fixture);
         assert!(

@@ -2,7 +2,7 @@
 //!
 //! One list of checks. `vswitch doctor` prints all that they find. `vswitch run` makes the same checks before it
 //! starts DPDK: a problem ends it, a warning is logged. And where DPDK fails all the same, [`failure`] puts what it
-//! said into a finding of the same kind. Nothing here starts, opens or changes anything.
+//! said into a finding of the same kind. Nothing here starts or changes anything.
 //!
 //! | file | what it looks at |
 //! |---|---|
