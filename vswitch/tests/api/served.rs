@@ -101,7 +101,7 @@ impl Served {
         let path = folder.path().join("s");
         let socket_path = path.clone();
         let events = fake.events();
-        let page_frames = fake.document().api.page_frames;
+        let page_frames = vswitch::api::running::Running::config(&fake).api.page_frames;
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         // One thread for everything, as in the switch.
