@@ -551,9 +551,7 @@ def test_memory_is_computed_not_guessed(machine: Switch, hugepages: Path) -> Non
 
 
 def test_memory_without_hugepages_is_computed(machine: Switch) -> None:
-    """A buffer longer than a page of 4 KiB takes two: what that adds up to is enough, and 10 MiB less is not."""
-    machine.config.ports[1].device += ",framesz=4096"
-    machine.config.memory_mib = 512
+    """A buffer takes a page of 4 KiB: what that adds up to is enough, and 10 MiB less is not."""
     least = doctor(machine, OK)["memory"]["least_memory_mib"]
     machine.config.memory_mib = least
     starts(machine)
