@@ -144,6 +144,7 @@ mod tests {
         let finding = fixture.problem(&config(&devices), check);
         assert!(finding.cause.contains("CONFIG_XDP_SOCKETS"), "{finding}");
         let device = "\"net_af_packet1,iface=up0,qpairs=2\"";
-        assert_eq!(finding.mend, [format!("sed -i '3s|=[^#]*|= {device}|' f.toml")]);
+        let edit = file.set(Table::Named("port", "p1"), "device", device);
+        assert_eq!(finding.mend, [edit.unwrap()]);
     }
 }

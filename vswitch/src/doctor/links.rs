@@ -275,7 +275,8 @@ mod tests {
         let fixture = fixture.link("veth-a", up());
         let finding = fixture.problem(&config, interfaces);
         let device = "\"net_af_packet0,qpairs=1,iface=veth-a\"";
-        assert_eq!(finding.mend, [format!("sed -i '3s|=[^#]*|= {device}|' f.toml")]);
+        let edit = file.set(Table::Named("port", "p0"), "device", device);
+        assert_eq!(finding.mend, [edit.unwrap()]);
         // What has an address is the host's.
         let used = Link { addresses: vec![(Ipv4Addr::new(203, 0, 113, 1), 24)], ..up() };
         let finding = fixture.link("veth-a", used).problem(&config, interfaces);

@@ -233,7 +233,8 @@ mod tests {
         let fixture = links(0, 1500).with_file(&file);
         let finding = fixture.warning(&nic, check);
         assert!(finding.found.contains("\"p0\" has an MTU of 1500"), "{finding}");
-        assert_eq!(finding.mend, ["sed -i '1a mtu = 1550' f.toml"]);
+        let edit = file.set(Table::Named("port", "p0"), "mtu", "1550");
+        assert_eq!(finding.mend, [edit.unwrap()]);
         nic.ports[0].mtu = Some(1550);
         fixture.all_is_well(&nic, check);
         // One that stays with the kernel's driver has what its interface has.

@@ -162,7 +162,8 @@ mod tests {
             two_nodes().file("sys/bus/pci/devices/0000:02:00.0/numa_node", "0\n").with_file(&file);
         fixture.host.allowed = Some(BTreeSet::from([0, 1, 2, 6]));
         let finding = fixture.warning(&config, check);
-        assert_eq!(finding.mend, ["sed -i '2s|=[^#]*|= [1, 6]|' f.toml"]);
+        let edit = file.set(Table::Section("dpdk"), "worker-cores", "[1, 6]");
+        assert_eq!(finding.mend, [edit.unwrap()]);
         // What it asks for is not undone by the next.
         config.dpdk.worker_cores = vec![1, 6];
         fixture.all_is_well(&config, check);

@@ -63,6 +63,7 @@ capacity = 1048576
 [[port]]
 name = "uplink"
 device = "net_af_packet0,iface=underlay"
+mtu = 1600
 
 [[port]]
 name = "tenant-a"
