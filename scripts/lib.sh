@@ -15,10 +15,10 @@ run_packages=(ethtool iproute2 iputils-ping procps util-linux)
 # What packaging/build-deb needs besides.
 package_packages=(debhelper dpkg-dev)
 # chromium is for the tests of the page; dpdk-dev has testpmd; debootstrap, lintian, podman and crun are for the tests of
-# the package and the image.
-test_packages=("${package_packages[@]}" chromium chromium-driver crun debootstrap dpdk-dev iperf3 libcap2-bin lintian
-    openssl podman python3 python3-pyte python3-pytest python3-scapy python3-selenium python3-venv python3-yaml shellcheck
-    systemd tshark valgrind)
+# the package and the image; busybox, cpio, kmod and QEMU for those in a virtual machine.
+test_packages=("${package_packages[@]}" busybox-static chromium chromium-driver cpio crun debootstrap dpdk-dev iperf3
+    kmod libcap2-bin lintian openssl podman python3 python3-pyte python3-pytest python3-scapy python3-selenium python3-venv
+    python3-yaml qemu-system-x86 shellcheck systemd tshark valgrind)
 # The peers of benches/side-by-side, and what draws its plot.
 benchmark_packages=(dpdk-dev openvswitch-switch-dpdk python3-matplotlib)
 
@@ -99,6 +99,37 @@ need_prometheus() {
     fi
     rm -f "$log"
     ok "prometheus, promtool: taken from Debian's package, no server installed"
+}
+
+# The kernel that the tests boot in a virtual machine, and what they use of its modules. Taken out of Debian's package,
+# whose installation would make it this machine's.
+need_guest_kernel() {
+    local log home=$tools_dir/guest
+    [[ -d $home ]] && return
+    mkdir -p "$tools_dir"
+    log=$(mktemp)
+    if ! unpack_guest_kernel "$home" </dev/null >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "the kernel of the tests' virtual machine cannot be had from Debian's package"
+    fi
+    rm -f "$log"
+    ok "$(cd "$home/boot" && echo vmlinuz-*): taken from Debian's package for tests, not installed"
+}
+
+unpack_guest_kernel() {
+    local home=$1 package version part modules=()
+    package=$(apt-cache depends linux-image-amd64 | awk '/Depends:/ { print $2; exit }')
+    version=${package#linux-image-}
+    for part in fs/{9p,fscache,netfs,overlayfs} net/9p net/core/failover.ko virt \
+        drivers/{uio,vfio,virtio,char/virtio_console.ko} \
+        drivers/net/{net_failover.ko,tun.ko,virtio_net.ko,ethernet/intel/e1000,ethernet/intel/e1000e}; do
+        modules+=("./lib/modules/$version/kernel/$part")
+    done
+    rm -rf "$home.new" && mkdir "$home.new" && (cd "$home.new" && apt-get download -qq "$package" &&
+        dpkg-deb --fsys-tarfile ./*.deb | tar -x "./boot/vmlinuz-$version" "${modules[@]}" \
+            "./lib/modules/$version/modules."{builtin,builtin.modinfo,order} &&
+        rm ./*.deb) && depmod -b "$home.new" "$version" && mv "$home.new" "$home"
 }
 
 # The fuzzer of the API's tests. Debian has none, so it comes from PyPI, for this tree only.

@@ -1,14 +1,14 @@
 """A host is broken in one way after the other: `vswitch doctor` and `vswitch run` name the same cause and the same
 command, and that command mends it: then the switch starts.
 
-What this machine cannot be made to lack (an IOMMU, NUMA nodes, a NIC on the wrong driver, a core off line, a governor)
-is in the unit tests of `vswitch/src/doctor`, on trees of files.
+What this machine cannot be made to lack (an IOMMU, NUMA nodes, a NIC on the wrong driver, a core off line) is in
+test_doctor_guest.py, where a virtual machine is broken; a governor is in the unit tests of `vswitch/src/doctor`, on
+trees of files.
 """
 
 from __future__ import annotations
 
 import grp
-import json
 import os
 import re
 import shlex
@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
+from lib.doctor import FAILURE, OK, USAGE, findings, is_logged, is_said, report_of, the_one
 from lib.lab import Lab, overlay_config
 from lib.netns import run
 from lib.surroundings import as_nobody, cpuset, own_mounts
 from lib.switch import BINARY, Switch
 from lib.wait import until
 
-OK, FAILURE, USAGE = 0, 1, 2
 NR_HUGEPAGES = Path("/proc/sys/vm/nr_hugepages")
 PLUGINS = Path("/usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0")
 
@@ -61,16 +61,7 @@ def doctor(switch: Switch, status: int) -> dict:
     """The report of `vswitch doctor --json`."""
     switch.write_config()
     done = run(*switch.command("doctor", str(switch.config_file), "--state", str(switch.state), "--json"), check=False)
-    assert done.returncode == status, done.stdout + done.stderr
-    return json.loads(done.stdout)
-
-
-def the_one(report: dict, check: str, severity: str) -> dict:
-    """The one finding of that severity; there must be no worse one, and no other check has one of it."""
-    assert report["worst"] == severity, report["findings"]
-    found = [f for f in report["findings"] if f["severity"] == severity and (f["check"] == check or severity == "problem")]
-    assert [f["check"] for f in found] == [check], found
-    return found[0]
+    return report_of(done, status)
 
 
 def both_say(switch: Switch, check: str) -> dict:
@@ -78,10 +69,7 @@ def both_say(switch: Switch, check: str) -> dict:
     problem = the_one(doctor(switch, FAILURE), check, "problem")
     status, said = switch.refuses()
     assert status == FAILURE
-    assert problem["cause"], problem
-    assert problem["mend"] or problem["advice"], problem
-    for line in (problem["found"], f"cause: {problem['cause']}", *(f"mend:  {command}" for command in problem["mend"])):
-        assert line in said, f"{line!r} is not what run says:\n{said}"
+    is_said(problem, said)
     return problem
 
 
@@ -413,11 +401,9 @@ def test_a_plugin_that_is_missing(machine: Switch) -> None:
 def both_warn(switch: Switch, check: str, words: str) -> dict:
     """The warning of doctor, which run logs in the same words; the switch runs all the same, and is stopped."""
     report = doctor(switch, OK)
-    [warning] = [f for f in report["findings"] if f["check"] == check and f["severity"] == "warning" and words in f["found"]]
+    [warning] = findings(report, check, "warning", words)
     switch.start()
-    log = switch.log()
-    for text in (warning["found"], warning["cause"], *warning["mend"]):
-        assert text in log, f"{text!r} is not in\n{log}"
+    is_logged(warning, switch.log())
     switch.verify()
     switch.stop(within=3.0)
     return warning
