@@ -222,12 +222,16 @@ class SwitchInGuest:
             self._file.write_text(self.config.render(self.socket))
         return " ".join((self.before, self.binary, *arguments)).strip()
 
+    @property
+    def _state(self) -> tuple[str, str]:
+        return "--state", f"{self.socket}.state"
+
     def _run(self) -> str:
-        return self._command("run", "--config", str(self._file), "--state", f"{self.socket}.state")
+        return self._command("run", "--config", str(self._file), *self._state)
 
     def doctor(self) -> Done:
         """`vswitch doctor --json`."""
-        return self.guest.run(self._command("doctor", str(self._file), "--json"), check=False)
+        return self.guest.run(self._command("doctor", str(self._file), *self._state, "--json"), check=False)
 
     def refuses(self) -> Done:
         """Runs a switch that is not to start."""
