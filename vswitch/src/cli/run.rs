@@ -14,6 +14,10 @@ use crate::doctor::files::Kept;
 use crate::doctor::host::Host;
 use crate::doctor::{self, Findings, Purpose, Severity, View};
 
+/// Before anything is looked at or made: what is found of the host would be in vain.
+const WITHOUT_DPDK: &str =
+    "this binary was built without DPDK: rebuild it with the default features";
+
 /// Runs the switch until it is told to stop. Nothing is started if the configuration is wrong, even if the state would be
 /// used in its place: who edits a file wants to know.
 pub(super) fn run(options: &Run, log: &str) -> Exit {
@@ -25,6 +29,9 @@ pub(super) fn run(options: &Run, log: &str) -> Exit {
             return Exit::Usage;
         }
     };
+    if cfg!(not(feature = "dpdk")) {
+        return complain(format_args!("vswitch: error: {WITHOUT_DPDK}"));
+    }
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(log))
         .with_writer(std::io::stderr)
@@ -92,5 +99,5 @@ use crate::control::switch::run as run_switch;
 
 #[cfg(not(feature = "dpdk"))]
 fn run_switch(_: state::Start, _: StateStore) -> Result<(), &'static str> {
-    Err("this binary was built without DPDK: rebuild it with the default features")
+    Err(WITHOUT_DPDK)
 }
