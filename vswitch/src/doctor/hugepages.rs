@@ -227,8 +227,7 @@ fn enough(view: &View<'_>, config: &Config, need: &Need) -> Finding {
         users.collect::<String>(),
         need.dpdk_mib()
     );
-    let usual = host.kib("proc/meminfo", "Hugepagesize").unwrap_or(2048);
-    let missing = ((asked - free) * 1024).div_ceil(usual);
+    let More { usual, missing, wanted } = More::of(host, &pages, asked - free);
     let available = host.kib("proc/meminfo", "MemAvailable").unwrap_or(u64::MAX);
     if available < missing.saturating_mul(usual) {
         let least = need.dpdk_mib();
@@ -248,28 +247,43 @@ fn enough(view: &View<'_>, config: &Config, need: &Need) -> Finding {
         .advice(format!("lower memory-mib ({least} are needed), or give the machine more memory"));
     }
     let finding = Finding::problem(Check::Hugepages, found, cause);
-    let now = pages.iter().find(|pages| pages.kib == usual).map_or(0, |pages| pages.total);
     let finding = by_node(host, config, usual).into_iter().fold(finding, Finding::mend);
-    let finding = if finding.mend.is_empty() {
-        finding.mend(format!("sysctl -w vm.nr_hugepages={}", now + missing))
-    } else {
-        finding
-    };
+    let finding = if finding.mend.is_empty() { finding.mend(reserving(wanted)) } else { finding };
     finding.advice(format!(
-        "at each boot: `echo vm.nr_hugepages={} > /etc/sysctl.d/80-vswitch.conf`; where fewer come than were asked \
+        "at each boot: `echo vm.nr_hugepages={wanted} > /etc/sysctl.d/80-vswitch.conf`; where fewer come than were asked \
          for, memory is in pieces: `sysctl -w vm.compact_memory=1` and again, or reserve at boot; for tests \
-         hugepages = false does without",
-        now + missing
+         hugepages = false does without"
     ))
+}
+
+/// What more of the usual pages makes so much more free.
+struct More {
+    /// The usual size, in KiB.
+    usual: u64,
+    /// How many more.
+    missing: u64,
+    /// How many there are then.
+    wanted: u64,
+}
+
+impl More {
+    fn of(host: &Host, pages: &[Pages], missing_mib: u64) -> Self {
+        let usual = host.kib("proc/meminfo", "Hugepagesize").unwrap_or(2048);
+        let now = pages.iter().find(|pages| pages.kib == usual).map_or(0, |pages| pages.total);
+        let missing = (missing_mib * 1024).div_ceil(usual);
+        Self { usual, missing, wanted: now + missing }
+    }
+}
+
+fn reserving(wanted: u64) -> String {
+    format!("sysctl -w vm.nr_hugepages={wanted}")
 }
 
 /// The command that reserves so many more pages of the usual size that this much is free; `None` if it is.
 pub(super) fn reserve(host: &Host, asked_mib: u64) -> Option<String> {
     let pages = pages(host, HOST_WIDE);
     let missing = asked_mib.checked_sub(free_mib(&pages)).filter(|missing| *missing > 0)?;
-    let usual = host.kib("proc/meminfo", "Hugepagesize").unwrap_or(2048);
-    let now = pages.iter().find(|pages| pages.kib == usual).map_or(0, |pages| pages.total);
-    Some(format!("sysctl -w vm.nr_hugepages={}", now + (missing * 1024).div_ceil(usual)))
+    Some(reserving(More::of(host, &pages, missing).wanted))
 }
 
 /// On a host of several nodes: the commands that give each its share.
