@@ -99,6 +99,14 @@ def acknowledged(api: Api, path: str, body: object = None) -> bool:
         return False
 
 
+def killed(switch: Switch, after: float | None, api: Api, path: str, body: object = None) -> tuple[bool, dict]:
+    """A change, beside which the switch is killed: whether it was acknowledged, and what the next start comes up with."""
+    with Killing(switch, after):
+        was_acknowledged = acknowledged(api, path, body)
+    start(switch)
+    return was_acknowledged, Api(switch.socket).get("/v1/config")
+
+
 def test_a_hundred_kills_during_changes(lab: Lab) -> None:
     """Half of them at random, half of them at the worst moment."""
     switch = small(lab)
@@ -111,10 +119,8 @@ def test_a_hundred_kills_during_changes(lab: Lab) -> None:
         wanted = another(before, number)
         api = Api(switch.socket)
         api.get("/v1/config")
-        with Killing(switch, chance.uniform(0.0, 0.02) if number % 2 else None):
-            was_acknowledged = acknowledged(api, "/v1/apply", wanted)
-        start(switch)
-        found = Api(switch.socket).get("/v1/config")
+        after = chance.uniform(0.0, 0.02) if number % 2 else None
+        was_acknowledged, found = killed(switch, after, api, "/v1/apply", wanted)
         possible = [wanted] if was_acknowledged else [before, wanted]
         assert found in possible, f"round {number}, seed {seed}, acknowledged {was_acknowledged}"
         outcomes["acknowledged" if was_acknowledged else "in flight" if found == wanted else "not made"] += 1
@@ -136,10 +142,8 @@ def test_kills_while_a_change_is_confirmed_or_rolled_back(lab: Lab, verb: str, r
         wanted = another(before, number)
         api = Api(switch.socket)
         api.change("POST", "/v1/apply?confirm-within-secs=60", wanted)
-        with Killing(switch, chance.uniform(0.0, 0.01) if number % 2 else None):
-            was_acknowledged = acknowledged(api, f"/v1/{verb}")
-        start(switch)
-        found = Api(switch.socket).get("/v1/config")
+        after = chance.uniform(0.0, 0.01) if number % 2 else None
+        was_acknowledged, found = killed(switch, after, api, f"/v1/{verb}")
         # Nobody has confirmed what is rolled back, whether that is complete or not.
         possible = [before] if verb == "roll-back" else [wanted] if was_acknowledged else [before, wanted]
         assert found in possible, f"round {number}, seed {seed}, acknowledged {was_acknowledged}"
