@@ -2,9 +2,10 @@
 //!
 //! Indices ([`PortId`], [`BridgeDomain`], [`TunnelId`], [`VtepId`]) are dense: they index arrays in a
 //! [generation](crate::datapath). An index is that of one thing for as long as the thing exists, and goes to another
-//! only when nobody refers to the first any more: see [`Topology`](crate::control::generations::Topology). [`Vni`] and [`MacAddr`] are values from the wire.
+//! only when nobody refers to the first any more: see [`Topology`](crate::topology::Topology). [`Vni`] and [`MacAddr`] are values from the wire.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 macro_rules! index {
@@ -44,6 +45,15 @@ index! {
 index! {
     /// A local VTEP. Dense.
     VtepId
+}
+
+/// A remote VTEP as seen from a local one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RemoteId {
+    /// The local VTEP that the tunnel starts from.
+    pub vtep: VtepId,
+    /// The remote VTEP's address.
+    pub address: Ipv4Addr,
 }
 
 /// A VXLAN network identifier: 24 bits (RFC 7348 §5). Zero is refused, because too much

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 
 use pipeline::*;
 use vswitch::config::{self, Config, Home, Network, StaticMac, Vtep};
-use vswitch::control::generations::Topology;
 use vswitch::control::learner::ARRIVAL_MILLIS;
-use vswitch::datapath::verdict::DropReason;
 use vswitch::ids::{MacAddr, PortId, Vni, VtepId};
+use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::{Options, Simulation};
 use vswitch::table::{Destination, Key};
+use vswitch::topology::Topology;
 
 fn parse(text: &str) -> Config {
     config::parse("test.toml", text).unwrap()

@@ -16,12 +16,12 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
 use vswitch::config::{self, Config, Document};
-use vswitch::datapath::verdict::DropReason;
 use vswitch::explain::Question;
 use vswitch::explain::answer::{Dropped, Exit, Explanation, Learning, Origin, Outcome, Reason};
 use vswitch::explain::difference::Edit;
 use vswitch::explain::io::Marks;
 use vswitch::ids::{MacAddr, VtepId};
+use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::{DroppedFrame, Options, Simulation};
 use vswitch::table::{Destination, Entry, Key};
 

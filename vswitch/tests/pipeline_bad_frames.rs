@@ -7,7 +7,7 @@ mod pipeline;
 
 use pipeline::*;
 use vswitch::capture::wanted::Wanted;
-use vswitch::datapath::verdict::DropReason;
+use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::Options;
 
 /// How a drop reason comes about.

@@ -14,16 +14,16 @@ use vswitch::capture::words::comment;
 use vswitch::config;
 use vswitch::control::captures::{CaptureError, Captures, KEPT_DROPS};
 use vswitch::control::drops::Drops;
-use vswitch::control::generations::{PortFacts, Topology};
 use vswitch::datapath::capture::budget::UNITS_PER_MILLI;
 use vswitch::datapath::capture::recorder::Frame;
 use vswitch::datapath::capture::{Capture, Filter, MAX_CAPTURES, Missed, Phase, Recorder, Tap};
 use vswitch::datapath::context::Now;
 use vswitch::datapath::packet::{Packet, Received};
-use vswitch::datapath::verdict::DropReason;
 use vswitch::ids::PortId;
 use vswitch::metrics::counters::{self, Site};
+use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::Options;
+use vswitch::topology::{PortFacts, Topology};
 
 fn all() -> Wanted {
     Wanted::default()

@@ -5,8 +5,8 @@
 mod pipeline;
 
 use pipeline::*;
-use vswitch::datapath::verdict::DropReason;
 use vswitch::ids::{BridgeDomain, MacAddr};
+use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::{Options, Simulation};
 use vswitch::table::Key;
 

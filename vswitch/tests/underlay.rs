@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use etherparse::{ArpHardwareId, ArpOperation, ArpPacket, EtherType, NetSlice};
 use etherparse::{PacketBuilder, SlicedPacket};
 use nix::sched::{CloneFlags, unshare};
-use vswitch::control::host_interface::{HostInterface, HostInterfaceConfig, HostInterfaceError};
-use vswitch::control::netdev;
-use vswitch::control::underlay::{LocalVtep, NextHop, RemoteId, Underlay, UnresolvedReason};
-use vswitch::ids::{MacAddr, VtepId};
+use vswitch::ids::{MacAddr, RemoteId, VtepId};
+use vswitch::kernel::host_interface::{HostInterface, HostInterfaceConfig, HostInterfaceError};
+use vswitch::kernel::netdev;
+use vswitch::kernel::underlay::{LocalVtep, NextHop, Underlay, UnresolvedReason};
 
 const VTEP: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const REMOTE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);

@@ -15,7 +15,7 @@ use super::problem::{Kind, Place, Problem, ValueProblem};
 use super::running::{Applied, ApplyError, ApplyOptions, Proposed};
 use crate::config::Config;
 use crate::config::document::{Document, FieldError};
-use crate::control::plan::Plan;
+use crate::topology::plan::Plan;
 
 /// Times that a change for whatever configuration is running is made anew, as that has changed.
 const ATTEMPTS: u32 = 5;

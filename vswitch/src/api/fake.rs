@@ -9,26 +9,26 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
 use super::control::Query;
-use super::dto::{
-    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
-    VtepRow, WorkerRow,
-};
-use super::events::{Events, Happening, RollBackReason, Whereabouts};
-use super::fdb::{FdbFilter, FdbScan};
 use super::running::{Applied, ApplyError, ApplyOptions, Proposed, Running};
 use crate::config::Config;
 use crate::config::document::{Document, NetworkDocument};
 use crate::control::captures::Captures;
-use crate::control::generations::{PortFacts, Topology};
+use crate::control::events::{Events, Happening, RollBackReason, Whereabouts};
+use crate::control::fdb_pages::{FdbFilter, FdbScan};
+use crate::control::rows::{
+    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
+    VtepRow, WorkerRow,
+};
 use crate::datapath::capture::Recorder;
 use crate::datapath::capture::recorder::Frame;
 use crate::datapath::context::Now;
-use crate::datapath::verdict::DropReason;
 use crate::explain::{Question, Trace, Unknown};
 use crate::ids::{MacAddr, PortId};
 use crate::metrics::counters::Site;
+use crate::metrics::drop_reason::DropReason;
 use crate::metrics::family::Family;
 use crate::sim::{Options, Simulation};
+use crate::topology::{PortFacts, Topology};
 
 /// How often the data path runs while there is a capture.
 const TURN: Duration = Duration::from_millis(1);

@@ -14,10 +14,7 @@
 //! | [`running`] | what is asked there, as a trait; [`fake`] is a switch in memory |
 //! | [`edit`], [`change`] | from a request to another configuration, checked and applied |
 //! | [`refusal`] | what is not there, there already, or in use |
-//! | [`fdb`] | pages of the FDB |
-//! | [`events`] | what happens, for whoever listens |
 //! | [`page`] | what people see of it in a browser, on the metrics' address |
-//! | [`dto`] | the rows of the answers |
 //! | `openapi` | the description of it all |
 //!
 //! # Thread safety
@@ -28,13 +25,10 @@ pub mod change;
 pub mod connections;
 pub mod control;
 pub mod drain;
-pub mod dto;
 pub mod edit;
-pub mod events;
 pub mod extract;
 #[doc(hidden)]
 pub mod fake;
-pub mod fdb;
 mod openapi;
 pub mod page;
 pub mod problem;

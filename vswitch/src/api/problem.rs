@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::control::plan::Step;
+use crate::topology::plan::Step;
 
 /// The media type of every error.
 pub const CONTENT_TYPE: &str = "application/problem+json";

@@ -6,15 +6,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::dto::{DropRow, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
-use super::events::Events;
-use super::fdb::{FdbFilter, FdbScan};
 use crate::config::Config;
 use crate::config::document::Document;
 use crate::control::captures::Captures;
-use crate::control::plan::{Plan, Step};
+use crate::control::events::Events;
+use crate::control::fdb_pages::{FdbFilter, FdbScan};
+use crate::control::rows::{DropRow, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
 use crate::explain::{Question, Trace, Unknown};
 use crate::metrics::family::Family;
+use crate::topology::plan::{Plan, Step};
 
 /// A running switch.
 pub trait Running {

@@ -12,10 +12,10 @@ use super::world::World;
 use crate::datapath::capture::Recorder;
 use crate::datapath::context::Now;
 use crate::datapath::vector::BURST;
-use crate::datapath::verdict::DropReason;
 use crate::datapath::worker::Worker;
 use crate::ids::{BridgeDomain, PortId};
 use crate::metrics::counters;
+use crate::metrics::drop_reason::DropReason;
 
 const ALL: [Scenario; 7] = [
     Scenario::L2,

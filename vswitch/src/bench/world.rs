@@ -7,12 +7,12 @@ use std::net::Ipv4Addr;
 use super::scenario::{Options, Scenario};
 use super::traffic::{self, Pair};
 use crate::config::{self, Config};
-use crate::control::generations::{PortFacts, TooMany, Topology};
 use crate::control::learner::Learner;
 use crate::datapath::generation::Generation;
 use crate::datapath::io::{LearnEvent, LearnKind};
 use crate::ids::{BridgeDomain, TunnelId, Vni, VtepId};
 use crate::table::{Destination, FdbReader, Key, Publisher, Reader, fdb, snapshot};
+use crate::topology::{PortFacts, TooMany, Topology};
 use crate::wire::ethernet;
 
 use super::arena::DATA_ROOM;
@@ -160,5 +160,5 @@ fn introduce(
 
 fn tunnel(topology: &Topology, vtep: u32) -> Option<TunnelId> {
     let address = traffic::remote_vtep(vtep);
-    topology.tunnel(crate::control::underlay::RemoteId { vtep: VtepId(0), address })
+    topology.tunnel(crate::ids::RemoteId { vtep: VtepId(0), address })
 }

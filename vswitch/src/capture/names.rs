@@ -12,10 +12,10 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::control::generations::Topology;
 use crate::datapath::generation::Role;
 use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{Place, Site};
+use crate::topology::Topology;
 
 /// Generations whose names are kept.
 const KEPT: usize = 8;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::control::generations::Topology;
 use crate::datapath::capture::{Selection, Tap};
-use crate::datapath::verdict::DropReason;
+use crate::metrics::drop_reason::DropReason;
+use crate::topology::Topology;
 
 /// Memory for the frames of a capture that wait, in bytes.
 const MEMORY: usize = 16 * 1024 * 1024;

@@ -17,7 +17,7 @@ use super::client::{Client, ClientError, query};
 use super::configuration::whole_seconds;
 use super::failure::plain;
 use super::{At, Exit, complain, note};
-use crate::api::dto::VtepRow;
+use crate::control::rows::VtepRow;
 use crate::decode;
 
 /// Options of `vswitch capture`.

@@ -13,7 +13,7 @@ use super::terminal::{Look, Progress, agrees, somebody_is_there};
 use super::{At, Exit, note, print, print_json};
 use crate::api::change::Change;
 use crate::config::{self, Config, Document};
-use crate::control::plan::{Action, Impact, Plan};
+use crate::topology::plan::{Action, Impact, Plan};
 use crate::words::count;
 
 /// What the standard input is called in messages.

@@ -10,7 +10,7 @@ use super::client::{Client, ClientError};
 use super::failure::plain;
 use super::terminal::Look;
 use super::{At, Exit, emit};
-use crate::api::events::{Event, Happening, RollBackReason, Whereabouts};
+use crate::control::events::{Event, Happening, RollBackReason, Whereabouts};
 
 /// Prints events until nobody reads them, or the switch ends.
 pub(super) fn events(at: &At, client: &Client) -> Result<Exit, ClientError> {

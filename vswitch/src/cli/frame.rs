@@ -18,7 +18,7 @@ use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::{Block, PcapNgReader};
 
 use crate::api::MAX_FRAME;
-use crate::api::dto::VtepRow;
+use crate::control::rows::VtepRow;
 use crate::ids::MacAddr;
 
 /// The shortest frame on a wire, without FCS, in bytes (IEEE 802.3, 4.2.3.3).

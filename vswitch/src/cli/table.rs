@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 
 use super::What;
 use super::terminal::Look;
-use crate::api::dto::{
+use crate::config::document::MacDocument;
+use crate::control::rows::{
     DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, Role, VtepRow, WorkerRow,
 };
-use crate::config::document::MacDocument;
 use crate::words::count;
 
 /// What stands where there is nothing to say.

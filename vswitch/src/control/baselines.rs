@@ -10,11 +10,11 @@
 
 use hashbrown::HashMap;
 
-use super::generations::Topology;
 use crate::datapath::generation::Role;
-use crate::datapath::verdict::DropReason;
 use crate::ids::{BridgeDomain, PortId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals, Site};
+use crate::metrics::drop_reason::DropReason;
+use crate::topology::Topology;
 
 /// By index; what has no entry began at zero.
 #[derive(Debug, Default)]

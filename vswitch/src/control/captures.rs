@@ -9,10 +9,10 @@ use std::sync::Arc;
 use crate::capture::names::{Names, Shelf};
 use crate::capture::stream::{self, SinceStart, Stream, unix_nanos};
 use crate::capture::wanted::{Limits, Wanted};
-use crate::control::generations::Topology;
 use crate::datapath::capture::drops::DropQueue;
 use crate::datapath::capture::{Capture, DroppedFrame, MAX_CAPTURES, Missed, Phase, Watch};
-use crate::datapath::verdict::DropReason;
+use crate::metrics::drop_reason::DropReason;
+use crate::topology::Topology;
 
 /// Dropped frames that are kept of each reason: the last of the [sample](crate::datapath::capture::drops).
 pub const KEPT_DROPS: usize = 16;

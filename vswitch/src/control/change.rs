@@ -34,22 +34,22 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::baselines::moved_sites;
-use super::devices::{host_interface, pool_for, start_port};
+use super::devices::{facts as port_facts, host_interface, pool_for, start_port};
 use super::drops::Drops;
-use super::generations::{PortFacts, TooMany, Topology, narrow};
 use super::host::HostPath;
 use super::pools::Pools;
-use super::slots::Slots;
 use super::switch::{PortSeat, StartError, Switch, views};
-use super::underlay::{LocalVtep, RemoteId};
 use crate::config::{Config, devices_conflict};
 use crate::datapath::generation::Generation;
-use crate::datapath::verdict::DropReason;
 use crate::dpdk::eal::Eal;
 use crate::dpdk::port::{Port, Queues};
-use crate::ids::{PortId, VtepId};
+use crate::ids::{PortId, RemoteId, VtepId};
+use crate::kernel::underlay::LocalVtep;
 use crate::metrics::counters::Site;
+use crate::metrics::drop_reason::DropReason;
 use crate::table::{Entry, Key};
+use crate::topology::slots::Slots;
+use crate::topology::{PortFacts, TooMany, Topology, narrow};
 
 /// How long to wait for the workers to take a generation up before the rest is left for later.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -108,7 +108,7 @@ pub struct UnderlayChange {
 impl Switch {
     /// Takes another configuration up, with the number that users know it by. On return every worker works by it, unless one is late by a second, which is
     /// logged; then no other change is made before it does. The configuration's settings are those that the switch was
-    /// started with: whoever calls has [asked the plan](super::plan::Plan::needing_restart).
+    /// started with: whoever calls has [asked the plan](crate::topology::plan::Plan::needing_restart).
     ///
     /// # Errors
     /// See [`ChangeError`].
@@ -150,7 +150,7 @@ impl Switch {
         let mut facts = self.facts.clone();
         facts.resize(next.port_slots().max(facts.len()), PortFacts::NONE);
         for NewPort { id, seat, .. } in &new_ports {
-            facts[id.index()] = PortFacts::of(&seat.port);
+            facts[id.index()] = port_facts(&seat.port);
         }
         let mut new_hosts = Vec::new();
         for (id, vtep) in next.vteps_not_in(old) {

@@ -2,8 +2,6 @@
 //! devices. Called on the control thread, at the start by [`super::switch`] and for what comes later by
 //! [`super::change`].
 
-use super::generations::{PortFacts, Topology};
-use super::host_interface::{HostInterface, HostInterfaceConfig, HostInterfaceError};
 use super::memory::{
     DESCRIPTORS, FOR_FLOODING, Holders, Need, POOL_CACHE, PortShape, pool_size, queue_counts,
 };
@@ -15,6 +13,8 @@ use crate::doctor::{self, Findings};
 use crate::dpdk::eal::{Eal, EalArgs};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::{Port, PortConfig, Queues};
+use crate::kernel::host_interface::{HostInterface, HostInterfaceConfig, HostInterfaceError};
+use crate::topology::{PortFacts, Topology};
 
 /// What EAL is to be started with.
 pub(super) fn eal_args(config: &Config) -> EalArgs {
@@ -117,4 +117,9 @@ pub(super) fn host_interface(
         prefix_len: vtep.prefix_len,
         mtu: facts[vtep.port.index()].mtu.into(),
     })
+}
+
+/// What a started port turned out to be.
+pub fn facts(port: &Port) -> PortFacts {
+    PortFacts { mac: port.info().mac, mtu: port.info().mtu }
 }

@@ -3,8 +3,8 @@
 use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;
 use crate::datapath::packet::Packet;
-use crate::datapath::verdict::DropReason;
 use crate::metrics::counters::{Counters, Site};
+use crate::metrics::drop_reason::DropReason;
 
 /// Counts a frame that the control thread drops, and tells of it.
 pub struct Drops<'a> {

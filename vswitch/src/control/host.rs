@@ -6,14 +6,14 @@
 use tracing::warn;
 
 use super::drops::Drops;
-use super::host_interface::HostInterface;
 use super::wiring::HostQueues;
 use crate::datapath::capture::recorder::Frame;
 use crate::datapath::packet::Packet as _;
-use crate::datapath::verdict::DropReason;
 use crate::dpdk::pool::Pool;
 use crate::ids::VtepId;
+use crate::kernel::host_interface::HostInterface;
 use crate::metrics::counters::Site;
+use crate::metrics::drop_reason::DropReason;
 
 /// The most frames carried each way, per VTEP and call.
 const BUDGET: usize = 256;

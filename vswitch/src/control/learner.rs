@@ -13,8 +13,8 @@ use crate::ids::BridgeDomain;
 use crate::table::fdb::Table;
 use crate::table::{Destination, Entry, FdbWriter, Key, TableFull};
 
-use super::generations::{Topology, refresh_after_secs};
-use super::succession::{heirs, wider};
+use crate::topology::inheritance::{heirs, wider};
+use crate::topology::{Topology, refresh_after_secs};
 
 /// Learns for every network.
 pub struct Learner {
@@ -451,9 +451,9 @@ impl Learner {
 mod tests {
     use super::*;
     use crate::config;
-    use crate::control::generations::PortFacts;
     use crate::ids::{MacAddr, PortId};
     use crate::table::fdb;
+    use crate::topology::PortFacts;
 
     const CONFIG: &str = r#"
 [[port]]

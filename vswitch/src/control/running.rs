@@ -6,23 +6,23 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{error, info};
 
-use crate::api::dto::{DropRow, EntryKind, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
-use crate::api::events::{Events, Happening, RollBackReason};
-use crate::api::fdb::{FdbFilter, FdbScan};
 use crate::api::running::{Applied, ApplyError, ApplyOptions, Proposed, Running};
 use crate::config::{Config, Document};
+use crate::control::events::{Events, Happening, RollBackReason};
+use crate::control::exposition;
+use crate::control::fdb_pages::{FdbFilter, FdbScan};
+use crate::control::rows::{DropRow, EntryKind, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
 use crate::explain::{Live, Question, Trace, Unknown};
 use crate::ids::TunnelId;
-use crate::metrics::exposition;
 use crate::metrics::family::Family;
 use crate::table::{Destination, Entry, Key};
 
 use super::captures::Captures;
 use super::change::ChangeError;
-use super::generations::Topology;
 use super::state::{StateError, StateStore};
 use super::switch::Switch;
-use super::underlay::NextHop;
+use crate::kernel::underlay::NextHop;
+use crate::topology::Topology;
 
 /// Buckets of the FDB that are looked at in one piece: some 100 microseconds.
 const PIECE: usize = 2048;

@@ -5,22 +5,22 @@
 use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
-use crate::api::dto::{
+use crate::api::running::Running;
+use crate::control::rows::{
     DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
     VtepRow, WorkerRow,
 };
-use crate::api::running::Running;
 use crate::datapath::generation;
-use crate::datapath::verdict::{DropReason, SiteKind};
-use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
+use crate::ids::{BridgeDomain, PortId, RemoteId, TunnelId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals, Site};
+use crate::metrics::drop_reason::{DropReason, SiteKind};
 use crate::table::{Destination, Entry, Key};
 
 use super::baselines::Drops;
-use super::generations::Topology;
 use super::switch::{PortSeat, Switch, WorkerSeat, views};
-use super::underlay::{NextHop, RemoteId};
 use super::wiring::Polled;
+use crate::kernel::underlay::NextHop;
+use crate::topology::Topology;
 
 /// Up to how many series of drops are listed while they are zero: those of some thousand networks, or of half as many
 /// beside the most ports that there can be.

@@ -19,30 +19,24 @@ use super::baselines::Baselines;
 use super::captures::Captures;
 use super::change::{UnderlayChange, Unsettled};
 use super::clock::Clock;
-use super::devices::{eal_args, host_interface, make_pool, probe, start_port};
+use super::devices::{eal_args, facts as port_facts, host_interface, make_pool, probe, start_port};
 use super::drops::Drops;
-use super::generations::{PortFacts, TooMany, Topology, narrow};
 use super::host::HostPath;
-use super::host_interface::HostInterfaceError;
 use super::learner::{AGE_EVERY_MILLIS, Fate, Learner, News};
-use super::netdev;
 use super::pools::Pools;
 use super::pulse::{Pulse, Work};
-use super::quiet::QuietInterface;
 use super::running::Configured;
-use super::slots::Slots;
 use super::state::{Start, StateError, StateStore};
 use super::supervisor::{ALIVE_EVERY, Supervisor};
-use super::underlay::{NextHop, RemoteId, Underlay, UnderlayError};
 use super::wiring::Wiring;
 use crate::api;
 use crate::api::connections::Limits;
 use crate::api::control::Query;
-use crate::api::events::{Events, Happening, Whereabouts};
 use crate::api::server::{self, Listeners};
 use crate::api::socket::{Socket, SocketError};
 use crate::api::tls::{self, TlsError};
 use crate::config;
+use crate::control::events::{Events, Happening, Whereabouts};
 use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;
 use crate::datapath::worker::Worker;
@@ -52,9 +46,15 @@ use crate::dpdk::lcore::{self, LaunchError};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::{Link, Losses, Port};
 use crate::explain::Explainer;
-use crate::ids::{MacAddr, PortId};
+use crate::ids::{MacAddr, PortId, RemoteId};
+use crate::kernel::host_interface::HostInterfaceError;
+use crate::kernel::netdev;
+use crate::kernel::quiet::QuietInterface;
+use crate::kernel::underlay::{NextHop, Underlay, UnderlayError};
 use crate::metrics::counters::{self, Counters, CountersView};
 use crate::table::{self, Destination, Publisher, TableFull, fdb, snapshot};
+use crate::topology::slots::Slots;
+use crate::topology::{PortFacts, TooMany, Topology, narrow};
 
 /// Why the switch did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -344,7 +344,7 @@ impl Switch {
         let workers = config.dpdk.worker_cores.len();
         for ((id, wanted), mut port) in topology.ports().zip(ports) {
             queues.push((id, start_port(workers, wanted, &mut port, &pool)?));
-            facts.push(PortFacts::of(&port));
+            facts.push(port_facts(&port));
             seats.set(id.index(), PortSeat::new(port, pool.clone()));
         }
 

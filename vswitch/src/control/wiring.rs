@@ -13,7 +13,6 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 use hashbrown::HashMap;
 
-use super::generations::Topology;
 use super::learner::EVENT_QUEUE_LEN;
 use super::memory::FRAME_QUEUE_LEN;
 use super::worker_io::{FrameQueue, Input, Output, Post, Relay, Rewiring, Unwired, Way, WorkerIo};
@@ -22,6 +21,7 @@ use crate::dpdk::pool::Pool;
 use crate::dpdk::port::Queues;
 use crate::ids::{PortId, VtepId};
 use crate::metrics::{self, queue::QueueView};
+use crate::topology::Topology;
 
 /// Changes on their way to a worker at one time, at most.
 const POST_LEN: usize = 4;

@@ -10,7 +10,7 @@ use super::learn::RecentlyTold;
 use super::packet::Packet;
 use super::tx::Outputs;
 use super::vector::Burst;
-use super::verdict::DropReason;
+use crate::metrics::drop_reason::DropReason;
 
 /// The time of a turn of the loop. A parameter, never read from a clock by the pipeline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

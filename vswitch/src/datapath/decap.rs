@@ -9,8 +9,9 @@ use super::io::Io;
 use super::packet::Packet;
 use super::parse;
 use super::vector::{NOBODY, Tunnelled, Vector};
-use super::verdict::{DropReason, PackedVerdict};
+use super::verdict::PackedVerdict;
 use crate::ids::{BridgeDomain, PortId, TunnelId};
+use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, PackedDestination};
 use crate::wire::ethernet::Ethernet;
 

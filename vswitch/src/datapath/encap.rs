@@ -9,8 +9,9 @@ use super::generation::{OUTER_LEN, Role, Template};
 use super::io::Io;
 use super::packet::Packet;
 use super::vector::Vector;
-use super::verdict::{DropReason, PackedVerdict};
+use super::verdict::PackedVerdict;
 use crate::ids::Vni;
+use crate::metrics::drop_reason::DropReason;
 use crate::wire::{ethernet, flow, ipv4, udp, vxlan};
 
 const IP_AT: usize = ethernet::HEADER_LEN;

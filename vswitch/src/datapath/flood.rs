@@ -13,8 +13,9 @@ use super::io::Io;
 use super::packet::Packet;
 use super::tx;
 use super::vector::Vector;
-use super::verdict::{DropReason, PackedVerdict, Verdict};
+use super::verdict::{PackedVerdict, Verdict};
 use crate::ids::{PortId, TunnelId};
+use crate::metrics::drop_reason::DropReason;
 use crate::table::PackedDestination;
 
 /// Floods what `forward` said to flood.

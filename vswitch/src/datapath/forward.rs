@@ -3,7 +3,8 @@
 use super::context::Context;
 use super::io::Io;
 use super::vector::Vector;
-use super::verdict::{DropReason, PackedVerdict};
+use super::verdict::PackedVerdict;
+use crate::metrics::drop_reason::DropReason;
 use crate::table::{PackedDestination, prefetch};
 
 /// What the burst needs next.

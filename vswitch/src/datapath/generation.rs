@@ -1,6 +1,6 @@
 //! One immutable, complete picture of ports, networks and tunnels, as workers read it.
 //!
-//! Built by the control thread ([`crate::control::generations`]), published through
+//! Built by the control thread ([`crate::topology`]), published through
 //! [`crate::table::snapshot`], read once per turn by each worker. Everything is indexed by dense
 //! newtypes; the two look-ups by value (a VNI, a remote VTEP's address) are O(1).
 
@@ -10,8 +10,8 @@ use hashbrown::HashMap;
 
 use super::capture::{Taps, Watch};
 use super::directory::Directory;
-use super::verdict::DropReason;
 use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, Vni, VtepId};
+use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, PackedDestination};
 use crate::wire::{ethernet, ipv4, udp, vxlan};
 

@@ -7,7 +7,7 @@ use crate::table::{Destination, Key};
 
 use super::packet::Packet;
 use super::vector::Burst;
-use super::verdict::DropReason;
+use crate::metrics::drop_reason::DropReason;
 
 /// What a worker tells the control thread about a source MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

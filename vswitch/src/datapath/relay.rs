@@ -6,8 +6,8 @@ use super::io::{Io, RelayedFrom};
 use super::packet::Packet;
 use super::tx;
 use super::vector::BURST;
-use super::verdict::DropReason;
 use crate::metrics::counters::Site;
+use crate::metrics::drop_reason::DropReason;
 
 /// Puts at most a burst of them into the lines of their ports. Returns how many there were.
 #[inline]

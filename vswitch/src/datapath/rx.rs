@@ -4,8 +4,9 @@ use super::context::Context;
 use super::io::Io;
 use super::packet::{Packet, Received};
 use super::vector::Vector;
-use super::verdict::{DropReason, PackedVerdict};
+use super::verdict::PackedVerdict;
 use crate::ids::BridgeDomain;
+use crate::metrics::drop_reason::DropReason;
 use crate::table::Destination;
 
 /// Fills the empty vector from a queue. A frame that is settled here is not parsed.

@@ -9,9 +9,10 @@ use super::generation::Generation;
 use super::io::{Io, Sent};
 use super::packet::Packet;
 use super::vector::{BURST, Burst, Vector};
-use super::verdict::{DropReason, PackedVerdict, Verdict};
+use super::verdict::{PackedVerdict, Verdict};
 use crate::ids::PortId;
 use crate::metrics::counters::{Counters, Site};
+use crate::metrics::drop_reason::DropReason;
 use crate::table::prefetch;
 
 /// Frames on their way out.

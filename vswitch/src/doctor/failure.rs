@@ -465,7 +465,7 @@ mod tests {
         let text = of(&root.host, "net_af_packet0,iface=gone", "").found;
         assert!(text.contains("interface gone does not exist"), "{text}");
         let mut nobody = Fixture::new();
-        nobody.host.links.insert("up0".into(), crate::control::netdev::Link::default());
+        nobody.host.links.insert("up0".into(), crate::kernel::netdev::Link::default());
         for (device, capability) in [
             ("net_af_packet0,iface=up0", "lacks CAP_NET_RAW"),
             ("net_af_xdp0,iface=up0", "lacks CAP_NET_RAW"),

@@ -8,7 +8,7 @@ use super::files::Kept;
 use super::host::Host;
 use super::{CheckFn, Finding, Purpose, Severity, View};
 use crate::config::{self, Config};
-use crate::control::netdev::Link;
+use crate::kernel::netdev::Link;
 
 /// A tree of files below a temporary root.
 pub struct Fixture {

@@ -17,7 +17,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::Pid;
 use socket2::{Domain, Socket, Type};
 
-use crate::control::netdev::{self, Link};
+use crate::kernel::netdev::{self, Link};
 
 /// Who listens on the API's socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -220,7 +220,7 @@ mod tests {
     use super::super::edit::File;
     use super::super::fixture::{Fixture, config};
     use super::*;
-    use crate::control::netdev::Link;
+    use crate::kernel::netdev::Link;
 
     fn up() -> Link {
         Link { index: 3, mtu: 1500, is_up: true, has_carrier: true, ..Link::default() }

@@ -175,7 +175,7 @@ mod tests {
     use super::super::edit::File;
     use super::super::fixture::{Fixture, config};
     use super::*;
-    use crate::control::netdev::Link;
+    use crate::kernel::netdev::Link;
 
     const TWO: [&str; 2] = ["net_af_packet0,iface=up0", "net_af_packet1,iface=ta"];
 

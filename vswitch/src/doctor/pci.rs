@@ -320,7 +320,7 @@ mod tests {
     use super::super::Severity;
     use super::super::fixture::{Fixture, config};
     use super::*;
-    use crate::control::netdev::Link;
+    use crate::kernel::netdev::Link;
 
     const NIC: &str = "0000:01:00.0";
 

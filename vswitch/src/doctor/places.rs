@@ -13,7 +13,7 @@ use super::host::{Host, Running};
 use super::{Check, Finding, Purpose, View};
 use crate::api::socket;
 use crate::config::{Config, Vtep};
-use crate::control::netdev::Link;
+use crate::kernel::netdev::Link;
 
 /// Another switch on the API's socket, when one is to be started: it has what it has, and none of it is to be taken
 /// from it.

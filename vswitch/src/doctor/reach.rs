@@ -141,7 +141,7 @@ mod tests {
 
     use super::super::fixture::Fixture;
     use super::*;
-    use crate::control::netdev::Link;
+    use crate::kernel::netdev::Link;
 
     const HEAD: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n";
 

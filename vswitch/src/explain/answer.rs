@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::difference::Edit;
 use super::layers::Layer;
-use crate::api::dto::EntryKind;
-use crate::api::events::Whereabouts;
+use crate::control::events::Whereabouts;
+use crate::control::rows::EntryKind;
 use crate::datapath::worker::Stage;
 
 /// What the switch would do with a frame now, and why.

@@ -7,8 +7,8 @@ use super::answer::{Cause, Reason};
 use super::case::{Case, FRAME_OVERHEAD, TUNNEL_OVERHEAD, fixed, setting};
 use super::names::listed;
 use crate::datapath::generation::OUTER_LEN;
-use crate::datapath::verdict::DropReason;
 use crate::ids::PortId;
+use crate::metrics::drop_reason::DropReason;
 use crate::table::Destination;
 
 /// A reason with its cause. `at` is the port where it happened, `to` where the frame was to go, if that was decided.

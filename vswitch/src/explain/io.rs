@@ -8,9 +8,9 @@ use std::ops::Range;
 use crate::datapath::io::{Dropped, Io, LearnEvent, Relayed, Sent};
 use crate::datapath::packet::{Packet, Received};
 use crate::datapath::vector::Burst;
-use crate::datapath::verdict::DropReason;
 use crate::ids::{PortId, VtepId};
 use crate::metrics::counters::Site;
+use crate::metrics::drop_reason::DropReason;
 use crate::sim::{Buffer, Buffers};
 
 /// Room before a received frame, in bytes: DPDK's default (`RTE_PKTMBUF_HEADROOM`).

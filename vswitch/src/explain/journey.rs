@@ -2,9 +2,10 @@
 
 use crate::datapath::packet::Packet;
 use crate::datapath::vector::{Tunnelled, Vector};
-use crate::datapath::verdict::{DropReason, Verdict};
+use crate::datapath::verdict::Verdict;
 use crate::datapath::worker::{Observer, Stage};
 use crate::ids::BridgeDomain;
+use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, Found, Key};
 
 /// What stood beside the frame when a stage ended.

@@ -36,7 +36,6 @@ mod story;
 
 use std::ops::Range;
 
-use crate::control::generations::{PortFacts, Topology};
 use crate::datapath::capture::Recorder;
 use crate::datapath::context::{Context, Now};
 use crate::datapath::generation::Generation;
@@ -45,11 +44,12 @@ use crate::datapath::learn::RecentlyTold;
 use crate::datapath::packet::Packet as _;
 use crate::datapath::tx::Outputs;
 use crate::datapath::vector::Vector;
-use crate::datapath::verdict::DropReason;
 use crate::datapath::worker;
 use crate::ids::{PortId, TunnelId, VtepId};
 use crate::metrics::counters::{self, Counters};
+use crate::metrics::drop_reason::DropReason;
 use crate::table::fdb::Table;
+use crate::topology::{PortFacts, Topology};
 
 use answer::{Copy, Encapsulated, Exit, Explanation, Frame, Origin};
 use case::Case;

@@ -3,10 +3,10 @@
 //! Something that is just being removed is in the FDB or in a worker's hands for a moment longer than in the
 //! configuration. It has no name any more.
 
-use crate::api::events::Whereabouts;
-use crate::control::generations::Topology;
+use crate::control::events::Whereabouts;
 use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, VtepId};
 use crate::table::Destination;
+use crate::topology::Topology;
 
 /// For what is just being removed.
 const GONE: &str = "(being removed)";

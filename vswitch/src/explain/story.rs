@@ -12,14 +12,15 @@ use super::cause;
 use super::io::TracedIo;
 use super::journey::Seen;
 use super::names::listed;
-use crate::api::dto::EntryKind;
+use crate::control::rows::EntryKind;
 use crate::datapath::flood;
 use crate::datapath::generation::{Domain, Role};
 use crate::datapath::io::{LearnEvent, LearnKind};
-use crate::datapath::verdict::{DropReason, Verdict};
+use crate::datapath::verdict::Verdict;
 use crate::datapath::worker::Stage;
 use crate::ids::{BridgeDomain, PortId};
 use crate::metrics::counters::{Place, Site};
+use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, Found, Key};
 
 /// The explanation, but for the copies.

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use super::histogram::{Buckets, Totals};
-use crate::datapath::verdict::DropReason;
 use crate::ids::{BridgeDomain, PortId, VtepId};
+use crate::metrics::drop_reason::DropReason;
 
 /// A counter with one writer.
 #[derive(Debug, Default)]

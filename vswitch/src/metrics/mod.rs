@@ -5,14 +5,13 @@
 //! | [`counters`] | what workers write: counters with one writer, the ledger |
 //! | [`histogram`] | buckets of powers of two |
 //! | [`queue`] | what a receive queue gave |
-//! | `exposition` | what Prometheus reads: every metric, from the switch's state |
+//! | [`drop_reason`] | every reason for which a frame is dropped, declared once |
 //! | [`family`] | one metric with its values, and the text format |
 //!
-//! Exposition, API and `vswitch show` take drop reasons from [`crate::datapath::verdict::DropReason`].
+//! Exposition, API and `vswitch show` take drop reasons from [`drop_reason::DropReason`].
 
 pub mod counters;
-#[cfg(feature = "dpdk")]
-pub mod exposition;
+pub mod drop_reason;
 pub mod family;
 pub mod histogram;
 pub mod queue;

@@ -13,17 +13,17 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::control::captures::Captures;
-use crate::control::generations::{PortFacts, Topology};
 use crate::control::learner::{AGE_EVERY_MILLIS, Learner};
 use crate::datapath::capture::Recorder;
 use crate::datapath::context::Now;
 use crate::datapath::io::{Relayed, RelayedFrom};
-use crate::datapath::verdict::DropReason;
 use crate::datapath::worker::Worker;
 use crate::explain::{Explainer, Live, Question, Trace, Unknown};
 use crate::ids::{MacAddr, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{self, CountersView, Site};
+use crate::metrics::drop_reason::DropReason;
 use crate::table::{Publisher, fdb, snapshot};
+use crate::topology::{PortFacts, Topology};
 
 /// How a simulation differs from the defaults.
 #[derive(Clone, Copy, Debug)]
@@ -91,9 +91,9 @@ pub struct Simulation {
 /// Why there is no simulation of a configuration.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SimulationError {
-    /// See [`crate::control::generations::TooMany`].
+    /// See [`crate::topology::TooMany`].
     #[error(transparent)]
-    TooMany(#[from] crate::control::generations::TooMany),
+    TooMany(#[from] crate::topology::TooMany),
     /// The static entries do not fit.
     #[error(transparent)]
     TableFull(#[from] crate::table::TableFull),

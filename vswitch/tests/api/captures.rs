@@ -9,7 +9,7 @@ use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
 use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
 use pcap_file::pcapng::{Block, PcapNgParser};
 use serde_json::Value;
-use vswitch::datapath::verdict::DropReason;
+use vswitch::metrics::drop_reason::DropReason;
 
 use crate::served::Served;
 

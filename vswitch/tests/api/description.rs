@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use vswitch::api::events::Whereabouts;
 use vswitch::api::problem::Kind;
+use vswitch::control::events::Whereabouts;
 use vswitch::ids::MacAddr;
 
 use crate::served::{CONFIG, Said, Served, fake};

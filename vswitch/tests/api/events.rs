@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vswitch::api::events::{Happening, Whereabouts};
 use vswitch::api::server::MAX_STREAMS;
+use vswitch::control::events::{Happening, Whereabouts};
 
 use crate::served::Served;
 

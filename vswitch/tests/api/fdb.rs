@@ -1,9 +1,9 @@
 //! The FDB in pages, selected, and forgotten.
 
 use serde_json::{Value, json};
-use vswitch::api::dto::FdbRow;
-use vswitch::api::events::Whereabouts;
 use vswitch::cli::client::Client;
+use vswitch::control::events::Whereabouts;
+use vswitch::control::rows::FdbRow;
 use vswitch::ids::MacAddr;
 
 use crate::served::{Said, Served, fake};

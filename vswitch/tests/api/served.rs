@@ -12,13 +12,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use vswitch::api::connections::Limits;
 use vswitch::api::control;
-use vswitch::api::events::Events;
 use vswitch::api::fake::Fake;
 use vswitch::api::running::Running as _;
 use vswitch::api::server::{self, Listeners, Tcp};
 use vswitch::api::socket::Socket;
 use vswitch::api::tls::{Token, acceptor};
 use vswitch::config;
+use vswitch::control::events::Events;
 
 /// Two networks, a VTEP, and a port that nothing uses.
 pub const CONFIG: &str = r#"

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use vswitch::datapath::verdict::DropReason;
+use vswitch::metrics::drop_reason::DropReason;
 
 use crate::served::Served;
 use crate::terminal::on_a_terminal;

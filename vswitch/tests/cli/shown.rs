@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 
 use serde_json::Value;
-use vswitch::api::events::Happening;
+use vswitch::control::events::Happening;
 
 use crate::served::Served;
 use crate::typed::{ended, vswitch};

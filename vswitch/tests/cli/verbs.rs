@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::served::{Served, fake};
-use vswitch::api::events::Whereabouts;
+use vswitch::control::events::Whereabouts;
 
 #[test]
 fn networks_are_made_changed_and_deleted() {

@@ -24,7 +24,7 @@ from lib.wait import until
 LOCAL_MAC, FAR_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:fa"
 GUIDE = ROOT / "docs" / "monitoring.md"
 EXPOSITION = ROOT / "vswitch" / "src" / "metrics" / "exposition.rs"
-VERDICT = ROOT / "vswitch" / "src" / "datapath" / "verdict.rs"
+DROP_REASONS = ROOT / "vswitch" / "src" / "metrics" / "drop_reason.rs"
 
 METRIC = re.compile(r"\bvswitch_[a-z_]+")
 HISTOGRAM_SUFFIX = re.compile(r"_(bucket|sum|count)$")
@@ -82,7 +82,7 @@ def test_rules_and_dashboard_ask_for_what_there_is() -> None:
     asked = {name for rule in rules() for name in METRIC.findall(rule["expr"])}
     asked |= {name for _, query in dashboard_queries() for name in METRIC.findall(query)}
     assert {base(name) for name in asked} <= known, {base(name) for name in asked} - known
-    reasons = set(re.findall(r' = "([a-z_]+)" at \[', VERDICT.read_text()))
+    reasons = set(re.findall(r' = "([a-z_]+)" at \[', DROP_REASONS.read_text()))
     for rule in rules():
         for pattern in re.findall(r'reason=~?"([^"]+)"', rule["expr"]):
             matched = {reason for reason in reasons if re.fullmatch(pattern, reason)}

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use vswitch::config::{self, Document};
-use vswitch::datapath::verdict::DropReason;
 use vswitch::explain::answer::{Explanation, Origin, Outcome};
 use vswitch::explain::io::Marks;
 use vswitch::explain::{Question, Trace};
+use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::{Options, Simulation};
 
 use crate::pipeline::*;

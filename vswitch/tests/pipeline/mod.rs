@@ -13,9 +13,9 @@ use vswitch::capture::words::comment;
 use vswitch::config::{self, Config};
 use vswitch::datapath::capture::Capture;
 use vswitch::datapath::generation::Role;
-use vswitch::datapath::verdict::{DropReason, SiteKind};
 use vswitch::ids::{MacAddr, PortId, VtepId};
 use vswitch::metrics::counters::{Place, Site};
+use vswitch::metrics::drop_reason::{DropReason, SiteKind};
 use vswitch::sim::{Buffer, DroppedFrame, Options, Simulation};
 
 /// The VTEP's address, and those of others, as numbers.
@@ -322,7 +322,10 @@ impl Switch {
         for (site, kind) in ports.chain(networks) {
             for (reason, count) in DropReason::ALL.iter().zip(counters.drops_at(site)) {
                 let is_declared = reason.sites().contains(&kind);
-                assert!(count == 0 || is_declared, "{reason:?} at {kind:?}: see verdict.rs");
+                assert!(
+                    count == 0 || is_declared,
+                    "{reason:?} at {kind:?}: see metrics/drop_reason.rs"
+                );
             }
         }
     }

@@ -12,9 +12,9 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::api::control::Control;
-use crate::api::dto::{DropRow, NetworkRow, PortRow, Role, Status, VtepRow, WorkerRow};
 use crate::api::problem::Problem;
 use crate::control::captures::KeptDrop;
+use crate::control::rows::{DropRow, NetworkRow, PortRow, Role, Status, VtepRow, WorkerRow};
 
 /// What was seen at one time. Rows are the API's own.
 #[derive(Default)]

@@ -9,10 +9,10 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::seen::{State, Traffic};
-use crate::api::dto::{
+use crate::control::captures::KeptDrop;
+use crate::control::rows::{
     DropRow, NetworkRow, NextHopState, PortRow, RemoteRow, Role, VtepRow, WorkerRow,
 };
-use crate::control::captures::KeptDrop;
 use crate::decode;
 
 /// Networks in an answer.

@@ -13,7 +13,6 @@ use utoipa::IntoParams;
 
 use super::{Answer, App, list};
 use crate::api::control::aside;
-use crate::api::dto::{CaptureRow, DroppedFrameRow};
 use crate::api::extract::{Names, NoParams, Params};
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
 use crate::api::refusal::{absent, no_such_reason};
@@ -23,8 +22,9 @@ use crate::capture::stream::Stream;
 use crate::capture::wanted::{Limits, MAX_SNAPLEN, Wanted, records};
 use crate::config::Config;
 use crate::control::captures::{CaptureError, KeptDrop};
+use crate::control::rows::{CaptureRow, DroppedFrameRow};
 use crate::datapath::capture::{Capture, MAX_CAPTURES, Tap};
-use crate::datapath::verdict::DropReason;
+use crate::metrics::drop_reason::DropReason;
 
 /// The longest time that can be asked for: a day.
 const MAX_SECS: u64 = 86_400;

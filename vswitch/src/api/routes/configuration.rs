@@ -19,7 +19,7 @@ use crate::api::problem::{Kind, Place, Problem, ValueProblem};
 use crate::api::running::ApplyOptions;
 use crate::config::document::Document;
 use crate::config::{self, Config};
-use crate::control::plan::Plan;
+use crate::topology::plan::Plan;
 
 /// The longest time to confirm: a day.
 const MAX_CONFIRM_SECS: u64 = 24 * 60 * 60;

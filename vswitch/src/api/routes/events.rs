@@ -10,9 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 
 use super::{Answer, App};
-use crate::api::events::{Event, News, Watch};
 use crate::api::extract::NoParams;
 use crate::api::problem::{Kind, Problem};
+use crate::control::events::{Event, News, Watch};
 
 /// Streams at a time: each holds a connection.
 pub const MAX_STREAMS: usize = 64;

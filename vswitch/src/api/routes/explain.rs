@@ -9,11 +9,11 @@ use crate::api::control::aside;
 use crate::api::extract::{JsonBody, NoParams};
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
 use crate::api::refusal::{absent, no_such_reason};
-use crate::datapath::verdict::DropReason;
 use crate::explain::answer::{Explanation, Origin};
 use crate::explain::io::Marks;
 use crate::explain::{Question, Unknown};
 use crate::hex::{self, HexError};
+use crate::metrics::drop_reason::DropReason;
 
 /// The longest frame, in bytes: what a packet buffer's length can say.
 pub const MAX_FRAME: usize = 65_535;

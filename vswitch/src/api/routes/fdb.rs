@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, App, list, one, percent_encoded};
-use crate::api::dto::{EntryKind, FdbRow};
 use crate::api::extract::Params;
-use crate::api::fdb::{FdbFilter, FdbPage, FdbScan, cursor, key_of};
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
 use crate::api::refusal::absent;
 use crate::config::Config;
+use crate::control::fdb_pages::{FdbFilter, FdbPage, FdbScan, cursor, key_of};
+use crate::control::rows::{EntryKind, FdbRow};
 use crate::ids::MacAddr;
 
 /// Entries of a page, if the client does not say.

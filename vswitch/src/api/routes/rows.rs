@@ -3,10 +3,10 @@
 use axum::extract::State;
 
 use super::{Answer, App, list, one, with_etag};
-use crate::api::dto::{DropRow, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
 use crate::api::extract::{Names, NoParams};
 use crate::api::problem::{Place, Problem};
 use crate::api::refusal::absent;
+use crate::control::rows::{DropRow, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
 
 fn named<'r, T>(
     what: &str,

@@ -6,7 +6,7 @@ use super::amount::{amount, many};
 use super::listing::{Column, Listing};
 use super::rates::{DropRates, NetworkRates, PortRates, Rates, WorkerRates};
 use super::view::bad;
-use crate::api::dto::{Link, Role};
+use crate::control::rows::{Link, Role};
 
 /// A worker that is busier may be losing frames.
 const BUSY_PERCENT: f64 = 90.0;

@@ -7,8 +7,8 @@ use std::time::Instant;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::dto::{DropRow, Link, NetworkRow, PortRow, Role, Status, WorkerRow};
 use crate::cli::client::{Client, ClientError};
+use crate::control::rows::{DropRow, Link, NetworkRow, PortRow, Role, Status, WorkerRow};
 
 /// Rows, and when they were said.
 #[derive(Clone, Debug)]

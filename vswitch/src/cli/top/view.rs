@@ -291,7 +291,7 @@ mod tests {
         let mut many = sample(Instant::now(), 3);
         let one = many.ports.rows[0].clone();
         many.ports.rows = (0..100)
-            .map(|n| crate::api::dto::PortRow { name: format!("p{n}"), ..one.clone() })
+            .map(|n| crate::control::rows::PortRow { name: format!("p{n}"), ..one.clone() })
             .collect();
         screen.take(Ok(many));
         let lines = drawn(&mut screen, 100, 24);

@@ -10,8 +10,8 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::datapath::context::Now;
 use crate::datapath::packet::Packet;
-use crate::datapath::verdict::DropReason;
 use crate::metrics::counters::Site;
+use crate::metrics::drop_reason::DropReason;
 
 /// Of each frame, so many bytes are kept: all headers there can be, and then some.
 pub const KEPT_BYTES: usize = 256;

@@ -37,8 +37,9 @@ pub use drops::DroppedFrame;
 pub use recorder::Recorder;
 
 use super::generation::{Generation, Role};
-use super::verdict::{DropReason, Verdict};
+use super::verdict::Verdict;
 use crate::ids::{BridgeDomain, PortId, VtepId};
+use crate::metrics::drop_reason::DropReason;
 use crate::table::PackedDestination;
 
 /// The most captures at a time.

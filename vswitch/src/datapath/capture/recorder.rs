@@ -18,9 +18,10 @@ use crate::datapath::context::Now;
 use crate::datapath::generation::{Generation, Role};
 use crate::datapath::packet::Packet;
 use crate::datapath::vector::{Burst, Vector};
-use crate::datapath::verdict::{DropReason, PackedVerdict, Verdict};
+use crate::datapath::verdict::{PackedVerdict, Verdict};
 use crate::ids::{BridgeDomain, PortId};
 use crate::metrics::counters::{Place, Site};
+use crate::metrics::drop_reason::DropReason;
 use crate::table::PackedDestination;
 use crate::wire::{ethernet, ipv4, udp, vxlan};
 

@@ -9,7 +9,7 @@
 use std::collections::BinaryHeap;
 use std::net::Ipv4Addr;
 
-use super::dto::{EntryKind, FdbRow};
+use super::rows::{EntryKind, FdbRow};
 use crate::ids::MacAddr;
 
 /// Which entries. Each condition that is given must hold.

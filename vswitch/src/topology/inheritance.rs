@@ -1,10 +1,10 @@
-//! What one topology takes over from the one before, for [`Learner::prepare`](super::learner::Learner::prepare): pure.
+//! What one topology takes over from the one before, for [`Learner::prepare`](crate::control::learner::Learner::prepare): pure.
 
 use std::net::Ipv4Addr;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::generations::{Topology, peers};
+use super::{Topology, peers};
 use crate::config::Network;
 use crate::ids::BridgeDomain;
 

@@ -14,7 +14,7 @@ use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{AsyncSocket, TokioSocket};
 
 use super::kernel::Hop;
-use crate::control::netlink;
+use crate::kernel::netlink;
 
 /// Datagrams read per wake-up, so that a storm does not keep the control thread to itself.
 const DATAGRAMS: usize = 64;

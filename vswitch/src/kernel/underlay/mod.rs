@@ -47,7 +47,7 @@ use tracing::{debug, warn};
 use self::kernel::{Hop, Kernel, Neighbour, Path};
 use self::monitor::{Hint, Monitor};
 use self::pace::{Pace, Wish};
-use crate::ids::{MacAddr, VtepId};
+use crate::ids::{MacAddr, RemoteId, VtepId};
 
 /// From the first hint to the pass: what belongs to one change mostly arrives together.
 const DEBOUNCE: Duration = Duration::from_millis(3);
@@ -71,15 +71,6 @@ pub struct LocalVtep {
     /// The kernel's index of its host interface.
     pub if_index: u32,
     /// Its address: the source of the tunnels' packets.
-    pub address: Ipv4Addr,
-}
-
-/// A remote VTEP as seen from a local one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RemoteId {
-    /// The local VTEP that the tunnel starts from.
-    pub vtep: VtepId,
-    /// The remote VTEP's address.
     pub address: Ipv4Addr,
 }
 

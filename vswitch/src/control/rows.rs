@@ -275,7 +275,7 @@ pub struct DroppedFrameRow {
 
 impl DroppedFrameRow {
     /// A frame of the ring. VXLAN is looked for on the well-known UDP ports and on `udp_ports`.
-    pub(super) fn of(kept: &KeptDrop, udp_ports: &[u16]) -> Self {
+    pub(crate) fn of(kept: &KeptDrop, udp_ports: &[u16]) -> Self {
         let frame = &kept.frame;
         Self {
             unix_micros: kept.unix_nanos / 1000,

@@ -1,19 +1,22 @@
 //! Makes [generations](crate::datapath::generation) from the configuration and what is known of ports
 //! and next hops. Called by the control thread whenever one of these changes; pure.
 
+pub mod inheritance;
+pub mod plan;
+pub mod slots;
+
 use std::net::Ipv4Addr;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::slots::Slots;
-use super::underlay::RemoteId;
+use self::slots::Slots;
 use crate::config::{self, Config, Home, Network, StaticMac};
 use crate::datapath::capture::Taps;
 use crate::datapath::directory::Directory;
 use crate::datapath::generation::{
     Domain, Generation, Membership, OuterPattern, PeerSets, Port, Role, Template, Tunnel, Vtep,
 };
-use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, VtepId};
+use crate::ids::{BridgeDomain, MacAddr, PortId, RemoteId, TunnelId, VtepId};
 use crate::table::{Destination, Entry, Key};
 use crate::wire::ethernet;
 
@@ -33,13 +36,6 @@ pub struct PortFacts {
 impl PortFacts {
     /// Those of a port that there is not.
     pub const NONE: Self = Self { mac: MacAddr::ZERO, mtu: 0 };
-
-    /// Those of a started port.
-    #[cfg(feature = "dpdk")]
-    #[must_use]
-    pub fn of(port: &crate::dpdk::port::Port) -> Self {
-        Self { mac: port.info().mac, mtu: port.info().mtu }
-    }
 }
 
 /// The configuration with every name turned into an index, which stays the same for as long as the thing does.
@@ -255,7 +251,7 @@ impl Topology {
     }
 
     /// Whatever home a static MAC is given, frames to it go where it was until it
-    /// [arrives](super::learner::Learner::arrive); for so long its network accepts frames from there, and the tunnel stays.
+    /// [arrives](crate::control::learner::Learner::arrive); for so long its network accepts frames from there, and the tunnel stays.
     /// To be called when some may have arrived. Says whether a network accepts less from now on, so that another generation
     /// is due.
     pub fn arrived(&mut self, is_on_the_way: impl Fn(Key) -> bool) -> bool {

@@ -16,10 +16,10 @@ use rtnetlink::packet_route::route::{
 };
 
 use super::pace::Wish;
-use super::{LocalVtep, RemoteId, UnresolvedReason};
-use crate::control::netdev;
-use crate::control::netlink::{Answer, Socket};
-use crate::ids::MacAddr;
+use super::{LocalVtep, UnresolvedReason};
+use crate::ids::{MacAddr, RemoteId};
+use crate::kernel::netdev;
+use crate::kernel::netlink::{Answer, Socket};
 
 /// A next hop: an address on a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

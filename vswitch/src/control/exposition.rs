@@ -50,13 +50,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::family::Family;
-use crate::control::generations::narrow;
 use crate::control::pulse::Work;
 use crate::control::switch::Switch;
-use crate::control::underlay::NextHop;
-use crate::datapath::verdict::DropReason;
 use crate::ids::PortId;
+use crate::kernel::underlay::NextHop;
+use crate::metrics::drop_reason::DropReason;
+use crate::metrics::family::Family;
+use crate::topology::narrow;
 
 /// What is scraped.
 #[must_use]

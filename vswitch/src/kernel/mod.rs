@@ -1,0 +1,18 @@
+//! The Linux kernel as the switch sees it: interfaces, routes and neighbours.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `netlink` | questions over rtnetlink, answered before the call returns |
+//! | [`netdev`] | what the kernel knows of a network interface |
+//! | [`host_interface`] | a TAP for each VTEP, through which the kernel speaks on the underlay |
+//! | [`underlay`] | a mirror of the kernel's routes and neighbours |
+//! | `quiet` | keeps the kernel's stack from answering on interfaces whose frames are the switch's |
+//!
+//! Called by the control thread. Needs no DPDK.
+
+pub mod host_interface;
+pub mod netdev;
+mod netlink;
+#[cfg(feature = "dpdk")]
+pub mod quiet;
+pub mod underlay;
