@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::checks::checked;
 use super::diagnostic::{Complaint, Problems, listed, quoted};
-use super::meaning::checked;
-use super::typed::ApiTable;
+use super::raw::ApiTable;
 use super::{Api, Tcp, address, defaults};
 
 /// `sun_path` with its final zero is 108 bytes (unix(7)).

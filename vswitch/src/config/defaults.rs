@@ -1,6 +1,6 @@
 //! What a key means that is left out, where that is not simply "none".
 //!
-//! One place for both ways in: the file (`meaning` and its neighbours) and the
+//! One place for both ways in: the file (`validate` and its neighbours) and the
 //! [`Document`](super::Document). `docs/configuration.md` says the same to people.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::places::Places;
+use super::location::Locations;
 
 /// A range of bytes in the file.
 pub(super) type Span = Range<usize>;
@@ -219,7 +219,7 @@ enum Naming {
     /// By lines of the file.
     Lines,
     /// By JSON pointers into the document that the text is made from. Filled at the first problem.
-    Pointers(OnceCell<Places>),
+    Pointers(OnceCell<Locations>),
 }
 
 impl<'a> Problems<'a> {
@@ -260,9 +260,9 @@ impl<'a> Problems<'a> {
     fn pointer(&self, at: &Span) -> Option<String> {
         match &self.naming {
             Naming::Lines => None,
-            Naming::Pointers(places) => {
-                let places = places.get_or_init(|| Places::of(self.text));
-                Some(places.pointer(at).to_owned())
+            Naming::Pointers(locations) => {
+                let locations = locations.get_or_init(|| Locations::of(self.text));
+                Some(locations.pointer(at).to_owned())
             }
         }
     }

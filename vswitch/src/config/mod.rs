@@ -1,7 +1,7 @@
 //! The configuration file: what it means, validated and ready to run.
 //!
-//! Two steps. `typed` reads the TOML into tables of values with their places in the file (what
-//! was typed). `meaning` turns them into the types below (what it means): names become indices,
+//! Two steps. `raw` reads the TOML into tables of values with their places in the file (what
+//! was typed). `validate` turns them into the types below (what it means): names become indices,
 //! texts become addresses, and every rule that the rest of the switch relies on is checked here and
 //! nowhere else. Both steps go on after a problem, so that one run reports all of them;
 //! `diagnostic` renders each as `file:line:column: error: …` with the line and a way out.
@@ -14,14 +14,18 @@ mod address;
 mod api;
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod checks;
 mod defaults;
 pub mod device;
 mod diagnostic;
 pub mod document;
-mod meaning;
+mod dpdk;
+mod location;
+mod names;
 mod networks;
-mod places;
-mod typed;
+mod ports;
+mod raw;
+mod validate;
 mod vteps;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,7 +37,7 @@ pub use diagnostic::{Diagnostic, Errors, LoadError, Severity};
 pub(crate) use diagnostic::{listed, nearest, quoted};
 pub use document::{Document, FieldError};
 #[cfg(feature = "dpdk")]
-pub(crate) use meaning::devices_conflict;
+pub(crate) use ports::devices_conflict;
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,11 +67,11 @@ impl Config {
         let is_carried = |vtep: &Vtep| stays(vtep.port) && !vteps.contains(&&*vtep.name);
         let place = |id: PortId| {
             let before = self.ports[..id.index()].iter();
-            PortId(meaning::index(before.filter(|port| !ports.contains(&&*port.name)).count()))
+            PortId(checks::index(before.filter(|port| !ports.contains(&&*port.name)).count()))
         };
         let vtep_place = |id: VtepId| {
             let before = self.vteps[..id.index()].iter();
-            VtepId(meaning::index(before.filter(|vtep| is_carried(vtep)).count()))
+            VtepId(checks::index(before.filter(|vtep| is_carried(vtep)).count()))
         };
         let network = |network: &Network| {
             let vtep = network.vtep.filter(|id| is_carried(&self.vteps[id.index()]));
@@ -240,8 +244,7 @@ fn parse_document(text: &str) -> Result<Config, Errors> {
 }
 
 fn checked(mut problems: diagnostic::Problems) -> Result<Config, Errors> {
-    let config =
-        typed::read(&mut problems).map(|document| meaning::check(&document, &mut problems));
+    let config = raw::read(&mut problems).map(|document| validate::check(&document, &mut problems));
     let (errors, warnings) = problems.finish();
     match config {
         Some(config) if errors.is_empty() => Ok(Config { warnings, ..config }),

@@ -5,9 +5,11 @@ use std::net::Ipv4Addr;
 
 use toml::Spanned;
 
+use super::checks::{checked, index, items, number};
 use super::diagnostic::{Problems, Span, listed, quoted};
-use super::meaning::{Names, Ports, User, checked, index, items, number, port_id};
-use super::typed::{MacTable, NetworkTable};
+use super::names::Names;
+use super::ports::{Ports, User, port_id};
+use super::raw::{MacTable, NetworkTable};
 use super::vteps::Vteps;
 use super::{Home, Network, StaticMac, address, defaults};
 use crate::ids::{MacAddr, PortId, Vni, VtepId};

@@ -6,9 +6,11 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use toml::Spanned;
 
+use super::checks::{checked, number};
 use super::diagnostic::{Complaint, Problems, Span, quoted};
-use super::meaning::{Names, Ports, User, checked, number, port_id};
-use super::typed::VtepTable;
+use super::names::Names;
+use super::ports::{Ports, User, port_id};
+use super::raw::VtepTable;
 use super::{Vtep, address, defaults};
 
 /// The VTEPs, and what the networks must know of them.

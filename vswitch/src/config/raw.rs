@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Problems, Span, listed, nearest, quoted};
 
-/// An integer as it was typed; the range is for [`meaning`](super::meaning) to check, where it is
+/// An integer as it was typed; the range is for [`validate`](super::validate) to check, where it is
 /// known why.
 pub(super) type Integer = i64;
 

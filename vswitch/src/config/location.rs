@@ -9,17 +9,17 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::Span;
 
 /// The values of a text, in its order; of values that begin at one byte, the inner one comes later.
-pub(super) struct Places(Vec<(Span, String)>);
+pub(super) struct Locations(Vec<(Span, String)>);
 
-impl Places {
+impl Locations {
     /// Reads the text; no place is known in one that is not TOML.
     pub fn of(text: &str) -> Self {
-        let mut places = Vec::new();
+        let mut locations = Vec::new();
         if let Ok(root) = DeTable::parse(text) {
-            table(root.get_ref(), "", &mut places);
+            table(root.get_ref(), "", &mut locations);
         }
-        places.sort_by_key(|(span, _)| span.start);
-        Self(places)
+        locations.sort_by_key(|(span, _)| span.start);
+        Self(locations)
     }
 
     /// The value that stands at a place: the innermost that has all of it, or the whole (`""`).
@@ -30,21 +30,21 @@ impl Places {
     }
 }
 
-fn table(table: &DeTable<'_>, within: &str, places: &mut Vec<(Span, String)>) {
+fn table(table: &DeTable<'_>, within: &str, locations: &mut Vec<(Span, String)>) {
     for (key, value) in table {
-        visit(value, format!("{within}/{}", key.get_ref()), places);
+        visit(value, format!("{within}/{}", key.get_ref()), locations);
     }
 }
 
-fn visit(value: &Spanned<DeValue<'_>>, pointer: String, places: &mut Vec<(Span, String)>) {
-    places.push((value.span(), pointer.clone()));
+fn visit(value: &Spanned<DeValue<'_>>, pointer: String, locations: &mut Vec<(Span, String)>) {
+    locations.push((value.span(), pointer.clone()));
     match value.get_ref() {
         DeValue::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                visit(item, format!("{pointer}/{index}"), places);
+                visit(item, format!("{pointer}/{index}"), locations);
             }
         }
-        DeValue::Table(inner) => table(inner, &pointer, places),
+        DeValue::Table(inner) => table(inner, &pointer, locations),
         _ => {}
     }
 }
