@@ -48,8 +48,7 @@ use crate::kernel::underlay::LocalVtep;
 use crate::metrics::counters::Site;
 use crate::metrics::drop_reason::DropReason;
 use crate::table::{Entry, Key};
-use crate::topology::slots::Slots;
-use crate::topology::{PortFacts, TooMany, Topology, narrow};
+use crate::topology::{DenseMap, PortFacts, TooMany, Topology, narrow};
 
 /// How long to wait for the workers to take a generation up before the rest is left for later.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -312,7 +311,7 @@ impl Switch {
 fn open_port(
     eal: &Eal,
     pools: &mut Pools,
-    ports: &Slots<PortSeat>,
+    ports: &DenseMap<PortSeat>,
     next: &Topology,
     id: PortId,
     opened: &[NewPort],

@@ -53,8 +53,7 @@ use crate::kernel::quiet::QuietInterface;
 use crate::kernel::underlay::{NextHop, Underlay, UnderlayError};
 use crate::metrics::counters::{self, Counters, CountersView};
 use crate::table::{self, Destination, Publisher, TableFull, fdb, snapshot};
-use crate::topology::slots::Slots;
-use crate::topology::{PortFacts, TooMany, Topology, narrow};
+use crate::topology::{DenseMap, PortFacts, TooMany, Topology, narrow};
 
 /// Why the switch did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -273,7 +272,7 @@ pub struct Switch {
     /// Workers by number.
     pub workers: Vec<WorkerSeat>,
     /// Host interfaces by VTEP.
-    pub hosts: Slots<HostPath>,
+    pub hosts: DenseMap<HostPath>,
     /// The FDB's writer.
     pub learner: Learner,
     /// Next hops by tunnel; `None` before the kernel was asked.
@@ -307,7 +306,7 @@ pub struct Switch {
     ticks: Ticks,
     frame: Box<[u8]>,
     /// Ports by id.
-    pub ports: Slots<PortSeat>,
+    pub ports: DenseMap<PortSeat>,
     /// The packet buffers.
     pub pools: Pools,
     /// The environment of it all.
@@ -338,7 +337,7 @@ impl Switch {
         let eal = eal::init(&eal_args(config))?;
         let ports = probe(&eal, config)?;
         let pool = make_pool(&eal, config, &ports)?;
-        let mut seats = Slots::default();
+        let mut seats = DenseMap::default();
         let mut queues = Vec::new();
         let mut facts = Vec::new();
         let workers = config.dpdk.worker_cores.len();
@@ -350,7 +349,7 @@ impl Switch {
 
         let (mut wiring, ios) = Wiring::new(workers, &pool);
         wiring.post(&topology, queues, &[]);
-        let mut hosts = Slots::default();
+        let mut hosts = DenseMap::default();
         for (id, vtep) in topology.vteps() {
             let interface = host_interface(&topology, vtep, &facts)?;
             if let Some(queues) = wiring.hosts.get(&id) {

@@ -1,9 +1,9 @@
 //! What traffic feels of a step, and whom it concerns.
 //!
 //! The rules are those of the control thread. What workers read is replaced as a whole, as one
-//! generation, so a change inside it costs nobody a frame. What holds a device or a kernel interface (a
-//! port, a VTEP) cannot be changed in place: it ends and begins again. What EAL, the listening
-//! sockets and the FDB were made from stays as it is until the process ends.
+//! generation, so a change inside it costs nobody a frame. What holds a device or a kernel
+//! interface (a port, a VTEP) cannot be changed in place: it ends and begins again. What EAL, the
+//! listening sockets and the FDB were made from stays as it is until the process ends.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,8 +1,8 @@
 //! The difference between two configurations, and for each step of it what traffic feels.
 //!
-//! Things are matched by what people call them: settings by key, ports, VTEPs and networks by name, a
-//! member by its port, a static MAC by network and address, a remote VTEP by network and address. So
-//! the order of tables makes no difference, a port that goes from one network to another is one
+//! Things are matched by what people call them: settings by key, ports, VTEPs and networks by name,
+//! a member by its port, a static MAC by network and address, a remote VTEP by network and address.
+//! So the order of tables makes no difference, a port that goes from one network to another is one
 //! step, and a network with another name is another network.
 //!
 //! A plan says what will happen; it is not a script. A configuration is put in force whole, as
@@ -39,8 +39,8 @@ pub struct Step {
     /// Which one: the name of a port, VTEP or network; for a member the name of its port; the
     /// address of a MAC or remote VTEP; a setting as `dpdk.memory-mib`.
     pub name: String,
-    /// The network that the thing is in after the step, or was in if the step removes it: of members,
-    /// MACs and remote VTEPs.
+    /// The network that the thing is in after the step, or was in if the step removes it: of
+    /// members, MACs and remote VTEPs.
     pub network: Option<String>,
     /// What changes: of a new thing every value, of one that goes every value it had.
     pub changes: Vec<FieldChange>,

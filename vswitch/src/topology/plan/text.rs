@@ -117,8 +117,8 @@ struct Plain<'t>(&'t str);
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
-            // `escape_debug` also knows what is invisible or turns the direction of writing, but would
-            // escape quotes, too.
+            // `escape_debug` also knows what is invisible or turns the direction of writing, but
+            // would escape quotes, too.
             if matches!(c, '"' | '\'' | '\\') {
                 write!(f, "{c}")?;
             } else {
