@@ -16,10 +16,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
 use vswitch::config::{self, Config, Document};
+use vswitch::explain::Question;
 use vswitch::explain::answer::{Dropped, Exit, Explanation, Learning, Origin, Outcome, Reason};
 use vswitch::explain::difference::Edit;
 use vswitch::explain::io::Marks;
-use vswitch::explain::{Explainer, Question, Trace, Unknown};
 use vswitch::ids::{MacAddr, VtepId};
 use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::{DroppedFrame, Options, Simulation};
@@ -45,11 +45,6 @@ struct Offer {
     has_next_hops: bool,
     /// Milliseconds before it comes, on top of a hundred.
     wait: u64,
-}
-
-/// What would become of a frame now.
-pub fn explain(sim: &Simulation, asked: Question) -> Result<Trace, Unknown> {
-    Explainer::default().explain(sim.live_state(), asked)
 }
 
 fn offers() -> impl Strategy<Value = Vec<Offer>> {
@@ -234,10 +229,10 @@ fn check_offer(sim: &mut Simulation, offer: &Offer, id: u32, now: &mut u64, docu
 
     let before = state(sim);
     let asked = Question { marks: offer.marks, ..question(from.clone(), frame.clone()) };
-    let trace = explain(sim, asked.clone()).unwrap();
+    let trace = sim.explain(asked.clone()).unwrap();
     let (dropped, told) = (trace.dropped.clone(), trace.explanation());
     assert_eq!(state(sim), before, "an explanation changes nothing");
-    assert_eq!(explain(sim, asked).unwrap().explanation(), told, "and not even itself");
+    assert_eq!(sim.explain(asked).unwrap().explanation(), told, "and not even itself");
 
     let is_taken = match &from {
         Origin::Port(port) => {
@@ -337,7 +332,7 @@ fn a_name_that_nothing_has_is_said() {
         (Origin::Port("a".to_owned()), was, "there is no port `nobody`"),
     ] {
         let asked = Question { was, ..question(from, tenant(station(1), station(2))) };
-        assert_eq!(explain(&sim, asked).unwrap_err().to_string(), words);
+        assert_eq!(sim.explain(asked).unwrap_err().to_string(), words);
     }
 }
 
@@ -348,7 +343,7 @@ fn a_frame_for_thousands_is_explained_in_bounds() {
     let toml = CONFIG.replace("[\"198.51.100.2\", \"198.51.100.3\"]", &format!("{remotes:?}"));
     let sim = Simulation::new(config::parse("t", &toml).unwrap(), Options::default()).unwrap();
     let asked = question(Origin::Port("a".to_owned()), tenant(BROADCAST, station(1)));
-    let told = explain(&sim, asked).unwrap().explanation();
+    let told = sim.explain(asked).unwrap().explanation();
     assert_eq!((told.copies.len(), told.copies_left_out), (1000, 2001));
     assert_eq!(told.summary, "The frame is flooded in network blue: 3001 copies leave.");
 }

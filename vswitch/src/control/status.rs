@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
+use crate::api::running::Running;
 use crate::control::rows::{
     DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
     VtepRow, WorkerRow,
@@ -312,7 +313,7 @@ impl Switch {
         let networks = self.topology.networks().count();
         let mut line = format!(
             "generation {}; ports: {ports}, up: {up}; networks: {networks}; workers: {}",
-            self.configured.generation(),
+            Running::generation(self),
             self.workers.len()
         );
         for (number, worker) in

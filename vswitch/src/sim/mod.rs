@@ -14,11 +14,11 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::control::captures::Captures;
 use crate::control::learner::{AGE_EVERY_MILLIS, Learner};
-use crate::control::live_state::{LiveState, UnresolvedReason};
 use crate::datapath::capture::Recorder;
 use crate::datapath::context::Now;
 use crate::datapath::io::{Relayed, RelayedFrom};
 use crate::datapath::worker::Worker;
+use crate::explain::{Explainer, Live, Question, Trace, Unknown};
 use crate::ids::{MacAddr, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{self, CountersView, Site};
 use crate::metrics::drop_reason::DropReason;
@@ -84,6 +84,7 @@ pub struct Simulation {
     buffers: Buffers,
     options: Options,
     now: Now,
+    explainer: Explainer,
     captures: Captures,
 }
 
@@ -140,6 +141,7 @@ impl Simulation {
             buffers,
             options,
             now,
+            explainer: Explainer::default(),
             captures,
         })
     }
@@ -339,18 +341,25 @@ impl Simulation {
         self.worker.io_mut().take_dropped()
     }
 
-    /// What decides about a frame now.
-    #[must_use]
-    pub fn live_state(&self) -> LiveState<'_> {
-        LiveState {
+    /// What would become of a frame now.
+    ///
+    /// # Errors
+    /// See [`Unknown`].
+    pub fn explain(&self, question: Question) -> Result<Trace, Unknown> {
+        let unresolved = |tunnel: TunnelId| {
+            let is_known = self.next_hops.get(tunnel.index()).is_some_and(Option::is_some);
+            (!is_known).then(|| "the simulation has none".to_owned())
+        };
+        let live = Live {
             topology: &self.topology,
             generation: self.publisher.current(),
             fdb: self.learner.table(),
             fdb_is_full: self.learner.is_full(),
             facts: &self.facts,
-            next_hops: self,
+            unresolved: &unresolved,
             now: self.now,
-        }
+        };
+        self.explainer.explain(live, question)
     }
 
     /// The number of the generation that workers see: one more with each change.
@@ -375,12 +384,5 @@ impl Simulation {
     #[must_use]
     pub fn buffers_in_use(&self) -> usize {
         self.buffers.in_use()
-    }
-}
-
-impl UnresolvedReason for Simulation {
-    fn unresolved_reason(&self, tunnel: TunnelId) -> Option<String> {
-        let is_known = self.next_hops.get(tunnel.index()).is_some_and(Option::is_some);
-        (!is_known).then(|| "the simulation has none".to_owned())
     }
 }
