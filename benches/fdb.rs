@@ -33,8 +33,8 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use hashbrown::HashMap;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use vswitch::ids::{BridgeDomain, MacAddr, PortId};
-use vswitch::table::{Destination, Entry, FdbWriter, Found, Key, fdb};
+use vswitch::ids::{MacAddr, NetworkId, PortId};
+use vswitch::table::{Destination, Entry, FdbWriter, Found, Key, Table, fdb};
 
 /// Lookups in one call: the pipeline's burst.
 const BURST: usize = 64;
@@ -59,7 +59,7 @@ impl Random {
     }
 
     fn key(&mut self, domain: u16) -> Key {
-        Key::new(BridgeDomain(domain), MacAddr::from_u64(self.word()))
+        Key::new(NetworkId(domain), MacAddr::from_u64(self.word()))
     }
 
     fn pick(&mut self, keys: &[Key]) -> Key {
@@ -79,7 +79,7 @@ trait Update: Send {
     fn insert(&mut self, key: Key);
 }
 
-impl Lookup for fdb::Table {
+impl Lookup for Table {
     fn look(&self, keys: &[Key], found: &mut [Found; BURST]) {
         self.lookup_burst(keys, found);
     }

@@ -1,6 +1,6 @@
 //! Newtypes for the indices and identifiers that the whole switch shares.
 //!
-//! Indices ([`PortId`], [`BridgeDomain`], [`TunnelId`], [`VtepId`]) are dense: they index arrays in a
+//! Indices ([`PortId`], [`NetworkId`], [`TunnelId`], [`VtepId`]) are dense: they index arrays in a
 //! [generation](crate::datapath). An index is that of one thing for as long as the thing exists, and goes to another
 //! only when nobody refers to the first any more: see [`Topology`](crate::topology::Topology). [`Vni`] and [`MacAddr`] are values from the wire.
 
@@ -31,10 +31,10 @@ index! {
     PortId
 }
 index! {
-    /// A network inside the data path: one tenant's broadcast domain. Dense.
-    BridgeDomain
+    /// A network: one tenant's broadcast domain. Dense.
+    NetworkId
 }
-impl BridgeDomain {
+impl NetworkId {
     /// No network: an index that none has.
     pub const NONE: Self = Self(u16::MAX);
 }

@@ -336,7 +336,7 @@ fn check_against(sim: &mut Simulation, config: &Config) {
     let statics = |sim: &Simulation| {
         let mut rows = BTreeMap::new();
         for (key, entry) in sim.learner().entries().filter(|(_, entry)| entry.is_static) {
-            let network = sim.topology().network(key.domain()).unwrap().name.clone();
+            let network = sim.topology().network(key.network()).unwrap().name.clone();
             let home = match entry.destination {
                 vswitch::table::Destination::Port(port) => {
                     sim.topology().port(port).unwrap().name.clone()
@@ -351,7 +351,7 @@ fn check_against(sim: &mut Simulation, config: &Config) {
     };
     assert_eq!(statics(sim), statics(&fresh));
     for (key, entry) in sim.learner().entries() {
-        let network = sim.topology().network(key.domain()).expect("a network that is there");
+        let network = sim.topology().network(key.network()).expect("a network that is there");
         if let vswitch::table::Destination::Port(port) = entry.destination {
             assert!(network.ports.contains(&port), "learned on a port of another network");
         }

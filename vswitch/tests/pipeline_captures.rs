@@ -1,4 +1,4 @@
-//! Captures of frames that pass: what each tap sees, which frames are wanted, and what is missed.
+//! Captures of frames that pass: what each point sees, which frames are wanted, and what is missed.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,8 +16,10 @@ use vswitch::control::captures::{CaptureError, Captures, KEPT_DROPS};
 use vswitch::control::drops::Drops;
 use vswitch::datapath::capture::budget::UNITS_PER_MILLI;
 use vswitch::datapath::capture::recorder::Frame;
-use vswitch::datapath::capture::{Capture, Filter, MAX_CAPTURES, Missed, Phase, Recorder, Tap};
-use vswitch::datapath::context::Now;
+use vswitch::datapath::capture::{
+    Capture, CapturePoint, Filter, MAX_CAPTURES, Missed, Phase, Recorder,
+};
+use vswitch::datapath::now::Now;
 use vswitch::datapath::packet::{Packet, Received};
 use vswitch::ids::PortId;
 use vswitch::metrics::counters::{self, Site};
@@ -29,8 +31,8 @@ fn all() -> Wanted {
     Wanted::default()
 }
 
-fn at(tap: Tap) -> Wanted {
-    Wanted { taps: vec![tap], ..all() }
+fn at(point: CapturePoint) -> Wanted {
+    Wanted { points: vec![point], ..all() }
 }
 
 fn comments(taken: &[(String, Vec<u8>)]) -> Vec<&str> {
@@ -97,7 +99,7 @@ fn a_frame_to_the_overlay_is_seen_with_its_headers_when_it_leaves() {
 #[test]
 fn flooded_punted_and_dropped_frames_say_so() {
     let mut switch = learned();
-    let capture = switch.watch(at(Tap::Received));
+    let capture = switch.watch(at(CapturePoint::Received));
     switch.pass("a", &tenant(BROADCAST, station(1)));
     let mut for_host = Tunnelled::new(tenant(station(1), station(9)));
     for_host.protocol = 1;
@@ -125,7 +127,7 @@ fn only_what_is_wanted_is_taken() {
         (Wanted { network: named("green"), ..all() }, &["received g", "transmitted uplink"]),
         // Its tunnel frame is told by what is in it.
         (
-            Wanted { network: named("blue"), taps: vec![Tap::Received], ..all() },
+            Wanted { network: named("blue"), points: vec![CapturePoint::Received], ..all() },
             &["received a", "received uplink"],
         ),
         (
@@ -134,11 +136,15 @@ fn only_what_is_wanted_is_taken() {
         ),
         (Wanted { reason: Some(DropReason::PortUnused), ..all() }, &["dropped unused"]),
         (
-            Wanted { reason: Some(DropReason::PortUnused), taps: vec![Tap::Received], ..all() },
+            Wanted {
+                reason: Some(DropReason::PortUnused),
+                points: vec![CapturePoint::Received],
+                ..all()
+            },
             &["received unused"],
         ),
         (Wanted { port: named("a"), network: named("green"), ..all() }, &[]),
-        (at(Tap::Decapsulated), &["decapsulated uplink"]),
+        (at(CapturePoint::Decapsulated), &["decapsulated uplink"]),
     ];
     for (wanted, expected) in cases {
         let mut switch = learned();
@@ -162,7 +168,8 @@ fn only_what_is_wanted_is_taken() {
 #[test]
 fn only_what_a_queue_took_was_transmitted() {
     let mut switch = learned_with(Options { transmit_queue: 3, ..Options::default() });
-    let capture = switch.watch(Wanted { taps: vec![Tap::Transmitted, Tap::Dropped], ..all() });
+    let capture = switch
+        .watch(Wanted { points: vec![CapturePoint::Transmitted, CapturePoint::Dropped], ..all() });
     for _ in 0..5 {
         switch.offer("a", &tenant(station(2), station(1)));
     }
@@ -175,7 +182,7 @@ fn only_what_a_queue_took_was_transmitted() {
     assert_eq!(words[3..], [full, full]);
 
     let mut switch = learned_with(Options { hand_over: true, ..Options::default() });
-    let capture = switch.watch(at(Tap::Transmitted));
+    let capture = switch.watch(at(CapturePoint::Transmitted));
     switch.pass("a", &tenant(station(2), station(1)));
     assert_eq!(switch.taken(&capture), [], "the worker that transmits it takes it");
 }
@@ -215,7 +222,7 @@ fn a_filter_sees_the_frame_of_its_tap() {
 #[test]
 fn what_finds_no_room_is_counted_and_passes() {
     let mut switch = learned();
-    let capture = switch.watch_with(at(Tap::Received), Capture::new(None, 2048, 4, 1));
+    let capture = switch.watch_with(at(CapturePoint::Received), Capture::new(None, 2048, 4, 1));
     for _ in 0..10 {
         switch.offer("a", &tenant(station(2), station(1)));
     }
@@ -300,7 +307,7 @@ fn a_frame_in_several_buffers_pays_for_being_put_together() {
     let all: Vec<_> =
         (0..MAX_CAPTURES).map(|_| Arc::new(Capture::new(nobody(), 64, 64, 1))).collect();
     for capture in &all {
-        captures.watch(at(Tap::Dropped), Arc::clone(capture)).unwrap();
+        captures.watch(at(CapturePoint::Dropped), Arc::clone(capture)).unwrap();
     }
     let facts = vec![PortFacts::NONE; topology.port_slots()];
     let generation = topology.generation(&facts, &[], 0);
@@ -328,7 +335,7 @@ fn drops_beyond_the_budget_are_missed_by_whoever_wanted_them() {
     let mut switch = learned();
     let named = |name: &str| Some(name.to_owned());
     let room = || Capture::new(None, 64, 4096, 1);
-    let dropped = at(Tap::Dropped);
+    let dropped = at(CapturePoint::Dropped);
     let [of_a, of_b, runts, all] = [
         Wanted { port: named("a"), ..dropped.clone() },
         Wanted { port: named("b"), ..dropped.clone() },
@@ -401,7 +408,8 @@ fn there_are_as_many_captures_as_there_may_be() {
 #[test]
 fn a_change_of_the_configuration_changes_what_a_name_stands_for() {
     let mut switch = learned();
-    let green = Wanted { network: Some("green".to_owned()), taps: vec![Tap::Received], ..all() };
+    let green =
+        Wanted { network: Some("green".to_owned()), points: vec![CapturePoint::Received], ..all() };
     let capture = switch.watch(green);
     let frame = tenant(station(5), station(6));
     switch.pass("g", &frame);
@@ -504,7 +512,7 @@ fn what_the_control_thread_drops_is_kept_and_captured_also_where_its_port_is_gon
         let mut captures = Captures::new(&before, 6, vec![drops], Arc::new(|| 0));
         let [any, of_uplink] = [None, Some("uplink".to_owned())].map(|port| {
             let capture = Arc::new(Capture::new(None, 2048, 4, 1));
-            let wanted = Wanted { port, taps: vec![Tap::Dropped], ..Wanted::default() };
+            let wanted = Wanted { port, points: vec![CapturePoint::Dropped], ..Wanted::default() };
             captures.watch(wanted, Arc::clone(&capture)).unwrap();
             capture
         });

@@ -5,12 +5,12 @@
 mod pipeline;
 
 use pipeline::*;
-use vswitch::ids::{BridgeDomain, MacAddr};
+use vswitch::ids::{MacAddr, NetworkId};
 use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::{Options, Simulation};
 use vswitch::table::Key;
 
-const BLUE: BridgeDomain = BridgeDomain(0);
+const BLUE: NetworkId = NetworkId(0);
 const BOTH_REMOTES: [&str; 2] = ["198.51.100.2#100", "198.51.100.3#100"];
 
 /// A tenant's frame in a tunnel frame for blue.
@@ -265,7 +265,7 @@ fn identical_macs_in_two_networks_are_strangers() {
     assert_eq!(switch.reach("uplink", &green(BROADCAST, station(2))), ["g"]);
     assert_eq!(switch.reach("g", &frame), ["198.51.100.2#200"]);
     assert_eq!(switch.reach("a", &frame), ["b"], "blue has not noticed");
-    let counts = [0, 1].map(|n| switch.sim.learner().network(BridgeDomain(n)).entries);
+    let counts = [0, 1].map(|n| switch.sim.learner().network(NetworkId(n)).entries);
     assert_eq!(counts, [2, 2]);
     switch.check();
 }

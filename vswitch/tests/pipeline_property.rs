@@ -16,7 +16,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use vswitch::config::{Config, Home};
-use vswitch::ids::{BridgeDomain, MacAddr, PortId};
+use vswitch::ids::{MacAddr, NetworkId, PortId};
 use vswitch::sim::Options;
 
 #[derive(Clone, Debug)]
@@ -371,7 +371,7 @@ impl<'a> Model<'a> {
         prop_assert_eq!(in_table(switch), expected);
         for n in 0..self.plan.config.networks.len() {
             let entries = self.known.keys().filter(|(network, _)| *network == n).count();
-            let domain = BridgeDomain(u16::try_from(n).unwrap());
+            let domain = NetworkId(u16::try_from(n).unwrap());
             let counted = switch.sim.learner().network(domain).entries;
             prop_assert_eq!(counted, entries as u64);
         }
@@ -381,5 +381,5 @@ impl<'a> Model<'a> {
 
 fn in_table(switch: &Switch) -> HashSet<(usize, [u8; 6])> {
     let entries = switch.sim.learner().entries();
-    entries.map(|(key, _)| (key.domain().index(), key.mac().to_bytes())).collect()
+    entries.map(|(key, _)| (key.network().index(), key.mac().to_bytes())).collect()
 }

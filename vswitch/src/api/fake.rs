@@ -21,9 +21,10 @@ use crate::control::rows::{
 };
 use crate::datapath::capture::Recorder;
 use crate::datapath::capture::recorder::Frame;
-use crate::datapath::context::Now;
-use crate::explain::{Question, Trace, Unknown};
-use crate::ids::{MacAddr, PortId};
+use crate::datapath::generation::Tunnel;
+use crate::datapath::now::Now;
+use crate::explain::{Explainer, Live, Question, Trace, Unknown};
+use crate::ids::{MacAddr, PortId, TunnelId};
 use crate::metrics::counters::Site;
 use crate::metrics::drop_reason::DropReason;
 use crate::metrics::family::Family;
@@ -416,10 +417,24 @@ impl Running for Fake {
     }
 
     fn explain(&self, question: Question) -> Result<Trace, Unknown> {
-        match Simulation::new(self.config.clone(), Options::default()) {
-            Ok(simulation) => simulation.explain(question),
+        let simulation = match Simulation::new(self.config.clone(), Options::default()) {
+            Ok(simulation) => simulation,
             Err(error) => unreachable!("a test's configuration is small: {error}"),
-        }
+        };
+        let unresolved = |tunnel: TunnelId| {
+            let tunnel = simulation.generation().tunnels.get(tunnel.index());
+            (!tunnel.is_some_and(Tunnel::is_resolved)).then(|| "the simulation has none".to_owned())
+        };
+        let live = Live {
+            topology: simulation.topology(),
+            generation: simulation.generation(),
+            fdb: simulation.learner().table(),
+            fdb_is_full: simulation.learner().is_full(),
+            facts: simulation.facts(),
+            unresolved: &unresolved,
+            now: simulation.now(),
+        };
+        Explainer::default().explain(live, question)
     }
 
     fn events(&self) -> Events {

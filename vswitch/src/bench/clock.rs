@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::datapath::context::Now;
+use crate::datapath::now::Now;
 use crate::datapath::worker::Time;
 
 /// How long the calibration takes: an error of a microsecond in it is 20 millionths.

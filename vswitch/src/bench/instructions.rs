@@ -15,7 +15,7 @@ use super::world::{World, WorldError};
 use super::{arena, traffic};
 use crate::control::learner::EVENT_QUEUE_LEN;
 use crate::datapath::capture::Recorder;
-use crate::datapath::context::Now;
+use crate::datapath::now::Now;
 use crate::datapath::vector::BURST;
 use crate::datapath::worker::{Time, Worker};
 use crate::metrics::counters;

@@ -26,7 +26,7 @@ use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;
 use crate::datapath::io::LearnEvent;
 use crate::datapath::worker::{Time, Worker};
-use crate::ids::BridgeDomain;
+use crate::ids::NetworkId;
 use crate::metrics::counters::{self, Counters, CountersView};
 use crate::table::{FdbReader, Publisher, Reader};
 
@@ -249,7 +249,7 @@ fn control(
 fn are_all_learned(learner: &Learner, options: &Options) -> bool {
     let stations = 2 * u64::from(options.pairs()) + u64::from(options.macs);
     let fit = stations.min(learner.capacity() as u64);
-    options.scenario == Scenario::Learn && learner.network(BridgeDomain(0)).entries >= fit
+    options.scenario == Scenario::Learn && learner.network(NetworkId(0)).entries >= fit
 }
 
 /// When a storm begins, on the clock.

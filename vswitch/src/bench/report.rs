@@ -12,7 +12,7 @@ use super::measure::{Outcome, Sample, StormOutcome, WorkerOutcome};
 use super::scenario::{Options, Scenario};
 use super::stages::{STAGES, StageClock};
 use crate::datapath::vector::BURST;
-use crate::ids::BridgeDomain;
+use crate::ids::NetworkId;
 use crate::metrics::counters::Ledger;
 
 /// The result of a benchmark.
@@ -230,7 +230,7 @@ fn storm(options: &Options, outcome: &Outcome, before: &Spread) -> Storm {
     let known_mpps = spread((0..slots).map(known));
     let known_before = 2 * u64::from(options.pairs());
     let room = (outcome.learner.capacity() as u64).saturating_sub(known_before);
-    let entries = outcome.learner.network(BridgeDomain(0)).entries;
+    let entries = outcome.learner.network(NetworkId(0)).entries;
     let micros = |of: fn(&StormOutcome) -> u64| {
         storms.iter().map(|storm| of(storm)).max().unwrap_or(0) as f64 / hz * 1e6
     };

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::arena::DATA_ROOM;
 use crate::datapath::generation::OUTER_LEN;
-use crate::ids::{BridgeDomain, PortId};
+use crate::ids::{NetworkId, PortId};
 use crate::wire::{ethernet, ipv4, udp};
 
 /// What the frames' way is.
@@ -189,13 +189,13 @@ impl Options {
 
     /// A network's port for its near stations.
     #[must_use]
-    pub fn near_port(&self, domain: BridgeDomain) -> PortId {
+    pub fn near_port(&self, domain: NetworkId) -> PortId {
         PortId(1 + domain.0)
     }
 
     /// A network's port for its far stations, where they are on this host.
     #[must_use]
-    pub fn far_port(&self, domain: BridgeDomain) -> PortId {
+    pub fn far_port(&self, domain: NetworkId) -> PortId {
         PortId(1 + self.networks + domain.0)
     }
 

@@ -10,10 +10,10 @@ use super::scenario::{MAX_SIZE, Options, Scenario};
 use super::traffic::{self, Pair, UPLINK};
 use super::world::World;
 use crate::datapath::capture::Recorder;
-use crate::datapath::context::Now;
+use crate::datapath::now::Now;
 use crate::datapath::vector::BURST;
 use crate::datapath::worker::Worker;
-use crate::ids::{BridgeDomain, PortId};
+use crate::ids::{NetworkId, PortId};
 use crate::metrics::counters;
 use crate::metrics::drop_reason::DropReason;
 
@@ -102,13 +102,13 @@ fn a_storm_is_heard() {
     let (recorder, _drops) = Recorder::new(0);
     let (generations, fdb) = (generations.remove(0), fdb.remove(0));
     let mut worker = Worker::new(device, generations, fdb, counters, recorder, ports);
-    let known = learner.network(BridgeDomain(0)).entries;
+    let known = learner.network(NetworkId(0)).entries;
     worker.io_mut().release(100);
     assert_eq!(worker.turn(Now::from_millis(1)), BURST);
     assert_eq!(worker.turn(Now::from_millis(1)), BURST);
     assert_eq!((worker.io_mut().newcomers(), events.len()), (100, 100));
     learner.drain(&events, publisher.current(), 0, |_| ());
-    assert_eq!(learner.network(BridgeDomain(0)).entries, known + 100);
+    assert_eq!(learner.network(NetworkId(0)).entries, known + 100);
     worker.turn(Now::from_millis(1));
     assert_eq!(events.len(), 0, "the others are known");
 }
@@ -118,7 +118,7 @@ fn pairs_are_spread_evenly() {
     let options =
         Options { macs: 12_000, networks: 100, vteps: 30, ..Options::new(Scenario::Decap) };
     let pairs: Vec<_> = (0..options.macs).map(|n| Pair::new(n, &options)).collect();
-    for domain in (0..100).map(BridgeDomain) {
+    for domain in (0..100).map(NetworkId) {
         let of_network: Vec<_> = pairs.iter().filter(|pair| pair.domain == domain).collect();
         assert_eq!(of_network.len(), 120);
         for vtep in 0..30 {

@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 use super::scenario::{Options, Scenario};
 use crate::datapath::generation::{OUTER_LEN, Template};
 use crate::datapath::vector::BURST;
-use crate::ids::{BridgeDomain, MacAddr, PortId, Vni};
+use crate::ids::{MacAddr, NetworkId, PortId, Vni};
 use crate::wire::{ethernet, ipv4, udp, vxlan};
 
 /// The uplink.
@@ -42,7 +42,7 @@ pub fn port_mac(port: PortId) -> MacAddr {
 
 /// The VNI of a network.
 #[must_use]
-pub fn vni(domain: BridgeDomain) -> u32 {
+pub fn vni(domain: NetworkId) -> u32 {
     1000 + u32::from(domain.0)
 }
 
@@ -51,7 +51,7 @@ pub fn vni(domain: BridgeDomain) -> u32 {
 pub struct Pair {
     number: u32,
     /// Their network.
-    pub domain: BridgeDomain,
+    pub domain: NetworkId,
     /// The remote VTEP that the far one is behind, if it is behind one.
     pub vtep: u32,
 }
@@ -62,7 +62,7 @@ impl Pair {
     pub fn new(number: u32, options: &Options) -> Self {
         let networks = u32::from(options.networks);
         #[allow(clippy::cast_possible_truncation, reason = "less than `networks`")]
-        let domain = BridgeDomain((number % networks) as u16);
+        let domain = NetworkId((number % networks) as u16);
         let vtep = (number % networks + number / networks) % options.vteps.max(1);
         Self { number, domain, vtep }
     }

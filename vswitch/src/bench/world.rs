@@ -10,7 +10,7 @@ use crate::config::{self, Config};
 use crate::control::learner::Learner;
 use crate::datapath::generation::Generation;
 use crate::datapath::io::{LearnEvent, LearnKind};
-use crate::ids::{BridgeDomain, TunnelId, Vni, VtepId};
+use crate::ids::{NetworkId, TunnelId, Vni, VtepId};
 use crate::table::{Destination, FdbReader, Key, Publisher, Reader, fdb, snapshot};
 use crate::topology::{PortFacts, TooMany, Topology};
 use crate::wire::ethernet;
@@ -97,7 +97,7 @@ fn configuration(options: &Options) -> Result<Config, config::Errors> {
         config.ports.push(config::Port { name, ..tenant.clone() });
     }
     let model = config.networks.pop();
-    for (domain, model) in (0..options.networks).map(BridgeDomain).zip(model.iter().cycle()) {
+    for (domain, model) in (0..options.networks).map(NetworkId).zip(model.iter().cycle()) {
         let ports = if options.scenario.has_tunnels() {
             vec![options.near_port(domain)]
         } else {
@@ -115,7 +115,7 @@ fn configuration(options: &Options) -> Result<Config, config::Errors> {
 }
 
 /// The remote VTEPs of a network: those where its stations are; for flooding, all.
-fn remote_vteps(options: &Options, domain: BridgeDomain) -> Vec<Ipv4Addr> {
+fn remote_vteps(options: &Options, domain: NetworkId) -> Vec<Ipv4Addr> {
     let mut numbers: Vec<u32> = match options.scenario {
         Scenario::L2 | Scenario::Learn => Vec::new(),
         Scenario::Flood => (0..options.vteps).collect(),

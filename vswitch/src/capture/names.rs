@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::datapath::generation::Role;
-use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
+use crate::ids::{NetworkId, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{Place, Site};
 use crate::topology::Topology;
 
@@ -23,7 +23,7 @@ const KEPT: usize = 8;
 /// The names of one generation.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
-    ports: Vec<Option<(String, Option<BridgeDomain>)>>,
+    ports: Vec<Option<(String, Option<NetworkId>)>>,
     networks: Vec<Option<Network>>,
     vteps: Vec<Option<String>>,
     remotes: Vec<Option<Ipv4Addr>>,
@@ -103,7 +103,7 @@ impl Names {
 
     /// The name and the VNI of a network.
     #[must_use]
-    pub fn network(&self, id: BridgeDomain) -> Option<(&str, u32)> {
+    pub fn network(&self, id: NetworkId) -> Option<(&str, u32)> {
         let network = self.networks.get(id.index())?.as_ref()?;
         Some((&network.name, network.vni))
     }
@@ -123,7 +123,7 @@ impl Names {
     /// Names of the port and the network of a drop; empty where it belongs to none. As `GET /v1/drops` has them.
     #[must_use]
     pub fn site(&self, site: Site) -> (Cow<'_, str>, Cow<'_, str>) {
-        let network = |domain: BridgeDomain| {
+        let network = |domain: NetworkId| {
             let network = self.networks.get(domain.index()).and_then(Option::as_ref);
             named(network.map(|network| &network.name), domain.index())
         };
@@ -202,6 +202,6 @@ mod tests {
         assert!(gone.are_gone() && !shelf.get(9).are_gone());
         assert_eq!((gone.port(PortId(0)), gone.vtep(VtepId(3))), ("#0".into(), "#3".into()));
         assert_eq!(gone.site(Site::port(PortId(0))), ("#0".into(), "".into()));
-        assert_eq!(gone.site(Site::network(BridgeDomain(7))), ("".into(), "#7".into()));
+        assert_eq!(gone.site(Site::network(NetworkId(7))), ("".into(), "#7".into()));
     }
 }

@@ -1,7 +1,7 @@
 //! Captured frames as pcapng (draft-ietf-opsawg-pcapng): sections, interfaces, packets with comments, statistics.
 //!
 //! Interface 0, `vswitch`, has no packets: its description says what was asked for, and its statistics, at the
-//! end, what was captured and missed. Then one interface for each port and tap, when its first packet comes.
+//! end, what was captured and missed. Then one interface for each port and point, when its first packet comes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ const NANOSECONDS: u8 = 9;
 /// What is said of a packet besides its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
-    /// The name of its interface: port and tap.
+    /// The name of its interface: port and point.
     pub interface: (&'a str, &'static str),
     /// Nanoseconds since 1970 (UTC).
     pub unix_nanos: u64,
@@ -85,11 +85,11 @@ impl Writer {
     /// # Errors
     /// None: it is memory.
     pub fn packet(&mut self, packet: Packet<'_>) -> Result<(), PcapError> {
-        let Packet { interface: (port, tap), unix_nanos, len, bytes, comment } = packet;
-        let name = format!("{port}/{tap}");
+        let Packet { interface: (port, point), unix_nanos, len, bytes, comment } = packet;
+        let name = format!("{port}/{point}");
         let interface_id = match self.interfaces.get(&name) {
             Some(number) => *number,
-            None => self.interface(name, &format!("port {port}, {tap}"))?,
+            None => self.interface(name, &format!("port {port}, {point}"))?,
         };
         self.packets += 1;
         let block = EnhancedPacketBlock {

@@ -134,7 +134,7 @@ impl Writing {
     fn write(&self, writer: &mut Writer, record: &Record, began: u64) -> Result<(), PcapError> {
         let names = self.shelf.get(record.generation);
         writer.packet(Packet {
-            interface: (&names.port(record.port), record.tap.name()),
+            interface: (&names.port(record.port), record.point.name()),
             unix_nanos: began.saturating_add(record.nanos),
             len: record.len,
             bytes: &record.bytes,

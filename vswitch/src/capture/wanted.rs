@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::datapath::capture::{Selection, Tap};
+use crate::datapath::capture::{CapturePoint, Selection};
 use crate::metrics::drop_reason::DropReason;
 use crate::topology::Topology;
 
@@ -27,7 +27,7 @@ pub struct Wanted {
     /// A drop reason.
     pub reason: Option<DropReason>,
     /// Where; none: everywhere, and of a drop reason where it is dropped.
-    pub taps: Vec<Tap>,
+    pub points: Vec<CapturePoint>,
     /// A filter as pcap-filter(7) has them.
     pub filter: Option<String>,
 }
@@ -44,11 +44,11 @@ pub struct Limits {
 impl Wanted {
     /// Where it looks.
     #[must_use]
-    pub fn taps(&self) -> Vec<Tap> {
-        match (&self.taps[..], self.reason) {
-            ([], Some(_)) => vec![Tap::Dropped],
-            ([], None) => Tap::ALL.to_vec(),
-            (taps, _) => taps.to_vec(),
+    pub fn points(&self) -> Vec<CapturePoint> {
+        match (&self.points[..], self.reason) {
+            ([], Some(_)) => vec![CapturePoint::Dropped],
+            ([], None) => CapturePoint::ALL.to_vec(),
+            (points, _) => points.to_vec(),
         }
     }
 
@@ -64,9 +64,9 @@ impl Wanted {
             |name: &str| topology.networks().find(|(_, n)| n.name == name).map(|(id, _)| id.0);
         let vtep = |name: &str| topology.vteps().find(|(_, v)| v.name == name).map(|(id, _)| id.0);
         Some(Selection {
-            taps: self.taps().into_iter().collect(),
+            points: self.points().into_iter().collect(),
             port: found(self.port.as_ref(), &port)?.map(crate::ids::PortId),
-            domain: found(self.network.as_ref(), &network)?.map(crate::ids::BridgeDomain),
+            network: found(self.network.as_ref(), &network)?.map(crate::ids::NetworkId),
             vtep: found(self.vtep.as_ref(), &vtep)?.map(crate::ids::VtepId),
             reason: self.reason,
         })
@@ -79,9 +79,9 @@ impl Wanted {
         let names =
             names.iter().filter_map(|(what, name)| Some(format!("{what} {}", (*name).as_ref()?)));
         let reason = self.reason.map(|reason| format!("reason {}", reason.label()));
-        let taps = self.taps().iter().map(|tap| tap.name()).collect::<Vec<_>>().join("+");
+        let points = self.points().iter().map(|point| point.name()).collect::<Vec<_>>().join("+");
         let filter = self.filter.as_ref().map(|filter| format!("filter \"{filter}\""));
-        names.chain(reason).chain([taps]).chain(filter).collect::<Vec<_>>().join(", ")
+        names.chain(reason).chain([points]).chain(filter).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::names::Names;
-use crate::datapath::capture::{Record, Tap};
+use crate::datapath::capture::{CapturePoint, Record};
 use crate::datapath::verdict::Verdict;
-use crate::ids::BridgeDomain;
+use crate::ids::NetworkId;
 use crate::table::Destination;
 
 /// As in `received on port tenant-a, network blue (VNI 100), forwarded to port tenant-b, generation 7`. Nothing but the
@@ -13,25 +13,25 @@ use crate::table::Destination;
 #[must_use]
 pub fn comment(record: &Record, names: &Names) -> String {
     let mut text = String::with_capacity(96);
-    let at = if record.tap == Tap::Dropped { "at" } else { "on" };
+    let at = if record.point == CapturePoint::Dropped { "at" } else { "on" };
     let port = names.port(record.port);
-    let _ = write!(text, "{} {at} port {port}", record.tap.name());
+    let _ = write!(text, "{} {at} port {port}", record.point.name());
     if let Some(Destination::Tunnel(tunnel)) = record.origin.map(Destination::from)
         && let Some(remote) = names.remote(tunnel)
     {
         let _ = write!(text, " from remote VTEP {remote}");
     }
-    match names.network(record.domain) {
+    match names.network(record.network) {
         Some((name, vni)) => {
             let _ = write!(text, ", network {name} (VNI {vni})");
         }
-        None if record.domain == BridgeDomain::NONE => text.push_str(", no network"),
+        None if record.network == NetworkId::NONE => text.push_str(", no network"),
         None => {
-            let _ = write!(text, ", network #{}", record.domain.index());
+            let _ = write!(text, ", network #{}", record.network.index());
         }
     }
     text.push_str(", ");
-    if record.tap == Tap::Transmitted {
+    if record.point == CapturePoint::Transmitted {
         text.push_str("sent");
     } else {
         verdict(record.verdict, names, &mut text);

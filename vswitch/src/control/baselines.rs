@@ -11,7 +11,7 @@
 use hashbrown::HashMap;
 
 use crate::datapath::generation::Role;
-use crate::ids::{BridgeDomain, PortId, VtepId};
+use crate::ids::{NetworkId, PortId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals, Site};
 use crate::metrics::drop_reason::DropReason;
 use crate::topology::Topology;
@@ -23,7 +23,7 @@ pub struct Baselines {
     ports: HashMap<PortId, (Vec<PortTotals>, Drops)>,
     /// What the counters of each site showed when it got the port and network that it has now.
     sites: HashMap<Site, Drops>,
-    replicated: HashMap<BridgeDomain, u64>,
+    replicated: HashMap<NetworkId, u64>,
     vteps: HashMap<VtepId, u64>,
     /// One more than the highest index that a network has had.
     network_slots: usize,
@@ -80,7 +80,7 @@ impl Baselines {
     /// A network begins.
     pub fn begin_network<'a>(
         &mut self,
-        domain: BridgeDomain,
+        domain: NetworkId,
         views: impl Iterator<Item = &'a CountersView> + Clone,
     ) {
         let replicated = views.clone().map(|view| view.replicated(domain)).sum();
@@ -148,7 +148,7 @@ impl Baselines {
         views: impl Iterator<Item = &'a CountersView> + Clone,
     ) -> Drops {
         let ports = (0..).map(|index| Site::port(PortId(index))).take(ports);
-        let networks = (0..).map(|index| Site::network(BridgeDomain(index)));
+        let networks = (0..).map(|index| Site::network(NetworkId(index)));
         let mut sum = [0; DropReason::COUNT];
         for site in ports.chain(networks.take(self.network_slots)) {
             add(&mut sum, &drops(views.clone(), site));
@@ -159,7 +159,7 @@ impl Baselines {
     /// Copies made for a network by flooding.
     pub fn replicated<'a>(
         &self,
-        domain: BridgeDomain,
+        domain: NetworkId,
         views: impl Iterator<Item = &'a CountersView>,
     ) -> u64 {
         let then = self.replicated.get(&domain).copied().unwrap_or(0);
@@ -202,7 +202,7 @@ mod tests {
     fn what_is_new_begins_at_zero() {
         let (counters, view) = counters::new();
         let views = || std::iter::once(&view);
-        let (port, domain, vtep) = (PortId(3), BridgeDomain(4), VtepId(5));
+        let (port, domain, vtep) = (PortId(3), NetworkId(4), VtepId(5));
         let count = || {
             counters.received(port, 1, 60);
             counters.transmitted(port, 2, 120);
@@ -235,7 +235,7 @@ mod tests {
             assert_eq!(all[DropReason::SplitHorizon.index()], round);
         }
         assert_eq!(baselines.port(port, views()), PortTotals::default());
-        assert_eq!(baselines.replicated(BridgeDomain(0), views()), 0);
+        assert_eq!(baselines.replicated(NetworkId(0), views()), 0);
     }
     fn topology(network_of_a: &str, vtep_of_blue: &str) -> config::Config {
         let mut text = String::new();
@@ -285,7 +285,7 @@ mod tests {
         };
         let whole = || topology("blue", "v-1");
         assert_eq!(moved(whole(), whole()), []);
-        let blue = Site::network(BridgeDomain(0));
+        let blue = Site::network(NetworkId(0));
         assert_eq!(moved(whole(), topology("blue", "v-2")), [blue], "another uplink");
         let a = Site::port(PortId(2));
         assert_eq!(moved(whole(), topology("nobody's", "v-1")), [a], "it is unused now");

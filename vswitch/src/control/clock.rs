@@ -1,7 +1,7 @@
 //! The time of the pipeline: nanoseconds since start, the same for workers and the control thread. A reading is one
 //! of the time-stamp counter and a multiplication.
 
-use crate::datapath::context::Now;
+use crate::datapath::now::Now;
 use crate::datapath::worker::Time;
 use crate::dpdk::eal::Eal;
 use crate::dpdk::lcore;

@@ -6,11 +6,11 @@ use arrayvec::ArrayVec;
 use crossbeam::queue::ArrayQueue;
 use hashbrown::HashMap;
 
-use crate::datapath::context::Now;
 use crate::datapath::generation::{Generation, Role};
 use crate::datapath::io::{LearnEvent, LearnKind};
-use crate::ids::BridgeDomain;
-use crate::table::fdb::Table;
+use crate::datapath::now::Now;
+use crate::ids::NetworkId;
+use crate::table::Table;
 use crate::table::{Destination, Entry, FdbWriter, Key, TableFull};
 
 use crate::topology::inheritance::{heirs, wider};
@@ -114,7 +114,7 @@ impl Learner {
     }
 
     /// Takes the networks' ageing times over. What has been learned for a network counts on if it `is_known`.
-    fn name_networks(&mut self, topology: &Topology, is_known: impl Fn(BridgeDomain) -> bool) {
+    fn name_networks(&mut self, topology: &Topology, is_known: impl Fn(NetworkId) -> bool) {
         let slots = topology.network_slots().max(self.networks.len());
         self.networks.resize(slots, Network::default());
         for (domain, network) in topology.networks() {
@@ -177,7 +177,7 @@ impl Learner {
         let heirs = heirs(before, topology);
         let mut moved = Vec::new();
         self.retain(|key, entry| {
-            let (domain, place) = (key.domain(), entry.destination);
+            let (domain, place) = (key.network(), entry.destination);
             if next.admits(domain, place) {
                 return true;
             }
@@ -196,7 +196,7 @@ impl Learner {
             may_stay
         });
         for (key, entry) in topology.static_entries().chain(moved.iter().copied()) {
-            let domain = key.domain();
+            let domain = key.network();
             let is_known = before.network(domain).is_none() || before.has(entry.destination);
             if is_known && !left.contains(&domain) && self.fdb.get(key).is_none() {
                 // Where there is no room, `settle` makes it.
@@ -225,7 +225,7 @@ impl Learner {
         let mut outcome = Ok(());
         for (key, entry) in &statics {
             let there = self.fdb.get(*key);
-            let may_wait = there.is_some_and(|t| generation.admits(key.domain(), t.destination));
+            let may_wait = there.is_some_and(|t| generation.admits(key.network(), t.destination));
             if there == Some(*entry) {
                 continue;
             }
@@ -247,7 +247,7 @@ impl Learner {
         }
         self.retain(|key, entry| match entry.is_static {
             true => statics.contains_key(&key),
-            false => generation.admits(key.domain(), entry.destination),
+            false => generation.admits(key.network(), entry.destination),
         });
         outcome
     }
@@ -281,7 +281,7 @@ impl Learner {
 
     /// Forgets what is where a generation has no stations of the entry's network.
     pub fn forget_strays(&mut self, generation: &Generation) {
-        self.retain(|key, entry| generation.admits(key.domain(), entry.destination));
+        self.retain(|key, entry| generation.admits(key.network(), entry.destination));
     }
 
     /// Forgets learned entries that a condition holds for; returns how many.
@@ -295,14 +295,14 @@ impl Learner {
         self.fdb.retain_some(self.fdb.buckets(), |key, entry| {
             let is_kept = keep(key, entry);
             if !is_kept {
-                networks[key.domain().index()].totals.entries -= 1;
+                networks[key.network().index()].totals.entries -= 1;
             }
             is_kept
         })
     }
 
     fn totals(&mut self, key: Key) -> &mut LearningTotals {
-        &mut self.networks[key.domain().index()].totals
+        &mut self.networks[key.network().index()].totals
     }
 
     /// Does what the events in a worker's queue ask for: some of those that were there, so that neither a
@@ -334,7 +334,7 @@ impl Learner {
         mut tell: impl FnMut(News),
     ) {
         let LearnEvent { key, origin, kind } = event;
-        if !generation.admits(key.domain(), origin) {
+        if !generation.admits(key.network(), origin) {
             return;
         }
         let fresh = Entry { destination: origin, is_static: false, refreshed_secs: now_secs };
@@ -373,7 +373,7 @@ impl Learner {
         let buckets = self.fdb.buckets().div_ceil(SWEEP_CALLS);
         let networks = &mut self.networks;
         self.fdb.retain_some(buckets, |key, entry| {
-            let network = &mut networks[key.domain().index()];
+            let network = &mut networks[key.network().index()];
             let age = now_secs.saturating_sub(entry.refreshed_secs);
             if entry.is_static || network.keep_secs.is_none_or(|keep| age <= keep) {
                 return true;
@@ -392,7 +392,7 @@ impl Learner {
 
     /// What learning has done for a network.
     #[must_use]
-    pub fn network(&self, domain: BridgeDomain) -> LearningTotals {
+    pub fn network(&self, domain: NetworkId) -> LearningTotals {
         self.networks[domain.index()].totals
     }
 
@@ -488,7 +488,7 @@ vni = 100
     }
 
     fn event(mac: u64, port: u16, kind: LearnKind) -> LearnEvent {
-        let key = Key::new(BridgeDomain(0), MacAddr::from_u64(0x0200_0000_0000 | mac));
+        let key = Key::new(NetworkId(0), MacAddr::from_u64(0x0200_0000_0000 | mac));
         LearnEvent { key, origin: Destination::Port(PortId(port)), kind }
     }
 
@@ -502,7 +502,7 @@ vni = 100
             learner.handle(event(5, 0, kind), &generation(), 10, |_| ());
         }
         assert_eq!(learner.entries().collect::<Vec<_>>(), before);
-        assert_eq!(learner.network(BridgeDomain(0)).entries, 1);
+        assert_eq!(learner.network(NetworkId(0)).entries, 1);
     }
 
     /// Whoever watches is told once of each thing that happens to a MAC, and of nothing else.
@@ -537,7 +537,7 @@ vni = 100
         let last = event(0x100 + others, 0, LearnKind::Heard).key;
         assert_eq!(refused, Some((last, place(0), Fate::Refused)));
         assert!(told.iter().all(|news| news.fate == Fate::Learned));
-        let totals = learner.network(BridgeDomain(0));
+        let totals = learner.network(NetworkId(0));
         assert_eq!((totals.moves, totals.aged, totals.refused), (1, 1, 1));
         assert_eq!(told.len() as u64, others);
     }
@@ -572,7 +572,7 @@ vni = 100
             assert_eq!(statics, expected);
             let entries = learner.entries().count();
             assert!(entries <= learner.capacity());
-            assert_eq!(learner.network(BridgeDomain(0)).entries, entries as u64);
+            assert_eq!(learner.network(NetworkId(0)).entries, entries as u64);
         }
     }
 
@@ -591,7 +591,7 @@ vni = 100
             refreshed_secs: 5,
         };
         assert_eq!(entry, Some(moved));
-        let totals = learner.network(BridgeDomain(0));
+        let totals = learner.network(NetworkId(0));
         assert_eq!((totals.entries, totals.learned, totals.moves), (2, 1, 1));
     }
 }

@@ -384,7 +384,7 @@ impl Running for Switch {
 /// A filter with its names as indices; a name that nothing has selects nothing.
 struct Selection<'f> {
     filter: &'f FdbFilter,
-    network: Option<Option<crate::ids::BridgeDomain>>,
+    network: Option<Option<crate::ids::NetworkId>>,
     port: Option<Option<crate::ids::PortId>>,
 }
 
@@ -410,7 +410,7 @@ impl<'f> Selection<'f> {
         };
         let kind = if entry.is_static { EntryKind::Static } else { EntryKind::Learned };
         let FdbFilter { mac, remote_vtep, kind: wanted, .. } = self.filter;
-        self.network.is_none_or(|wanted| wanted == Some(key.domain()))
+        self.network.is_none_or(|wanted| wanted == Some(key.network()))
             && mac.is_none_or(|mac| mac == key.mac())
             && self.port.is_none_or(|wanted| wanted.is_some() && wanted == port)
             && remote_vtep.is_none_or(|wanted| remote == Some(wanted))

@@ -11,7 +11,7 @@ use crate::control::rows::{
     VtepRow, WorkerRow,
 };
 use crate::datapath::generation;
-use crate::ids::{BridgeDomain, PortId, RemoteId, TunnelId, VtepId};
+use crate::ids::{NetworkId, PortId, RemoteId, TunnelId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals, Site};
 use crate::metrics::drop_reason::{DropReason, SiteKind};
 use crate::table::{Destination, Entry, Key};
@@ -46,7 +46,7 @@ impl Switch {
 
     /// Copies made for a network by flooding.
     #[must_use]
-    pub fn replicated(&self, domain: BridgeDomain) -> u64 {
+    pub fn replicated(&self, domain: NetworkId) -> u64 {
         self.baselines.replicated(domain, self.views())
     }
 
@@ -64,7 +64,7 @@ impl Switch {
         self.topology.vtep(vtep).map(|vtep| vtep.name.clone()).unwrap_or_default()
     }
 
-    fn network_name(&self, domain: BridgeDomain) -> String {
+    fn network_name(&self, domain: NetworkId) -> String {
         self.topology.network(domain).map(|network| network.name.clone()).unwrap_or_default()
     }
 
@@ -130,7 +130,7 @@ impl Switch {
     }
 
     /// Frames of a network dropped on the uplink that it has now.
-    fn dropped_of(&self, domain: BridgeDomain) -> Drops {
+    fn dropped_of(&self, domain: NetworkId) -> Drops {
         self.baselines.site_drops(Site::network(domain), self.views())
     }
 
@@ -143,7 +143,7 @@ impl Switch {
     }
 
     /// Everything dropped of a network, at its ports and on its VTEP's uplink.
-    fn network_drops(&self, domain: BridgeDomain, network: &crate::config::Network) -> u64 {
+    fn network_drops(&self, domain: NetworkId, network: &crate::config::Network) -> u64 {
         let at_ports = network.ports.iter().flat_map(|port| self.dropped_at(*port));
         at_ports.chain(self.dropped_of(domain)).sum()
     }
@@ -151,7 +151,7 @@ impl Switch {
     /// `GET /v1/networks`.
     #[must_use]
     pub fn network_rows(&self) -> Vec<NetworkRow> {
-        let row = |(domain, config): (BridgeDomain, &crate::config::Network)| {
+        let row = |(domain, config): (NetworkId, &crate::config::Network)| {
             let learning = self.learner.network(domain);
             NetworkRow {
                 name: config.name.clone(),
@@ -171,7 +171,7 @@ impl Switch {
 
     /// A row of `GET /v1/fdb`; `None` if its network is just being removed.
     pub(super) fn fdb_row(&self, key: Key, entry: Entry) -> Option<FdbRow> {
-        let network = self.topology.network(key.domain())?;
+        let network = self.topology.network(key.network())?;
         let (port, remote_vtep) = match entry.destination {
             Destination::Port(port) => (Some(self.port_name(port)), None),
             Destination::Tunnel(tunnel) => {
@@ -208,7 +208,7 @@ impl Switch {
         self.topology.vteps().map(row).collect()
     }
 
-    fn remote_rows(&self, vtep: VtepId, networks: &[Vec<BridgeDomain>]) -> Vec<RemoteRow> {
+    fn remote_rows(&self, vtep: VtepId, networks: &[Vec<NetworkId>]) -> Vec<RemoteRow> {
         let row = |(tunnel, remote): (TunnelId, RemoteId)| {
             let (hop, mac, reason) = match &self.next_hops[tunnel.index()] {
                 Some(NextHop::Resolved { mac, gateway }) => {

@@ -635,7 +635,7 @@ fn tell(topology: &Topology, events: &Events, News { key, place, fate }: News) {
         },
     };
     events.tell_mac(|| {
-        let network = topology.network(key.domain()).map(|n| n.name.clone()).unwrap_or_default();
+        let network = topology.network(key.network()).map(|n| n.name.clone()).unwrap_or_default();
         let (mac, at, from) = (key.mac().to_string(), at(place), at);
         match fate {
             Fate::Learned => Happening::MacLearned { network, mac, at },

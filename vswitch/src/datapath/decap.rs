@@ -10,7 +10,7 @@ use super::packet::Packet;
 use super::parse;
 use super::vector::{NOBODY, Tunnelled, Vector};
 use super::verdict::PackedVerdict;
-use crate::ids::{BridgeDomain, PortId, TunnelId};
+use crate::ids::{NetworkId, PortId, TunnelId};
 use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, PackedDestination};
 use crate::wire::ethernet::Ethernet;
@@ -23,7 +23,7 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
     let vtep = &generation.vteps[vtep.index()];
     let mut last = Link::of(generation, vtep, Tunnelled::default());
     let len = vector.len();
-    let Vector { packets, lens, verdicts, domains, origins, tunnelled: all, .. } = vector;
+    let Vector { packets, lens, verdicts, networks, origins, tunnelled: all, .. } = vector;
     // The first run is there at once.
     let mut asked_for = 0;
     let (sources, destinations) = (&mut vector.sources, &mut vector.destinations);
@@ -38,7 +38,7 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
                 }
                 last = Link::of(generation, vtep, tunnelled);
             }
-            domains[i] = last.domain;
+            networks[i] = last.network;
             origins[i] = last.origin;
             let admitted = match last.refusal {
                 Some(reason) => Err(reason),
@@ -47,7 +47,7 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
                     lens[i] = u32::from(tunnelled.inner_len);
                     packet.narrow(start, len);
                     let inner = Ethernet::new(packet.bytes()).ok_or(DropReason::InnerRunt);
-                    inner.and_then(|inner| parse::admit(inner, last.domain))
+                    inner.and_then(|inner| parse::admit(inner, last.network))
                 }
             };
             match admitted {
@@ -73,7 +73,7 @@ struct Link {
     vni: u32,
     remote: u32,
     /// The network of the VNI.
-    domain: BridgeDomain,
+    network: NetworkId,
     /// The tunnel.
     origin: PackedDestination,
     /// Why such frames are dropped, if they are.
@@ -89,20 +89,20 @@ impl Link {
     fn of(generation: &Generation, vtep: &Vtep, tunnelled: Tunnelled) -> Self {
         let Tunnelled { vni, remote, .. } = tunnelled;
         let nowhere = Destination::Port(PortId(u16::MAX)).into();
-        let Some(Membership { domain, peers }) = vtep.networks.get(vni).map(Membership::from)
+        let Some(Membership { network, peers }) = vtep.networks.get(vni).map(Membership::from)
         else {
-            let (domain, refusal) = (BridgeDomain::NONE, Some(DropReason::UnknownVni));
-            return Self { vni, remote, domain, origin: nowhere, refusal };
+            let (network, refusal) = (NetworkId::NONE, Some(DropReason::UnknownVni));
+            return Self { vni, remote, network, origin: nowhere, refusal };
         };
         let tunnel = vtep.tunnels.get(remote).map(|id| TunnelId(id as u16));
         match tunnel.filter(|tunnel| generation.peers.contains(peers, *tunnel)) {
             Some(tunnel) => {
                 let origin = Destination::Tunnel(tunnel).into();
-                Self { vni, remote, domain, origin, refusal: None }
+                Self { vni, remote, network, origin, refusal: None }
             }
             None => {
                 let refusal = Some(DropReason::UnknownRemoteVtep);
-                Self { vni, remote, domain, origin: nowhere, refusal }
+                Self { vni, remote, network, origin: nowhere, refusal }
             }
         }
     }

@@ -47,8 +47,8 @@ impl Entropy {
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
     let generation = context.generation;
-    let Role::Tenant(domain) = generation.ports[vector.port.index()].role else { return };
-    let vni = generation.domains[domain.index()].vni;
+    let Role::Tenant(network) = generation.ports[vector.port.index()].role else { return };
+    let vni = generation.networks[network.index()].vni;
     let len = vector.len();
     let Vector { packets, lens, verdicts, .. } = vector;
     for (i, packet) in packets[..len].iter_mut().enumerate() {

@@ -8,7 +8,7 @@
 
 use super::context::Context;
 use super::encap::{self, Entropy};
-use super::generation::{Domain, OUTER_LEN};
+use super::generation::{Network, OUTER_LEN};
 use super::io::Io;
 use super::packet::Packet;
 use super::tx;
@@ -31,8 +31,9 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
 /// Sends the replicas of frame `i`; says what becomes of the frame itself.
 #[inline(never)]
 fn flood<I: Io>(context: &mut Context<'_, I>, vector: &Vector<I::Packet>, i: usize) -> Verdict {
-    let domain = vector.domains[i];
-    let (ports, tunnels) = targets(&context.generation.domains[domain.index()], vector.origins[i]);
+    let network = vector.networks[i];
+    let (ports, tunnels) =
+        targets(&context.generation.networks[network.index()], vector.origins[i]);
     let mut ports = ports.peekable();
     // The frame itself goes to the last one.
     let (last, tunnels) = match tunnels.split_last() {
@@ -42,7 +43,7 @@ fn flood<I: Io>(context: &mut Context<'_, I>, vector: &Vector<I::Packet>, i: usi
     let mut replicas = 0;
     while let Some(port) = ports.next() {
         if last.is_none() && ports.peek().is_none() {
-            context.counters.replicated(domain, replicas);
+            context.counters.replicated(network, replicas);
             return Verdict::Forward(port);
         }
         replicas += 1;
@@ -54,18 +55,18 @@ fn flood<I: Io>(context: &mut Context<'_, I>, vector: &Vector<I::Packet>, i: usi
         replicas += 1;
         send_encapsulated(context, vector, i, *tunnel, entropy);
     }
-    context.counters.replicated(domain, replicas);
+    context.counters.replicated(network, replicas);
     last
 }
 
 /// Everybody else in the network.
 #[inline]
 pub(crate) fn targets(
-    domain: &Domain,
+    network: &Network,
     origin: PackedDestination,
 ) -> (impl Iterator<Item = PortId> + '_, &[TunnelId]) {
-    let ports = domain.ports.iter().copied().filter(move |port| !origin.is_port(*port));
-    (ports, if origin.is_tunnel() { &[] } else { &domain.flood })
+    let ports = network.ports.iter().copied().filter(move |port| !origin.is_port(*port));
+    (ports, if origin.is_tunnel() { &[] } else { &network.flood })
 }
 
 fn send_replica<I: Io>(
@@ -92,7 +93,7 @@ fn send_encapsulated<I: Io>(
 ) {
     let generation = context.generation;
     let (tunnel, len) = (&generation.tunnels[tunnel.index()], vector.lens[i]);
-    let vni = generation.domains[vector.domains[i].index()].vni;
+    let vni = generation.networks[vector.networks[i].index()].vni;
     let replica = tunnel.admits(len).and_then(|()| {
         let replica = context.io.replicate(&vector.packets[i], tunnel.port(), OUTER_LEN);
         let mut replica = replica.ok_or(DropReason::NoBuffers)?;

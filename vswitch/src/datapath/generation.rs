@@ -8,9 +8,9 @@ use std::net::Ipv4Addr;
 
 use hashbrown::HashMap;
 
-use super::capture::{Taps, Watch};
+use super::capture::selection::{CapturePoints, Watch};
 use super::directory::Directory;
-use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, Vni, VtepId};
+use crate::ids::{MacAddr, NetworkId, PortId, TunnelId, Vni, VtepId};
 use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, PackedDestination};
 use crate::wire::{ethernet, ipv4, udp, vxlan};
@@ -29,19 +29,19 @@ pub struct Generation {
     pub wiring: u64,
     /// Ports by [`PortId`].
     pub ports: Box<[Port]>,
-    /// Networks by [`BridgeDomain`].
-    pub domains: Box<[Domain]>,
+    /// Networks by [`NetworkId`].
+    pub networks: Box<[Network]>,
     /// Local VTEPs by [`VtepId`].
     pub vteps: Box<[Vtep]>,
     /// Remote VTEPs by [`TunnelId`].
     pub tunnels: Box<[Tunnel]>,
     /// Who may send to whom through tunnels.
     pub peers: PeerSets,
-    /// What captures there are: at most [`MAX_CAPTURES`](super::capture::MAX_CAPTURES).
+    /// What captures there are: at most [`MAX_CAPTURES`](super::capture::selection::MAX_CAPTURES).
     pub watches: Box<[Watch]>,
     /// Where they look, all together.
-    pub taps: Taps,
-    /// The least [`Domain::refresh_after_secs`]: a source that was heard more lately needs no refresh
+    pub points: CapturePoints,
+    /// The least [`Network::refresh_after_secs`]: a source that was heard more lately needs no refresh
     /// in any network.
     pub refresh_after_secs: u32,
 }
@@ -61,7 +61,7 @@ pub enum Role {
     /// Nothing: what arrives is dropped.
     Unused,
     /// A member of one network.
-    Tenant(BridgeDomain),
+    Tenant(NetworkId),
     /// Carries the underlay of a VTEP.
     Uplink(VtepId),
 }
@@ -77,7 +77,7 @@ impl Role {
 
 /// What the pipeline knows of a network.
 #[derive(Clone, Debug)]
-pub struct Domain {
+pub struct Network {
     /// Its VNI.
     pub vni: Vni,
     /// The uplink of its VTEP, if it has one.
@@ -93,7 +93,7 @@ pub struct Domain {
     pub refresh_after_secs: u32,
 }
 
-impl Domain {
+impl Network {
     /// The place of a network that there is not. `peers` is the number of an empty set.
     #[must_use]
     pub fn nothing(peers: u16) -> Self {
@@ -293,14 +293,14 @@ impl OuterPattern {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Membership {
     /// The network.
-    pub domain: BridgeDomain,
+    pub network: NetworkId,
     /// The number of its set in [`PeerSets`].
     pub peers: u16,
 }
 
 impl From<Membership> for u32 {
     fn from(membership: Membership) -> Self {
-        Self::from(membership.peers) << 16 | Self::from(membership.domain.0)
+        Self::from(membership.peers) << 16 | Self::from(membership.network.0)
     }
 }
 
@@ -308,7 +308,7 @@ impl From<u32> for Membership {
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "the halves of a word")]
     fn from(word: u32) -> Self {
-        Self { domain: BridgeDomain(word as u16), peers: (word >> 16) as u16 }
+        Self { network: NetworkId(word as u16), peers: (word >> 16) as u16 }
     }
 }
 
@@ -336,21 +336,22 @@ impl Generation {
     /// This generation, with the number that users know it by and with captures.
     #[must_use]
     pub fn watched(self, number: u64, watches: Vec<Watch>) -> Self {
-        let taps = watches.iter().fold(Taps::NONE, |all, watch| all | watch.selection.taps);
-        Self { number, watches: watches.into(), taps, ..self }
+        let points =
+            watches.iter().fold(CapturePoints::NONE, |all, watch| all | watch.selection.points);
+        Self { number, watches: watches.into(), points, ..self }
     }
 
     /// Whether the stations of a network may be at a place: on a port of it, or behind one of its peers.
     #[must_use]
-    pub fn admits(&self, domain: BridgeDomain, place: Destination) -> bool {
-        let Some(network) = self.domains.get(domain.index()) else { return false };
+    pub fn admits(&self, network: NetworkId, place: Destination) -> bool {
+        let Some(found) = self.networks.get(network.index()) else { return false };
         match place {
             Destination::Port(port) => {
                 let port = self.ports.get(port.index());
-                port.is_some_and(|port| port.role == Role::Tenant(domain))
+                port.is_some_and(|port| port.role == Role::Tenant(network))
             }
             Destination::Tunnel(tunnel) => {
-                tunnel.index() < self.tunnels.len() && self.peers.contains(network.peers, tunnel)
+                tunnel.index() < self.tunnels.len() && self.peers.contains(found.peers, tunnel)
             }
         }
     }
@@ -408,8 +409,8 @@ mod tests {
 
     #[test]
     fn a_membership_comes_back() {
-        for (domain, peers) in [(0, 0), (1, 2), (65_534, 65_535)] {
-            let membership = Membership { domain: BridgeDomain(domain), peers };
+        for (network, peers) in [(0, 0), (1, 2), (65_534, 65_535)] {
+            let membership = Membership { network: NetworkId(network), peers };
             assert_eq!(Membership::from(u32::from(membership)), membership);
         }
     }

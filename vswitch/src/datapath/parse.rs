@@ -11,7 +11,7 @@ use super::io::Io;
 use super::packet::Packet;
 use super::vector::{NOBODY, Tunnelled, Vector};
 use super::verdict::{PackedVerdict, Verdict};
-use crate::ids::{BridgeDomain, VtepId};
+use crate::ids::{NetworkId, VtepId};
 use crate::metrics::drop_reason::DropReason;
 use crate::table::Key;
 use crate::wire::ethernet::{self, Ethernet, ethertype};
@@ -23,7 +23,7 @@ use crate::wire::vxlan::{self, Vxlan};
 #[inline]
 pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
     match context.generation.ports[vector.port.index()].role {
-        Role::Tenant(domain) => tenant(vector, domain),
+        Role::Tenant(network) => tenant(vector, network),
         Role::Uplink(vtep) => uplink(vector, vtep, &context.generation.vteps[vtep.index()]),
         Role::Unused => {
             let len = vector.len();
@@ -35,15 +35,15 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
 }
 
 #[inline(always)]
-fn tenant<P: Packet>(vector: &mut Vector<P>, domain: BridgeDomain) {
+fn tenant<P: Packet>(vector: &mut Vector<P>, network: NetworkId) {
     let len = vector.len();
-    vector.domains[..len].fill(domain);
+    vector.networks[..len].fill(network);
     let Vector { packets, verdicts, sources, destinations, .. } = vector;
     for (i, packet) in packets[..len].iter().enumerate() {
         let mut keys = (NOBODY, NOBODY);
         if verdicts[i] == PackedVerdict::PENDING {
             let frame = Ethernet::new(packet.bytes()).ok_or(DropReason::Runt);
-            match frame.and_then(|frame| admit(frame, domain)) {
+            match frame.and_then(|frame| admit(frame, network)) {
                 Ok(admitted) => keys = admitted,
                 Err(reason) => verdicts[i] = PackedVerdict::drop(reason),
             }
@@ -100,12 +100,12 @@ fn plain(bytes: &[u8], vtep: &Vtep) -> Option<Tunnelled> {
 /// # Errors
 /// The reason to drop it.
 #[inline(always)]
-pub(super) fn admit(frame: Ethernet<'_>, domain: BridgeDomain) -> Result<(Key, Key), DropReason> {
+pub(super) fn admit(frame: Ethernet<'_>, network: NetworkId) -> Result<(Key, Key), DropReason> {
     let (source, destination) = (frame.source(), frame.destination());
     if frame.is_tagged() || !source.is_station() || ethernet::is_link_local(destination) {
         return Err(refusal(frame));
     }
-    Ok((Key::new(domain, source), Key::new(domain, destination)))
+    Ok((Key::new(network, source), Key::new(network, destination)))
 }
 
 /// Why [`admit`] refuses a frame.

@@ -5,7 +5,7 @@ use super::io::Io;
 use super::packet::{Packet, Received};
 use super::vector::Vector;
 use super::verdict::PackedVerdict;
-use crate::ids::BridgeDomain;
+use crate::ids::NetworkId;
 use crate::metrics::drop_reason::DropReason;
 use crate::table::Destination;
 
@@ -17,9 +17,9 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, queue: usize, vector: &mut Vecto
     if len == 0 {
         return;
     }
-    let Vector { port, packets, lens, verdicts, domains, origins, .. } = vector;
+    let Vector { port, packets, lens, verdicts, networks, origins, .. } = vector;
     verdicts[..len].fill(PackedVerdict::PENDING);
-    domains[..len].fill(BridgeDomain::NONE);
+    networks[..len].fill(NetworkId::NONE);
     origins[..len].fill(Destination::Port(*port).into());
     let longest = context.generation.ports[port.index()].max_frame_len;
     let mut bytes = 0;

@@ -3,7 +3,7 @@
 //!
 //! A burst that leaves whole by one port, as most do, is handed over as it is.
 
-use super::capture::Recorder;
+use super::capture::recorder::Recorder;
 use super::context::{self, Context};
 use super::generation::Generation;
 use super::io::{Io, Sent};
@@ -14,38 +14,6 @@ use crate::ids::PortId;
 use crate::metrics::counters::{Counters, Site};
 use crate::metrics::drop_reason::DropReason;
 use crate::table::prefetch;
-
-/// Frames on their way out.
-#[derive(Debug)]
-pub struct Outputs<P> {
-    ports: Box<[Output<P>]>,
-    /// Ports that are to be flushed, each once. Never grows beyond its capacity: the number of ports.
-    waiting: Vec<PortId>,
-    /// Frames that were dropped, to be freed together. Empty between bursts.
-    dropped: Burst<P>,
-}
-
-/// The line of one port. Its first cache line holds all that a short line needs.
-#[derive(Debug)]
-#[repr(C, align(64))]
-struct Output<P> {
-    bytes: u64,
-    is_waiting: bool,
-    packets: Burst<P>,
-}
-
-impl<P> Outputs<P> {
-    /// Nothing waiting at any of so many ports.
-    #[must_use]
-    pub fn new(ports: usize) -> Self {
-        let empty = || Output { bytes: 0, is_waiting: false, packets: Burst::new() };
-        Self {
-            ports: std::iter::repeat_with(empty).take(ports).collect(),
-            waiting: Vec::with_capacity(ports),
-            dropped: Burst::new(),
-        }
-    }
-}
 
 /// Takes every frame out of the vector.
 #[inline]

@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 
 use super::generation::Generation;
 use super::verdict::PackedVerdict;
-use crate::ids::{BridgeDomain, PortId};
+use crate::ids::{NetworkId, PortId};
 use crate::metrics::counters::Site;
 use crate::table::{Destination, Found, Key, PackedDestination};
 
@@ -40,8 +40,8 @@ pub struct Vector<P> {
     pub lens: [u32; BURST],
     /// What happens to each.
     pub verdicts: [PackedVerdict; BURST],
-    /// The network of each, or [`BridgeDomain::NONE`] as long as it has none.
-    pub domains: [BridgeDomain; BURST],
+    /// The network of each, or [`NetworkId::NONE`] as long as it has none.
+    pub networks: [NetworkId; BURST],
     /// Where each one's sender is: the port, or the tunnel, that it came from.
     pub origins: [PackedDestination; BURST],
     /// The tunnel frame that `parse` found, for `decap`.
@@ -65,7 +65,7 @@ impl<P> Vector<P> {
             packets: Burst::new(),
             lens: [0; BURST],
             verdicts: [PackedVerdict::PENDING; BURST],
-            domains: [BridgeDomain::NONE; BURST],
+            networks: [NetworkId::NONE; BURST],
             origins: [Destination::Port(PortId(0)).into(); BURST],
             tunnelled: [Tunnelled::default(); BURST],
             sources: [NOBODY; BURST],
@@ -93,9 +93,9 @@ impl<P> Vector<P> {
     /// network, as soon as that is known.
     #[must_use]
     pub fn site(&self, generation: &Generation, i: usize) -> Site {
-        let domain = self.domains[i];
-        if domain != BridgeDomain::NONE && generation.ports[self.port.index()].role.is_uplink() {
-            Site::network(domain)
+        let network = self.networks[i];
+        if network != NetworkId::NONE && generation.ports[self.port.index()].role.is_uplink() {
+            Site::network(network)
         } else {
             Site::port(self.port)
         }
@@ -103,4 +103,4 @@ impl<P> Vector<P> {
 }
 
 /// A key that is never in the FDB: no group address is learned.
-pub const NOBODY: Key = Key::new(BridgeDomain(0), crate::ids::MacAddr::BROADCAST);
+pub const NOBODY: Key = Key::new(NetworkId(0), crate::ids::MacAddr::BROADCAST);

@@ -5,13 +5,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::capture::Recorder;
-use super::context::{Context, Now};
+use super::capture::recorder::Recorder;
+use super::context::Context;
 use super::generation::Generation;
 use super::io::Io;
-use super::learn::RecentlyTold;
+use super::now::Now;
+use super::outputs::Outputs;
 use super::packet::Packet;
-use super::tx::Outputs;
+use super::reports::RecentReports;
 use super::vector::Vector;
 use super::{decap, encap, flood, forward, learn, parse, relay, rx, tx};
 use crate::metrics::counters::Counters;
@@ -25,7 +26,7 @@ pub struct Worker<I: Io> {
     counters: Counters,
     vector: Box<Vector<I::Packet>>,
     outputs: Outputs<I::Packet>,
-    recently_told: RecentlyTold,
+    recent_reports: RecentReports,
     recorder: Recorder,
     wiring: u64,
 }
@@ -86,7 +87,7 @@ impl<I: Io> Worker<I> {
             counters,
             vector: Vector::new(),
             outputs: Outputs::new(ports),
-            recently_told: RecentlyTold::new(),
+            recent_reports: RecentReports::new(),
             recorder,
             wiring: 0,
         }
@@ -121,7 +122,7 @@ impl<I: Io> Worker<I> {
             counters,
             vector,
             outputs,
-            recently_told,
+            recent_reports,
             recorder,
             wiring,
         } = self;
@@ -134,7 +135,7 @@ impl<I: Io> Worker<I> {
         }
         recorder.begin(now, generation);
         let mut context =
-            Context { generation, fdb, now, io, counters, outputs, recently_told, recorder };
+            Context { generation, fdb, now, io, counters, outputs, recent_reports, recorder };
         stages(&mut context, vector, observer)
     }
 

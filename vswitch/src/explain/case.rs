@@ -7,7 +7,7 @@ use super::names::{Names, listed};
 use super::{Entrance, Live};
 use crate::datapath::generation::{OUTER_LEN, Role};
 use crate::datapath::worker::Stage;
-use crate::ids::{BridgeDomain, PortId, TunnelId, VtepId};
+use crate::ids::{NetworkId, PortId, TunnelId, VtepId};
 use crate::table::Destination;
 use crate::wire::ethernet;
 
@@ -63,7 +63,7 @@ impl Case<'_> {
     }
 
     /// The network, of the frame or of its port.
-    pub fn domain(&self) -> Option<BridgeDomain> {
+    pub fn domain(&self) -> Option<NetworkId> {
         let of_port = match self.live.topology.role(self.port()) {
             Role::Tenant(domain) => Some(domain),
             _ => None,
@@ -249,7 +249,7 @@ impl Case<'_> {
         remote.map_or("ADDRESS".to_owned(), |r| std::net::Ipv4Addr::from_bits(r).to_string())
     }
 
-    pub fn remotes_text(&self, domain: BridgeDomain) -> String {
+    pub fn remotes_text(&self, domain: NetworkId) -> String {
         let network = self.live.topology.network(domain);
         let remotes = network.map(|network| network.remote_vteps.clone()).unwrap_or_default();
         listed(remotes.iter().map(ToString::to_string))
@@ -272,13 +272,13 @@ impl Case<'_> {
     }
 
     /// Where the FDB has the receiver.
-    pub fn receiver(&self) -> Option<(&Seen, BridgeDomain)> {
+    pub fn receiver(&self) -> Option<(&Seen, NetworkId)> {
         let seen = self.journey.looked_up()?;
-        Some((seen, seen.destination.0.domain()))
+        Some((seen, seen.destination.0.network()))
     }
 
     /// The configured entry of the receiver, or what is there instead, and how to forget a learned one.
-    pub fn entry(&self, otherwise: impl Fn(BridgeDomain) -> String) -> (String, String, bool) {
+    pub fn entry(&self, otherwise: impl Fn(NetworkId) -> String) -> (String, String, bool) {
         let Some((seen, domain)) = self.receiver() else {
             return (self.at_network("mac"), String::new(), false);
         };
@@ -322,7 +322,7 @@ impl Case<'_> {
     /// The destination is where the frame may not go back to. `otherwise` is the remedy, before that of the entry.
     fn back_to_its_sender(
         &self,
-        at: impl Fn(BridgeDomain) -> String,
+        at: impl Fn(NetworkId) -> String,
         why: &str,
         otherwise: &str,
     ) -> Cause {

@@ -4,7 +4,7 @@ use crate::datapath::packet::Packet;
 use crate::datapath::vector::{Tunnelled, Vector};
 use crate::datapath::verdict::Verdict;
 use crate::datapath::worker::{Observer, Stage};
-use crate::ids::BridgeDomain;
+use crate::ids::NetworkId;
 use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, Found, Key};
 
@@ -12,7 +12,7 @@ use crate::table::{Destination, Found, Key};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     pub verdict: Verdict,
-    domain: BridgeDomain,
+    domain: NetworkId,
     pub origin: Destination,
     tunnelled: Tunnelled,
     pub source: (Key, Found),
@@ -22,8 +22,8 @@ pub(super) struct Seen {
 
 impl Seen {
     /// The network, if it has one by now.
-    pub fn domain(&self) -> Option<BridgeDomain> {
-        (self.domain != BridgeDomain::NONE).then_some(self.domain)
+    pub fn domain(&self) -> Option<NetworkId> {
+        (self.domain != NetworkId::NONE).then_some(self.domain)
     }
 
     /// The reason it is dropped for.
@@ -47,7 +47,7 @@ impl Observer for Journey {
         }
         let seen = Seen {
             verdict: vector.verdicts[0].unpack(),
-            domain: vector.domains[0],
+            domain: vector.networks[0],
             origin: vector.origins[0].into(),
             tunnelled: vector.tunnelled[0],
             source: (vector.sources[0], vector.sources_found[0]),
@@ -88,7 +88,7 @@ impl Journey {
     }
 
     /// The network, as soon as there is one.
-    pub fn domain(&self) -> Option<BridgeDomain> {
+    pub fn domain(&self) -> Option<NetworkId> {
         self.0.iter().find_map(|(_, seen)| seen.domain())
     }
 }

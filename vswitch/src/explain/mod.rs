@@ -37,18 +37,19 @@ mod story;
 use std::ops::Range;
 
 use crate::datapath::capture::Recorder;
-use crate::datapath::context::{Context, Now};
+use crate::datapath::context::Context;
 use crate::datapath::generation::Generation;
 use crate::datapath::io::LearnEvent;
-use crate::datapath::learn::RecentlyTold;
+use crate::datapath::now::Now;
+use crate::datapath::outputs::Outputs;
 use crate::datapath::packet::Packet as _;
-use crate::datapath::tx::Outputs;
+use crate::datapath::reports::RecentReports;
 use crate::datapath::vector::Vector;
 use crate::datapath::worker;
 use crate::ids::{PortId, TunnelId, VtepId};
 use crate::metrics::counters::{self, Counters};
 use crate::metrics::drop_reason::DropReason;
-use crate::table::fdb::Table;
+use crate::table::Table;
 use crate::topology::{PortFacts, Topology};
 
 use answer::{Copy, Encapsulated, Exit, Explanation, Frame, Origin};
@@ -185,8 +186,8 @@ impl Explainer {
     /// One turn of a worker that has this frame alone.
     fn pass(&self, live: Live<'_>, io: &mut TracedIo, journey: &mut Journey) {
         let Live { generation, fdb, now, .. } = live;
-        let (mut outputs, mut recently_told) =
-            (Outputs::new(generation.ports.len()), RecentlyTold::new());
+        let (mut outputs, mut recent_reports) =
+            (Outputs::new(generation.ports.len()), RecentReports::new());
         // It does not begin, so that no capture sees the frame, and its queue of drops is nobody's.
         let (mut recorder, _) = Recorder::new(0);
         let mut context = Context {
@@ -196,7 +197,7 @@ impl Explainer {
             io,
             counters: &self.counters,
             outputs: &mut outputs,
-            recently_told: &mut recently_told,
+            recent_reports: &mut recent_reports,
             recorder: &mut recorder,
         };
         worker::stages(&mut context, &mut Vector::new(), journey);

@@ -4,7 +4,7 @@
 //! configuration. It has no name any more.
 
 use crate::control::events::Whereabouts;
-use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, VtepId};
+use crate::ids::{MacAddr, NetworkId, PortId, TunnelId, VtepId};
 use crate::table::Destination;
 use crate::topology::Topology;
 
@@ -30,7 +30,7 @@ impl Names<'_> {
         self.0.vtep(id).map_or_else(|| GONE.to_owned(), |vtep| vtep.host_interface.clone())
     }
 
-    pub fn network(self, domain: BridgeDomain) -> String {
+    pub fn network(self, domain: NetworkId) -> String {
         self.0.network(domain).map_or_else(|| GONE.to_owned(), |network| network.name.clone())
     }
 
@@ -68,32 +68,32 @@ impl Names<'_> {
     }
 
     /// `/network/2/remote-vteps`.
-    pub fn at_network(self, domain: BridgeDomain, key: &str) -> String {
+    pub fn at_network(self, domain: NetworkId, key: &str) -> String {
         at("network", self.0.network_place(domain), key)
     }
 
     /// The membership of a port in its network: `/network/2/port/0`.
-    pub fn at_member(self, domain: BridgeDomain, port: PortId) -> String {
+    pub fn at_member(self, domain: NetworkId, port: PortId) -> String {
         let ports = self.0.network(domain).map(|network| &network.ports);
         let member = ports.and_then(|ports| ports.iter().position(|member| *member == port));
         self.at_network(domain, &member.map_or_else(|| "port".to_owned(), |m| format!("port/{m}")))
     }
 
     /// A static MAC of a network, if it has it: `/network/2/mac/1`.
-    pub fn at_mac(self, domain: BridgeDomain, mac: MacAddr) -> Option<String> {
+    pub fn at_mac(self, domain: NetworkId, mac: MacAddr) -> Option<String> {
         let macs = &self.0.network(domain)?.macs;
         let index = macs.iter().position(|known| known.address == mac)?;
         Some(self.at_network(domain, &format!("mac/{index}")))
     }
 
     /// The network that has a VNI.
-    pub fn network_of(self, vni: u32) -> Option<BridgeDomain> {
+    pub fn network_of(self, vni: u32) -> Option<NetworkId> {
         let found = self.0.networks().find(|(_, network)| network.vni.get() == vni);
         found.map(|(domain, _)| domain)
     }
 
     /// The local VTEP that carries a network.
-    pub fn vtep_of(self, domain: BridgeDomain) -> Option<VtepId> {
+    pub fn vtep_of(self, domain: NetworkId) -> Option<VtepId> {
         self.0.network(domain)?.vtep
     }
 }

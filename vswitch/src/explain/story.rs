@@ -14,11 +14,11 @@ use super::journey::Seen;
 use super::names::listed;
 use crate::control::rows::EntryKind;
 use crate::datapath::flood;
-use crate::datapath::generation::{Domain, Role};
+use crate::datapath::generation::{Network, Role};
 use crate::datapath::io::{LearnEvent, LearnKind};
 use crate::datapath::verdict::Verdict;
 use crate::datapath::worker::Stage;
-use crate::ids::{BridgeDomain, PortId};
+use crate::ids::{NetworkId, PortId};
 use crate::metrics::counters::{Place, Site};
 use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, Found, Key};
@@ -55,8 +55,8 @@ pub(super) fn told(
     }
 }
 
-fn network_name(case: &Case<'_>, domain: BridgeDomain) -> NetworkName {
-    let vni = case.live.generation.domains.get(domain.index()).map_or(0, |d| d.vni.get());
+fn network_name(case: &Case<'_>, domain: NetworkId) -> NetworkName {
+    let vni = case.live.generation.networks.get(domain.index()).map_or(0, |d| d.vni.get());
     NetworkName { name: case.names.network(domain), vni }
 }
 
@@ -107,8 +107,8 @@ fn targets(case: &Case<'_>) -> Vec<Destination> {
     }
 }
 
-fn domain_of<'a>(case: &Case<'a>) -> Option<&'a Domain> {
-    case.live.generation.domains.get(case.journey.domain()?.index())
+fn domain_of<'a>(case: &Case<'a>) -> Option<&'a Network> {
+    case.live.generation.networks.get(case.journey.domain()?.index())
 }
 
 /// Why a frame cannot go to a place, by the limits that the stages compare with: only to say of each drop
@@ -189,7 +189,7 @@ fn lookups(case: &Case<'_>) -> Vec<Lookup> {
     let Some(seen) = case.journey.looked_up() else { return Vec::new() };
     let lookup = |of, (key, found): (Key, Found)| Lookup {
         of,
-        network: case.names.network(key.domain()),
+        network: case.names.network(key.network()),
         mac: key.mac().to_string(),
         entry: found_entry(case, found),
     };
@@ -207,7 +207,7 @@ fn learns(case: &Case<'_>, event: &LearnEvent) -> Learns {
     };
     Learns {
         what,
-        network: case.names.network(event.key.domain()),
+        network: case.names.network(event.key.network()),
         mac: event.key.mac().to_string(),
         at: case.names.whereabouts(event.origin),
         from,

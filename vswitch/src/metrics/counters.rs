@@ -14,25 +14,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+use super::counter::{Counter, Line};
 use super::histogram::{Buckets, Totals};
-use crate::ids::{BridgeDomain, PortId, VtepId};
+use crate::ids::{NetworkId, PortId, VtepId};
 use crate::metrics::drop_reason::DropReason;
-
-/// A counter with one writer.
-#[derive(Debug, Default)]
-#[repr(transparent)]
-pub(super) struct Counter(AtomicU64);
-
-impl Counter {
-    #[inline(always)]
-    pub(super) fn add(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// Where drops are counted: a port by itself, or a network on its VTEP's uplink. A tenant port
 /// stands for itself and its network.
@@ -51,8 +36,8 @@ impl Site {
     /// The site of a network on its uplink.
     #[inline(always)]
     #[must_use]
-    pub fn network(domain: BridgeDomain) -> Self {
-        Self((1 << u16::BITS) + u32::from(domain.0))
+    pub fn network(network: NetworkId) -> Self {
+        Self((1 << u16::BITS) + u32::from(network.0))
     }
 
     /// What it is the site of.
@@ -63,7 +48,7 @@ impl Site {
         if self.0 >> u16::BITS == 0 {
             Place::Port(PortId(index))
         } else {
-            Place::Network(BridgeDomain(index))
+            Place::Network(NetworkId(index))
         }
     }
 }
@@ -74,7 +59,7 @@ pub enum Place {
     /// A port.
     Port(PortId),
     /// A network on its VTEP's uplink.
-    Network(BridgeDomain),
+    Network(NetworkId),
 }
 
 /// Every index has its counters from the start, so that what comes while the switch runs finds them there.
@@ -92,20 +77,6 @@ struct PortCounters {
 #[derive(Debug)]
 #[repr(align(64))]
 struct SiteDrops([Counter; DropReason::COUNT]);
-
-/// A counter that nothing else is beside.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub(super) struct Line(Counter);
-
-impl std::ops::Deref for Line {
-    type Target = Counter;
-
-    #[inline(always)]
-    fn deref(&self) -> &Counter {
-        &self.0
-    }
-}
 
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -337,15 +308,15 @@ impl Counters {
 
     /// Counts copies made (or wanted, if they are counted as dropped too) by flooding.
     #[inline(always)]
-    pub fn replicated(&self, domain: BridgeDomain, packets: u64) {
-        self.shared.replicated[domain.index()].0.add(packets);
+    pub fn replicated(&self, network: NetworkId, packets: u64) {
+        self.shared.replicated[network.index()].add(packets);
         self.ledger(|l| l.replicated += packets);
     }
 
     /// Counts a frame given to a host interface.
     #[inline(always)]
     pub fn punted(&self, vtep: VtepId) {
-        self.shared.punted[vtep.index()].0.add(1);
+        self.shared.punted[vtep.index()].add(1);
         self.ledger(|l| l.punted += 1);
     }
 
@@ -462,8 +433,8 @@ impl CountersView {
 
     /// Frames of a network dropped on its uplink for a reason.
     #[must_use]
-    pub fn network_drops(&self, domain: BridgeDomain, reason: DropReason) -> u64 {
-        self.site_drops(Site::network(domain), reason)
+    pub fn network_drops(&self, network: NetworkId, reason: DropReason) -> u64 {
+        self.site_drops(Site::network(network), reason)
     }
 
     fn site_drops(&self, site: Site, reason: DropReason) -> u64 {
@@ -478,14 +449,14 @@ impl CountersView {
 
     /// Copies made for a network by flooding.
     #[must_use]
-    pub fn replicated(&self, domain: BridgeDomain) -> u64 {
-        self.0.replicated[domain.index()].0.get()
+    pub fn replicated(&self, network: NetworkId) -> u64 {
+        self.0.replicated[network.index()].get()
     }
 
     /// Frames given to a VTEP's host interface.
     #[must_use]
     pub fn punted(&self, vtep: VtepId) -> u64 {
-        self.0.punted[vtep.index()].0.get()
+        self.0.punted[vtep.index()].get()
     }
 
     /// What the loop has done.
@@ -530,12 +501,12 @@ mod tests {
     fn sites_of_ports_and_networks_are_apart() {
         let (counters, view) = new();
         counters.dropped(Site::port(PortId(1)), DropReason::Runt);
-        counters.dropped(Site::network(BridgeDomain(0)), DropReason::Runt);
-        counters.dropped(Site::network(BridgeDomain(2)), DropReason::TransmitQueueFull);
+        counters.dropped(Site::network(NetworkId(0)), DropReason::Runt);
+        counters.dropped(Site::network(NetworkId(2)), DropReason::TransmitQueueFull);
         assert_eq!(view.port_drops(PortId(1), DropReason::Runt), 1);
         assert_eq!(view.port_drops(PortId(0), DropReason::Runt), 0);
-        assert_eq!(view.network_drops(BridgeDomain(0), DropReason::Runt), 1);
-        assert_eq!(view.network_drops(BridgeDomain(2), DropReason::TransmitQueueFull), 1);
+        assert_eq!(view.network_drops(NetworkId(0), DropReason::Runt), 1);
+        assert_eq!(view.network_drops(NetworkId(2), DropReason::TransmitQueueFull), 1);
     }
 
     #[test]
@@ -551,7 +522,7 @@ mod tests {
         counters.publish();
         assert_eq!(view.ledger().unaccounted(), 1);
         counters.punted(VtepId(0));
-        counters.replicated(BridgeDomain(0), 3);
+        counters.replicated(NetworkId(0), 3);
         counters.handed_out(4);
         counters.publish();
         assert_eq!(view.ledger().unaccounted(), -1);

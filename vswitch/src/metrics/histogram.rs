@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::counters::Counter;
+use super::counter::Counter;
 
 /// What a histogram has counted since start.
 #[derive(Clone, Debug, PartialEq)]

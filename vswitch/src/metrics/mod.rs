@@ -10,6 +10,7 @@
 //!
 //! Exposition, API and `vswitch show` take drop reasons from [`drop_reason::DropReason`].
 
+mod counter;
 pub mod counters;
 pub mod drop_reason;
 pub mod family;

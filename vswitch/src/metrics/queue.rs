@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::counters::Line;
+use super::counter::Line;
 
 /// The writing end: neither `Sync` nor `Clone`.
 #[derive(Debug)]

@@ -6,8 +6,22 @@ use crate::datapath::io::{Dropped, Io, LearnEvent, Relayed, Sent};
 use crate::datapath::packet::Packet;
 use crate::datapath::vector::Burst;
 use crate::ids::{PortId, VtepId};
+use crate::metrics::counters::Site;
+use crate::metrics::drop_reason::DropReason;
 
-use super::{Buffer, Buffers, DroppedFrame, Options};
+use super::buffer::{Buffer, Buffers};
+use super::options::Options;
+
+/// A frame that was dropped: see [`Dropped`](crate::datapath::io::Dropped).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedFrame {
+    /// Where it was counted.
+    pub site: Site,
+    /// Why it was dropped.
+    pub reason: DropReason,
+    /// The frame, as it was then.
+    pub bytes: Vec<u8>,
+}
 
 /// One receive queue and one transmit queue per port.
 #[derive(Debug)]

@@ -5,9 +5,11 @@
 
 mod buffer;
 mod io;
+mod options;
 
 pub use buffer::{Buffer, Buffers};
-pub use io::MemoryIo;
+pub use io::{DroppedFrame, MemoryIo};
+pub use options::Options;
 
 use std::sync::Arc;
 
@@ -15,76 +17,29 @@ use crate::config::Config;
 use crate::control::captures::Captures;
 use crate::control::learner::{AGE_EVERY_MILLIS, Learner};
 use crate::datapath::capture::Recorder;
-use crate::datapath::context::Now;
+use crate::datapath::generation::Generation;
 use crate::datapath::io::{Relayed, RelayedFrom};
+use crate::datapath::now::Now;
 use crate::datapath::worker::Worker;
-use crate::explain::{Explainer, Live, Question, Trace, Unknown};
 use crate::ids::{MacAddr, PortId, TunnelId, VtepId};
-use crate::metrics::counters::{self, CountersView, Site};
-use crate::metrics::drop_reason::DropReason;
+use crate::metrics::counters::{self, CountersView};
 use crate::table::{Publisher, fdb, snapshot};
 use crate::topology::{PortFacts, Topology};
 
-/// How a simulation differs from the defaults.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// How many buffers there are.
-    pub buffers: usize,
-    /// How many frames a transmit queue takes before it is full.
-    pub transmit_queue: usize,
-    /// Whether the transmit queues are another worker's: frames are handed over to it.
-    pub hand_over: bool,
-    /// How many frames the queue to a host interface holds.
-    pub punt_queue: usize,
-    /// Room before a received frame, in bytes.
-    pub headroom: usize,
-    /// The ports' MTU where the configuration does not say.
-    pub mtu: u16,
-    /// The MAC of the next hop to a remote VTEP, from the start or from the change on that brings it.
-    pub next_hop: Option<MacAddr>,
-    /// The seed of the FDB's hash.
-    pub seed: u64,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            buffers: 1 << 16,
-            transmit_queue: 1 << 16,
-            hand_over: false,
-            punt_queue: 1 << 16,
-            headroom: 128,
-            mtu: 1500,
-            next_hop: Some(Simulation::next_hop()),
-            seed: 0x5eed,
-        }
-    }
-}
-
-/// A frame that was dropped: see [`Dropped`](crate::datapath::io::Dropped).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DroppedFrame {
-    /// Where it was counted.
-    pub site: Site,
-    /// Why it was dropped.
-    pub reason: DropReason,
-    /// The frame, as it was then.
-    pub bytes: Vec<u8>,
-}
+use options::NEXT_HOP;
 
 /// A switch with one worker, whose ports are queues in memory.
 pub struct Simulation {
     topology: Topology,
     facts: Vec<PortFacts>,
     next_hops: Vec<Option<MacAddr>>,
-    publisher: Publisher<crate::datapath::generation::Generation>,
+    publisher: Publisher<Generation>,
     learner: Learner,
     worker: Worker<MemoryIo>,
     view: CountersView,
     buffers: Buffers,
     options: Options,
     now: Now,
-    explainer: Explainer,
     captures: Captures,
 }
 
@@ -141,7 +96,6 @@ impl Simulation {
             buffers,
             options,
             now,
-            explainer: Explainer::default(),
             captures,
         })
     }
@@ -150,7 +104,7 @@ impl Simulation {
     /// [`Simulation::set_next_hop`] says another.
     #[must_use]
     pub fn next_hop() -> MacAddr {
-        MacAddr::from_u64(0x02ee_0000_0001)
+        NEXT_HOP
     }
 
     /// The configuration, with its indices.
@@ -341,25 +295,22 @@ impl Simulation {
         self.worker.io_mut().take_dropped()
     }
 
-    /// What would become of a frame now.
-    ///
-    /// # Errors
-    /// See [`Unknown`].
-    pub fn explain(&self, question: Question) -> Result<Trace, Unknown> {
-        let unresolved = |tunnel: TunnelId| {
-            let is_known = self.next_hops.get(tunnel.index()).is_some_and(Option::is_some);
-            (!is_known).then(|| "the simulation has none".to_owned())
-        };
-        let live = Live {
-            topology: &self.topology,
-            generation: self.publisher.current(),
-            fdb: self.learner.table(),
-            fdb_is_full: self.learner.is_full(),
-            facts: &self.facts,
-            unresolved: &unresolved,
-            now: self.now,
-        };
-        self.explainer.explain(live, question)
+    /// The generation that workers read, or will read from their next turn on.
+    #[must_use]
+    pub fn generation(&self) -> &Generation {
+        self.publisher.current()
+    }
+
+    /// MAC and MTU of each port, by index.
+    #[must_use]
+    pub fn facts(&self) -> &[PortFacts] {
+        &self.facts
+    }
+
+    /// The time that has passed.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.now
     }
 
     /// The number of the generation that workers see: one more with each change.

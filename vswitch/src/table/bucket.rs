@@ -1,7 +1,7 @@
 //! One cache line of the forwarding table, and the protocol by which its one writer changes it under
 //! the eyes of its readers.
 //!
-//! Called by [`writer`](super::writer) on the control thread, and by [`fdb`](super::fdb) on workers.
+//! Called by [`writer`](super::writer) on the control thread, and by [`lookup`](super::lookup) on workers.
 //!
 //! # The protocol
 //!
@@ -72,7 +72,7 @@ use super::primitive::{AtomicU64, Ordering, fence};
 /// Slots per bucket: with the two words of its state, what fits a cache line.
 pub(super) const SLOTS: usize = 3;
 
-/// Marks a free slot: broadcast in the last domain, which no topology has (it has at most 65,535, and the
+/// Marks a free slot: broadcast in the last network, which no topology has (it has at most 65,535, and the
 /// first is number zero). So no key that is looked up matches a free slot, and no lookup must check it.
 pub(super) const FREE: u64 = u64::MAX;
 
@@ -201,8 +201,8 @@ impl Bucket {
         self.count(CHANGE + 1);
     }
 
-    /// Writer only, in the key's primary bucket: *return*, after a displaced key came back to it or was
-    /// removed.
+    /// Writer only, in the key's primary bucket: *settle*, after a displaced key was put back into it or
+    /// was erased.
     pub fn settle(&self) {
         debug_assert!(self.displaced() > 0);
         if self.displaced() == 1 {

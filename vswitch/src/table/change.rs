@@ -7,8 +7,8 @@
 //! One thread at a time may change a table; all that is here is for that one.
 
 use super::bucket::{FREE, SLOTS};
-use super::fdb::Table;
 use super::key::Key;
+use super::lookup::Table;
 
 /// The most buckets that an insertion visits in search of room. At 80 % load it needs a few; this many
 /// without a free slot means that there is none to be had.

@@ -20,8 +20,8 @@
 //! changes the old one after.
 
 use super::change::Search;
-use super::fdb::{Blank, Table};
 use super::key::Key;
+use super::lookup::{Blank, Table};
 
 /// How many buckets a step makes: a page of them.
 const MADE: usize = 64;

@@ -1,10 +1,10 @@
-//! What the forwarding table is asked: a bridge domain and a MAC address, in one word.
+//! What the forwarding table is asked: a network and a MAC address, in one word.
 
 use std::fmt;
 
-use crate::ids::{BridgeDomain, MacAddr};
+use crate::ids::{MacAddr, NetworkId};
 
-/// A bridge domain in bits 48..64 and a MAC address in bits 0..48.
+/// A network in bits 48..64 and a MAC address in bits 0..48.
 ///
 /// Two networks whose tenants use the same MAC address have two keys. The VNI is resolved to its
 /// dense index before the lookup, which is what makes the key fit a word.
@@ -13,11 +13,11 @@ use crate::ids::{BridgeDomain, MacAddr};
 pub struct Key(u64);
 
 impl Key {
-    /// The key of `mac` in `domain`.
+    /// The key of `mac` in `network`.
     #[inline(always)]
     #[must_use]
-    pub const fn new(domain: BridgeDomain, mac: MacAddr) -> Self {
-        Self((domain.0 as u64) << 48 | mac.to_u64())
+    pub const fn new(network: NetworkId, mac: MacAddr) -> Self {
+        Self((network.0 as u64) << 48 | mac.to_u64())
     }
 
     /// The key that [`to_u64`](Self::to_u64) gave.
@@ -27,12 +27,12 @@ impl Key {
         Self(word)
     }
 
-    /// The bridge domain.
+    /// The network.
     #[inline(always)]
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "the shift leaves 16 bits")]
-    pub const fn domain(self) -> BridgeDomain {
-        BridgeDomain((self.0 >> 48) as u16)
+    pub const fn network(self) -> NetworkId {
+        NetworkId((self.0 >> 48) as u16)
     }
 
     /// The MAC address.
@@ -42,7 +42,7 @@ impl Key {
         MacAddr::from_u64(self.0)
     }
 
-    /// The key as a number; zero is MAC zero in domain zero, which no table ever holds.
+    /// The key as a number; zero is MAC zero in network zero, which no table ever holds.
     #[inline(always)]
     #[must_use]
     pub const fn to_u64(self) -> u64 {
@@ -52,7 +52,7 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.domain().0, self.mac())
+        write!(f, "{}/{}", self.network().0, self.mac())
     }
 }
 
@@ -63,10 +63,10 @@ mod tests {
     #[test]
     fn both_halves_come_back() {
         let mac = MacAddr::from_bytes([0x02, 0xfe, 0, 1, 2, 0xff]);
-        let key = Key::new(BridgeDomain(0xabcd), mac);
+        let key = Key::new(NetworkId(0xabcd), mac);
         assert_eq!(key.to_u64(), 0xabcd_02fe_0001_02ff);
-        assert_eq!((key.domain(), key.mac()), (BridgeDomain(0xabcd), mac));
-        assert_eq!(Key::new(BridgeDomain(0), MacAddr::ZERO).to_u64(), 0);
+        assert_eq!((key.network(), key.mac()), (NetworkId(0xabcd), mac));
+        assert_eq!(Key::new(NetworkId(0), MacAddr::ZERO).to_u64(), 0);
         assert_eq!(format!("{key:?}"), "43981/02:fe:00:01:02:ff");
     }
 }

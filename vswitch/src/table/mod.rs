@@ -2,15 +2,16 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`key`] | what is looked up: a bridge domain and a MAC address, one `u64` |
+//! | [`key`] | what is looked up: a network and a MAC address, one `u64` |
 //! | [`entry`] | what is found: where to send, and when the address was last heard |
-//! | [`fdb`] | the forwarding table: its memory, and the lock-free lookup |
+//! | [`fdb`] | the forwarding table as its two halves, a writer and readers |
 //! | [`writer`] | its one writer: insertion, removal, the ageing sweep |
 //! | [`snapshot`] | generations: a whole immutable value published to every worker |
 //!
 //! Beneath them, `bucket` holds the protocol between the FDB's writer and its readers with the
-//! argument for its memory orderings, `hash` places keys in buckets, `change` moves them about to make room,
-//! `growth` makes the next, larger table, and `primitive` provides atomics that loom can replace.
+//! argument for its memory orderings, `hash` places keys in buckets, `lookup` is a table of buckets and its
+//! lock-free lookup, `change` moves keys about to make room, `growth` makes the next, larger table, and
+//! `primitive` provides atomics that loom can replace.
 //!
 //! # Thread safety
 //!
@@ -39,6 +40,7 @@ pub mod fdb;
 mod growth;
 mod hash;
 pub mod key;
+mod lookup;
 mod primitive;
 pub mod snapshot;
 pub mod writer;
@@ -57,6 +59,7 @@ pub use entry::{Destination, Entry, Found, PackedDestination};
 pub use fdb::FdbReader;
 pub use hash::random_seed;
 pub use key::Key;
+pub use lookup::Table;
 pub(crate) use primitive::{advise_huge_pages, prefetch};
 pub use snapshot::{Publisher, Reader};
 pub use writer::{FdbWriter, TableFull};

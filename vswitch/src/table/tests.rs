@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use proptest::prelude::*;
 
 use super::bucket::SLOTS;
-use super::fdb::Table;
 use super::hash::split_mix;
+use super::lookup::Table;
 use super::{Destination, Entry, FdbReader, FdbWriter, Found, Key, TableFull, fdb};
-use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId};
+use crate::ids::{MacAddr, NetworkId, PortId, TunnelId};
 
 /// The writer and the one reader of a table that does not grow.
 fn fixed(capacity: usize, buckets: u32, seed: u64) -> (FdbWriter, FdbReader) {
@@ -22,10 +22,10 @@ fn new(capacity: usize, seed: u64) -> (FdbWriter, FdbReader) {
     (writer, readers.remove(0))
 }
 
-/// The keys of tests: station addresses, in a few domains.
+/// The keys of tests: station addresses, in a few networks.
 pub(super) fn key(number: u64) -> Key {
-    let domain = BridgeDomain(u16::try_from(number % 3).unwrap());
-    Key::new(domain, MacAddr::from_u64(0x0200_0000_0000 | number))
+    let network = NetworkId(u16::try_from(number % 3).unwrap());
+    Key::new(network, MacAddr::from_u64(0x0200_0000_0000 | number))
 }
 
 pub(super) fn entry(index: u16, refreshed_secs: u32) -> Entry {
@@ -165,7 +165,7 @@ fn holds_exactly_its_capacity() {
         for seed in 0..if capacity > 1000 || cfg!(miri) { 2 } else { 200 } {
             let (mut writer, mut reader) = new(capacity, seed);
             let mut state = seed;
-            let mut random = || Key::new(BridgeDomain(1), MacAddr::from_u64(split_mix(&mut state)));
+            let mut random = || Key::new(NetworkId(1), MacAddr::from_u64(split_mix(&mut state)));
             let keys: Vec<Key> = (0..=capacity).map(|_| random()).collect();
             for (i, &key) in keys[..capacity].iter().enumerate() {
                 let result = writer.insert(key, entry(1, 0));
@@ -206,8 +206,8 @@ fn refused_insertions_change_nothing() {
 fn mac_zero_is_never_there() {
     let (mut writer, mut reader) = new(10, 0);
     let table = reader.current();
-    for domain in [0, 1, u16::MAX] {
-        let zero = Key::new(BridgeDomain(domain), MacAddr::ZERO);
+    for network in [0, 1, u16::MAX] {
+        let zero = Key::new(NetworkId(network), MacAddr::ZERO);
         assert_eq!(writer.insert(zero, entry(1, 1)), Err(TableFull));
         assert_eq!((writer.get(zero), table.lookup(zero)), (None, None));
         let mut found = [Found::from_word(0)];

@@ -5,10 +5,11 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-use super::fdb::{self, Table};
+use super::fdb;
 use super::hash::Pair;
+use super::lookup::Table;
 use super::{Destination, Entry, FdbWriter, Found, Key, snapshot};
-use crate::ids::{BridgeDomain, MacAddr, PortId};
+use crate::ids::{MacAddr, NetworkId, PortId};
 
 /// Both halves follow from one number, so that a torn value shows.
 fn entry(number: u16) -> Entry {
@@ -22,7 +23,7 @@ fn entry(number: u16) -> Entry {
 /// The first `N` keys whose places are `primary` and `secondary`.
 fn keys_at<const N: usize>(table: &Table, primary: u32, secondary: u32) -> [Key; N] {
     let mut keys = (1..)
-        .map(|mac| Key::new(BridgeDomain(1), MacAddr::from_u64(mac)))
+        .map(|mac| Key::new(NetworkId(1), MacAddr::from_u64(mac)))
         .filter(|&key| table.places(key) == Pair { primary, secondary });
     [(); N].map(|()| keys.next().expect("there is no end of keys"))
 }

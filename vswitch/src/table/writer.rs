@@ -10,9 +10,9 @@ use std::marker::PhantomData;
 use super::bucket::{FREE, SLOTS};
 use super::change::Search;
 use super::entry::Entry;
-use super::fdb::Table;
 use super::growth::{Growth, Outcome};
 use super::key::Key;
+use super::lookup::Table;
 use super::snapshot::Publisher;
 
 /// How many steps of a growth [`FdbWriter::upkeep`] takes: some ten microseconds, in which a growth to a million
@@ -72,7 +72,7 @@ impl FdbWriter {
     ///
     /// [`TableFull`] if the key is new and [`capacity`](Self::capacity) is reached, or (not to be
     /// expected below it) no room can be made by moving others. Also for MAC zero, which no station
-    /// has: the table marks free slots with it.
+    /// has, and for the key `u64::MAX`, which marks free slots.
     pub fn insert(&mut self, key: Key, entry: Entry) -> Result<Option<Entry>, TableFull> {
         if let Some(old) = self.replace(key, |_| entry) {
             return Ok(Some(old));

@@ -4,12 +4,12 @@ use hashbrown::{HashMap, HashSet};
 
 use super::dense_map::narrow;
 use super::model::{PortFacts, Remote, Topology, peers};
-use crate::datapath::capture::Taps;
+use crate::datapath::capture::CapturePoints;
 use crate::datapath::directory::Directory;
 use crate::datapath::generation::{
-    Domain, Generation, Membership, OuterPattern, PeerSets, Port, Role, Template, Tunnel, Vtep,
+    self, Generation, Membership, OuterPattern, PeerSets, Port, Role, Template, Tunnel, Vtep,
 };
-use crate::ids::{BridgeDomain, MacAddr, PortId, TunnelId, VtepId};
+use crate::ids::{MacAddr, NetworkId, PortId, TunnelId, VtepId};
 use crate::wire::ethernet;
 
 /// What a frame has beside its payload, in bytes, without FCS.
@@ -30,9 +30,9 @@ impl Topology {
         let mut sets = PeerSets::new(self.tunnel_slots());
         let nobody = sets.add([]);
         let mut peers_of = vec![nobody; self.network_slots()];
-        let mut left: HashMap<BridgeDomain, Vec<TunnelId>> = HashMap::new();
+        let mut left: HashMap<NetworkId, Vec<TunnelId>> = HashMap::new();
         for (key, tunnel) in &self.on_the_way {
-            left.entry(key.domain()).or_default().push(*tunnel);
+            left.entry(key.network()).or_default().push(*tunnel);
         }
         for (domain, network) in self.networks() {
             let left = left.remove(&domain).unwrap_or_default();
@@ -44,8 +44,8 @@ impl Topology {
             number: 0,
             wiring,
             ports: of(self.port_slots()).map(|id| self.port_entry(PortId(id), facts)).collect(),
-            domains: of(self.network_slots())
-                .map(|id| self.domain(BridgeDomain(id), peers_of[usize::from(id)]))
+            networks: of(self.network_slots())
+                .map(|id| self.domain(NetworkId(id), peers_of[usize::from(id)]))
                 .collect(),
             vteps: self.vtep_entries(facts, &peers_of),
             tunnels: of(self.tunnel_slots())
@@ -53,7 +53,7 @@ impl Topology {
                 .collect(),
             peers: sets,
             watches: Box::default(),
-            taps: Taps::NONE,
+            points: CapturePoints::NONE,
             refresh_after_secs: self
                 .networks()
                 .map(|(_, network)| refresh_after_secs(network.mac_ageing_secs))
@@ -72,9 +72,9 @@ impl Topology {
         }
     }
 
-    fn domain(&self, id: BridgeDomain, peers: u16) -> Domain {
-        let Some(network) = self.network(id) else { return Domain::nothing(peers) };
-        Domain {
+    fn domain(&self, id: NetworkId, peers: u16) -> generation::Network {
+        let Some(network) = self.network(id) else { return generation::Network::nothing(peers) };
+        generation::Network {
             vni: network.vni,
             uplink: network.vtep.and_then(|vtep| Some(self.vtep(vtep)?.port)),
             ports: network.ports.clone().into(),
@@ -88,7 +88,7 @@ impl Topology {
         let (mut networks, mut tunnels) = (HashMap::new(), HashMap::new());
         for (domain, network) in self.networks() {
             let Some(vtep) = network.vtep else { continue };
-            let membership = Membership { domain, peers: peers_of[domain.index()] };
+            let membership = Membership { network: domain, peers: peers_of[domain.index()] };
             let of_vtep: &mut Vec<_> = networks.entry(vtep).or_default();
             of_vtep.push((network.vni.get(), membership.into()));
         }

@@ -9,7 +9,7 @@ use hashbrown::{HashMap, HashSet};
 use super::dense_map::{DenseMap, TooMany, assign};
 use super::model::{Remote, Topology, peers};
 use crate::config::{self, Config, Home, Network, StaticMac};
-use crate::ids::{BridgeDomain, PortId, RemoteId, TunnelId, VtepId};
+use crate::ids::{NetworkId, PortId, RemoteId, TunnelId, VtepId};
 use crate::table::{Destination, Key};
 
 impl Topology {
@@ -87,7 +87,7 @@ impl Topology {
         });
         let (network_ids, networks) =
             assign(networks.collect(), &self.networks, Self::MAX_NETWORKS, "networks")?;
-        let network_ids = network_ids.into_iter().map(BridgeDomain).collect();
+        let network_ids = network_ids.into_iter().map(NetworkId).collect();
         let mut topology = Self {
             config,
             port_ids,
@@ -167,7 +167,7 @@ impl Topology {
     pub fn arrived(&mut self, is_on_the_way: impl Fn(Key) -> bool) -> bool {
         let arrived: Vec<_> = self.on_the_way.extract_if(|key, _| !is_on_the_way(*key)).collect();
         arrived.into_iter().any(|(key, tunnel)| {
-            let network = self.network(key.domain());
+            let network = self.network(key.network());
             !network.is_some_and(|n| self.tunnels_to(n, peers(n)).any(|peer| peer == tunnel))
         })
     }
@@ -191,8 +191,8 @@ impl Topology {
 
 /// The networks of a topology in which somebody may send who may not in the other: a port, or a
 /// remote VTEP.
-pub fn wider(topology: &Topology, other: &Topology) -> HashSet<BridgeDomain> {
-    let is_wider = |(domain, network): &(BridgeDomain, &Network)| match other.network(*domain) {
+pub fn wider(topology: &Topology, other: &Topology) -> HashSet<NetworkId> {
+    let is_wider = |(domain, network): &(NetworkId, &Network)| match other.network(*domain) {
         Some(there) => *network != there && !is_within(network, there),
         None => true,
     };
@@ -209,7 +209,7 @@ fn is_within(network: &Network, there: &Network) -> bool {
 
 /// The networks that go, each with the one that comes and is the same to other hosts: the same VNI
 /// of the same VTEP under another name.
-pub fn heirs(before: &Topology, topology: &Topology) -> HashMap<BridgeDomain, BridgeDomain> {
+pub fn heirs(before: &Topology, topology: &Topology) -> HashMap<NetworkId, NetworkId> {
     let new = topology.networks().filter(|(domain, _)| before.network(*domain).is_none());
     let new: HashMap<_, _> =
         new.map(|(domain, network)| ((network.vtep, network.vni), domain)).collect();

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::dense_map::{DenseMap, narrow};
 use crate::config::{self, Config, Home, Network};
 use crate::datapath::generation::Role;
-use crate::ids::{BridgeDomain, MacAddr, PortId, RemoteId, TunnelId, VtepId};
+use crate::ids::{MacAddr, NetworkId, PortId, RemoteId, TunnelId, VtepId};
 use crate::table::{Destination, Key};
 
 /// What a port turned out to be.
@@ -36,7 +36,7 @@ pub struct Topology {
     /// In the order of the configuration; the things themselves are below, by index.
     pub(super) port_ids: Vec<PortId>,
     pub(super) vtep_ids: Vec<VtepId>,
-    pub(super) network_ids: Vec<BridgeDomain>,
+    pub(super) network_ids: Vec<NetworkId>,
     pub(super) ports: DenseMap<config::Port>,
     /// Their ports are indices of `ports`, not places in the configuration. So are those of
     /// networks.
@@ -80,7 +80,7 @@ impl Topology {
 
     /// The configuration of a network; its indices are those of this topology.
     #[must_use]
-    pub fn network(&self, id: BridgeDomain) -> Option<&Network> {
+    pub fn network(&self, id: NetworkId) -> Option<&Network> {
         self.networks.get(id.index())
     }
 
@@ -142,7 +142,7 @@ impl Topology {
 
     /// The networks that each remote VTEP is a peer of, by [`TunnelId`].
     #[must_use]
-    pub fn networks_of_remotes(&self) -> Vec<Vec<BridgeDomain>> {
+    pub fn networks_of_remotes(&self) -> Vec<Vec<NetworkId>> {
         let mut networks = vec![Vec::new(); self.tunnel_slots()];
         for (domain, network) in self.networks() {
             for tunnel in self.tunnels_to(network, peers(network)) {
@@ -161,14 +161,14 @@ impl Topology {
     }
 
     /// Networks with their indices, in the order of the configuration.
-    pub fn networks(&self) -> impl Iterator<Item = (BridgeDomain, &Network)> {
+    pub fn networks(&self) -> impl Iterator<Item = (NetworkId, &Network)> {
         self.network_ids.iter().filter_map(|id| Some((*id, self.network(*id)?)))
     }
 
     /// The place of a network in the configuration. Of ten thousand it is found in a few
     /// microseconds.
     #[must_use]
-    pub fn network_place(&self, id: BridgeDomain) -> Option<usize> {
+    pub fn network_place(&self, id: NetworkId) -> Option<usize> {
         self.network_ids.iter().position(|known| *known == id)
     }
 

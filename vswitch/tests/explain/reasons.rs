@@ -9,7 +9,7 @@ use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::{Options, Simulation};
 
 use crate::pipeline::*;
-use crate::{points_somewhere, question};
+use crate::{explain, points_somewhere, question};
 
 /// How a drop reason comes about, and what is said to cause it.
 struct Case {
@@ -268,7 +268,7 @@ fn explained(case: &Case, toml: &str, reason: DropReason) -> (Explanation, Value
         was: case.was.then_some((reason, None)),
         ..question(Origin::Port(case.port.to_owned()), case.frame.clone())
     };
-    let trace: Trace = sim.explain(asked).unwrap();
+    let trace: Trace = explain(&sim, asked).unwrap();
     (trace.explanation(), document)
 }
 
@@ -323,7 +323,7 @@ fn every_reason_can_be_asked_about_whatever_the_frame() {
                     was: Some((reason, at)),
                     ..question(Origin::Port(from.to_owned()), frame.clone())
                 };
-                let told = sim.explain(asked).unwrap().explanation();
+                let told = explain(&sim, asked).unwrap().explanation();
                 let was = told.was.unwrap();
                 assert_eq!(was.reason, reason.label());
                 points_somewhere(&document, &was);
@@ -342,7 +342,7 @@ fn the_sender_that_is_wrong_is_named_and_not_one_in_a_tenants_own_tunnel() {
         [("a", own, "not 03:00:00:00:00:01"), ("uplink", in_ours, "not 03:00:00:00:00:09")]
     {
         let asked = question(Origin::Port(port.to_owned()), frame.bytes());
-        let told = sim.explain(asked).unwrap().explanation();
+        let told = explain(&sim, asked).unwrap().explanation();
         let [drop] = &told.drops[..] else { panic!("{told:#?}") };
         assert_eq!(drop.reason.reason, DropReason::InvalidSourceMac.label());
         assert!(drop.reason.cause.remedy.ends_with(who), "{drop:#?}");

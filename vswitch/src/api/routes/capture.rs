@@ -23,7 +23,7 @@ use crate::capture::wanted::{Limits, MAX_SNAPLEN, Wanted, records};
 use crate::config::Config;
 use crate::control::captures::{CaptureError, KeptDrop};
 use crate::control::rows::{CaptureRow, DroppedFrameRow};
-use crate::datapath::capture::{Capture, MAX_CAPTURES, Tap};
+use crate::datapath::capture::{Capture, CapturePoint, MAX_CAPTURES};
 use crate::metrics::drop_reason::DropReason;
 
 /// The longest time that can be asked for: a day.
@@ -87,18 +87,18 @@ fn reason_of(label: &str) -> Result<DropReason, Problem> {
     })
 }
 
-fn taps_of(stages: &str) -> Result<Vec<Tap>, Problem> {
-    let tap = |name: &str| {
-        Tap::ALL.into_iter().find(|tap| tap.name() == name).ok_or_else(|| {
+fn points_of(stages: &str) -> Result<Vec<CapturePoint>, Problem> {
+    let point = |name: &str| {
+        CapturePoint::ALL.into_iter().find(|point| point.name() == name).ok_or_else(|| {
             let detail = format!("there is no stage `{}`", name.escape_debug());
-            let names = Tap::ALL.map(Tap::name).join(", ");
+            let names = CapturePoint::ALL.map(CapturePoint::name).join(", ");
             wrong("stage", detail, format!("known are: {names}; several are separated by commas"))
         })
     };
-    let mut taps = stages.split(',').map(tap).collect::<Result<Vec<_>, _>>()?;
-    taps.sort_unstable();
-    taps.dedup();
-    Ok(taps)
+    let mut points = stages.split(',').map(point).collect::<Result<Vec<_>, _>>()?;
+    points.sort_unstable();
+    points.dedup();
+    Ok(points)
 }
 
 fn in_range(name: &str, value: Option<u64>, most: u64) -> Result<(), Problem> {
@@ -121,10 +121,10 @@ impl CaptureQuery {
             network: self.network,
             vtep: self.vtep,
             reason: self.reason.as_deref().map(reason_of).transpose()?,
-            taps: self.stage.as_deref().map(taps_of).transpose()?.unwrap_or_default(),
+            points: self.stage.as_deref().map(points_of).transpose()?.unwrap_or_default(),
             filter: self.filter.filter(|filter| !filter.trim().is_empty()),
         };
-        if wanted.reason.is_some() && wanted.taps.contains(&Tap::Transmitted) {
+        if wanted.reason.is_some() && wanted.points.contains(&CapturePoint::Transmitted) {
             let help = "leave the reason or the stage out".to_owned();
             return Err(wrong("stage", "what was transmitted was not dropped".to_owned(), help));
         }

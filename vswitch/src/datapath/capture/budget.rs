@@ -5,7 +5,7 @@
 //! matches nothing may run them all, and a frame in several buffers for being put together. What is over the budget is
 //! counted by the burst, or the row of like drops, so the bound holds whatever the rate, the filter and the reader are.
 
-use crate::datapath::context::Now;
+use crate::datapath::now::Now;
 
 /// Units for each millisecond: a twentieth of a core. A worker that has to share its core, as on a machine of
 /// two, has less time in a millisecond, and gives as much more of it: with a third of a core, 15 %.

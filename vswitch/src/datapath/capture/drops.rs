@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
-use crate::datapath::context::Now;
+use crate::datapath::now::Now;
 use crate::datapath::packet::Packet;
 use crate::metrics::counters::Site;
 use crate::metrics::drop_reason::DropReason;

@@ -1,7 +1,7 @@
 //! What a thread does where frames come, go and end, so that captures and the sample of drops get them.
 //!
 //! Every worker has one, and the control thread for the frames that it carries. Without a capture it costs one
-//! branch for each burst and tap, and a comparison for each drop. With one, every frame looked at or taken is
+//! branch for each burst and point, and a comparison for each drop. With one, every frame looked at or taken is
 //! paid for from the [`super::budget`].
 //!
 //! The control thread drops frames of ports that its generation does not have any more: nothing here may take an index
@@ -13,13 +13,14 @@
 
 use super::budget::{self, Budget};
 use super::drops::{DropQueue, DropSampler};
-use super::{Record, Tap, Taps, Watch, add};
-use crate::datapath::context::Now;
+use super::queue::{Record, add};
+use super::selection::{CapturePoint, CapturePoints, Selection, Watch};
 use crate::datapath::generation::{Generation, Role};
+use crate::datapath::now::Now;
 use crate::datapath::packet::Packet;
 use crate::datapath::vector::{Burst, Vector};
 use crate::datapath::verdict::{PackedVerdict, Verdict};
-use crate::ids::{BridgeDomain, PortId};
+use crate::ids::{NetworkId, PortId};
 use crate::metrics::counters::{Place, Site};
 use crate::metrics::drop_reason::DropReason;
 use crate::table::PackedDestination;
@@ -36,9 +37,9 @@ struct Staged {
 
 /// What is known of a frame when it is looked at.
 struct About {
-    tap: Tap,
+    point: CapturePoint,
     port: PortId,
-    domain: BridgeDomain,
+    network: NetworkId,
     origin: Option<PackedDestination>,
     verdict: Verdict,
     /// Its place in the burst.
@@ -54,12 +55,46 @@ struct Unseen {
     count: u64,
 }
 
+impl Selection {
+    /// Whether frames at a port can be wanted, whatever their network.
+    #[inline]
+    fn admits_port(&self, generation: &Generation, port: PortId) -> bool {
+        // A frame that was on its way to a port that is removed now is dropped by a generation that does not have it.
+        let role = generation.ports.get(port.index()).map_or(Role::Unused, |port| port.role);
+        self.port.is_none_or(|wanted| wanted == port)
+            && self.vtep.is_none_or(|wanted| role == Role::Uplink(wanted))
+            && match role {
+                // A frame's network is not known before it was decapsulated.
+                Role::Uplink(_) => true,
+                Role::Tenant(network) => self.network.is_none_or(|wanted| wanted == network),
+                Role::Unused => self.network.is_none(),
+            }
+    }
+
+    /// Whether a drop at such a place is wanted.
+    fn admits_drop(
+        &self,
+        generation: &Generation,
+        (port, network): (PortId, NetworkId),
+        reason: DropReason,
+    ) -> bool {
+        self.points.has(CapturePoint::Dropped)
+            && self.admits_port(generation, port)
+            && self.admits_end(network, Verdict::Drop(reason))
+    }
+
+    fn admits_end(&self, network: NetworkId, verdict: Verdict) -> bool {
+        self.network.is_none_or(|wanted| wanted == network)
+            && self.reason.is_none_or(|wanted| verdict == Verdict::Drop(wanted))
+    }
+}
+
 /// A thread's.
 pub struct Recorder {
     /// The number of the thread: whose counters it writes.
     thread: usize,
     /// What the captures of this turn's generation look at, all together.
-    taps: Taps,
+    points: CapturePoints,
     now: Now,
     generation: u64,
     budget: Budget,
@@ -78,7 +113,7 @@ impl Recorder {
         let (drops, queue) = DropSampler::new();
         let recorder = Self {
             thread,
-            taps: Taps::NONE,
+            points: CapturePoints::NONE,
             now: Now::default(),
             generation: 0,
             budget: Budget::default(),
@@ -95,8 +130,8 @@ impl Recorder {
     pub fn begin(&mut self, now: Now, generation: &Generation) {
         self.now = now;
         self.generation = generation.number;
-        self.taps = generation.taps;
-        if !self.taps.is_empty() {
+        self.points = generation.points;
+        if !self.points.is_empty() {
             self.budget.begin(now);
         }
     }
@@ -104,18 +139,18 @@ impl Recorder {
     /// After `rx`: the frames as they came.
     #[inline(always)]
     pub fn received<P: Packet>(&mut self, generation: &Generation, vector: &Vector<P>) {
-        if self.taps.has(Tap::Received) {
-            self.take_burst(generation, vector, Tap::Received);
+        if self.points.has(CapturePoint::Received) {
+            self.take_burst(generation, vector, CapturePoint::Received);
         }
     }
 
     /// After `decap`: those that lost their outer headers there.
     #[inline(always)]
     pub fn decapsulated<P: Packet>(&mut self, generation: &Generation, vector: &Vector<P>) {
-        if self.taps.has(Tap::Decapsulated)
+        if self.points.has(CapturePoint::Decapsulated)
             && generation.ports[vector.port.index()].role.is_uplink()
         {
-            self.take_burst(generation, vector, Tap::Decapsulated);
+            self.take_burst(generation, vector, CapturePoint::Decapsulated);
         }
     }
 
@@ -153,7 +188,7 @@ impl Recorder {
         port: PortId,
         packets: &Burst<P>,
     ) -> Option<usize> {
-        if !self.taps.has(Tap::Transmitted) {
+        if !self.points.has(CapturePoint::Transmitted) {
             return None;
         }
         let mark = self.staged.len();
@@ -178,7 +213,7 @@ impl Recorder {
         reason: DropReason,
         packet: &P,
     ) {
-        if self.taps.has(Tap::Dropped) || !self.drops.has_enough(reason, self.now) {
+        if self.points.has(CapturePoint::Dropped) || !self.drops.has_enough(reason, self.now) {
             self.note_drop(generation, site, reason, packet);
         }
     }
@@ -194,7 +229,7 @@ impl Recorder {
         if self.drops.admits(reason, self.now) {
             self.drops.keep(site, reason, (self.now.nanos, self.generation), packet);
         }
-        if self.taps.has(Tap::Dropped) {
+        if self.points.has(CapturePoint::Dropped) {
             // Drops come one by one, not in bursts. A storm of them is mostly one of the same kind, and what cannot
             // be paid for any more costs a comparison then.
             if self.budget.is_used_up() {
@@ -210,24 +245,29 @@ impl Recorder {
     }
 
     #[inline(never)]
-    fn take_burst<P: Packet>(&mut self, generation: &Generation, vector: &Vector<P>, tap: Tap) {
+    fn take_burst<P: Packet>(
+        &mut self,
+        generation: &Generation,
+        vector: &Vector<P>,
+        point: CapturePoint,
+    ) {
         let (port, len) = (vector.port, vector.len());
         let role = generation.ports[port.index()].role;
         for (number, watch) in generation.watches.iter().enumerate() {
             let selection = &watch.selection;
-            if !selection.taps.has(tap) || !selection.admits_port(generation, port) {
+            if !selection.points.has(point) || !selection.admits_port(generation, port) {
                 continue;
             }
             for (place, packet) in vector.packets[..len].iter().enumerate() {
-                let domain = match (tap, role) {
-                    (Tap::Received, Role::Tenant(domain)) => domain,
-                    (Tap::Received, _) => BridgeDomain::NONE,
-                    _ => vector.domains[place],
+                let network = match (point, role) {
+                    (CapturePoint::Received, Role::Tenant(network)) => network,
+                    (CapturePoint::Received, _) => NetworkId::NONE,
+                    _ => vector.networks[place],
                 };
-                if tap == Tap::Decapsulated
+                if point == CapturePoint::Decapsulated
                     && (vector.verdicts[place] != PackedVerdict::PENDING
-                        || domain == BridgeDomain::NONE
-                        || selection.domain.is_some_and(|wanted| wanted != domain))
+                        || network == NetworkId::NONE
+                        || selection.network.is_some_and(|wanted| wanted != network))
                 {
                     continue;
                 }
@@ -235,9 +275,9 @@ impl Recorder {
                     break;
                 }
                 let about = About {
-                    tap,
+                    point,
                     port,
-                    domain,
+                    network,
                     origin: None,
                     verdict: Verdict::Pending,
                     place,
@@ -257,7 +297,7 @@ impl Recorder {
     ) {
         for (number, watch) in generation.watches.iter().enumerate() {
             let selection = &watch.selection;
-            if !selection.taps.has(Tap::Transmitted)
+            if !selection.points.has(CapturePoint::Transmitted)
                 || selection.reason.is_some()
                 || !selection.admits_port(generation, port)
             {
@@ -267,13 +307,13 @@ impl Recorder {
                 if self.is_spent(watch, packets.len() - place) {
                     break;
                 }
-                let domain = domain_of_outgoing(generation, port, packet.bytes());
-                if selection.domain.is_some_and(|wanted| wanted != domain) {
+                let network = network_of_outgoing(generation, port, packet.bytes());
+                if selection.network.is_some_and(|wanted| wanted != network) {
                     continue;
                 }
                 let verdict = Verdict::Forward(port);
-                let (tap, origin, is_undecided) = (Tap::Transmitted, None, false);
-                let about = About { tap, port, domain, origin, verdict, place, is_undecided };
+                let (point, origin, is_undecided) = (CapturePoint::Transmitted, None, false);
+                let about = About { point, port, network, origin, verdict, place, is_undecided };
                 self.look(number, watch, packet, about);
             }
         }
@@ -302,15 +342,15 @@ impl Recorder {
         reason: DropReason,
         packet: &P,
     ) {
-        let Some((port, domain)) = place_of(generation, site) else { return };
+        let Some((port, network)) = place_of(generation, site) else { return };
         for (number, watch) in generation.watches.iter().enumerate() {
-            let is_for_it = watch.selection.admits_drop(generation, (port, domain), reason);
+            let is_for_it = watch.selection.admits_drop(generation, (port, network), reason);
             if !is_for_it || self.is_spent(watch, 1) {
                 continue;
             }
-            let (tap, origin, is_undecided) = (Tap::Dropped, None, false);
+            let (point, origin, is_undecided) = (CapturePoint::Dropped, None, false);
             let verdict = Verdict::Drop(reason);
-            let about = About { tap, port, domain, origin, verdict, place: 0, is_undecided };
+            let about = About { point, port, network, origin, verdict, place: 0, is_undecided };
             self.look(number, watch, packet, about);
         }
     }
@@ -359,13 +399,13 @@ impl Recorder {
         record.bytes.clear();
         // There is room: it was made for as many bytes as the capture keeps.
         record.bytes.extend_from_slice(&bytes[..kept]);
-        let About { tap, port, domain, origin, verdict, place, is_undecided } = about;
+        let About { point, port, network, origin, verdict, place, is_undecided } = about;
         let (nanos, generation) = (self.now.nanos, self.generation);
         let bytes = std::mem::take(&mut record.bytes);
         *record = Record {
-            tap,
+            point,
             port,
-            domain,
+            network,
             origin,
             verdict,
             nanos,
@@ -399,8 +439,8 @@ impl Recorder {
             if record.is_undecided {
                 record.verdict = vector.verdicts[record.place].unpack();
                 // What was dropped early has none there, though its port may have one.
-                if vector.domains[record.place] != BridgeDomain::NONE {
-                    record.domain = vector.domains[record.place];
+                if vector.networks[record.place] != NetworkId::NONE {
+                    record.network = vector.networks[record.place];
                 }
                 record.origin = Some(vector.origins[record.place]);
             }
@@ -430,7 +470,7 @@ impl Recorder {
         for Staged { watch, mut record } in self.staged.drain(..) {
             let Watch { selection, capture } = &generation.watches[watch];
             // Now that network and verdict are known.
-            record.is_wanted = selection.admits_end(record.domain, record.verdict);
+            record.is_wanted = selection.admits_end(record.network, record.verdict);
             capture.put(record);
         }
     }
@@ -465,26 +505,26 @@ impl Packet for Frame<'_> {
 }
 
 /// The port and the network of a site; none if it is a network that has no uplink, and so no frames from one.
-fn place_of(generation: &Generation, site: Site) -> Option<(PortId, BridgeDomain)> {
+fn place_of(generation: &Generation, site: Site) -> Option<(PortId, NetworkId)> {
     match site.place() {
         Place::Port(port) => match generation.ports.get(port.index()).map(|port| port.role) {
-            Some(Role::Tenant(domain)) => Some((port, domain)),
-            _ => Some((port, BridgeDomain::NONE)),
+            Some(Role::Tenant(network)) => Some((port, network)),
+            _ => Some((port, NetworkId::NONE)),
         },
-        Place::Network(domain) => {
-            let uplink = generation.domains.get(domain.index())?.uplink?;
-            Some((uplink, domain))
+        Place::Network(network) => {
+            let uplink = generation.networks.get(network.index())?.uplink?;
+            Some((uplink, network))
         }
     }
 }
 
 /// The network of a frame that leaves by a port: of one that was encapsulated, what its VNI says.
-fn domain_of_outgoing(generation: &Generation, port: PortId, frame: &[u8]) -> BridgeDomain {
+fn network_of_outgoing(generation: &Generation, port: PortId, frame: &[u8]) -> NetworkId {
     const UDP_AT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
     const VXLAN_AT: usize = UDP_AT + udp::HEADER_LEN;
     let vtep = match generation.ports[port.index()].role {
-        Role::Tenant(domain) => return domain,
-        Role::Unused => return BridgeDomain::NONE,
+        Role::Tenant(network) => return network,
+        Role::Unused => return NetworkId::NONE,
         Role::Uplink(vtep) => &generation.vteps[vtep.index()],
     };
     let word =
@@ -497,7 +537,6 @@ fn domain_of_outgoing(generation: &Generation, port: PortId, frame: &[u8]) -> Br
     let vni = frame.get(VXLAN_AT + 4..VXLAN_AT + vxlan::HEADER_LEN - 1).filter(|_| is_ours);
     let vni = vni.map(|vni| u32::from_be_bytes([0, vni[0], vni[1], vni[2]]));
     let membership = vni.and_then(|vni| vtep.networks.get(vni));
-    membership.map_or(BridgeDomain::NONE, |word| {
-        crate::datapath::generation::Membership::from(word).domain
-    })
+    membership
+        .map_or(NetworkId::NONE, |word| crate::datapath::generation::Membership::from(word).network)
 }
