@@ -16,12 +16,11 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
 use vswitch::config::{self, Config, Document};
-use vswitch::datapath::generation::Tunnel;
 use vswitch::explain::answer::{Dropped, Exit, Explanation, Learning, Origin, Outcome, Reason};
 use vswitch::explain::difference::Edit;
 use vswitch::explain::io::Marks;
-use vswitch::explain::{Explainer, Live, Question, Trace, Unknown};
-use vswitch::ids::{MacAddr, TunnelId, VtepId};
+use vswitch::explain::{Explainer, Question, Trace, Unknown};
+use vswitch::ids::{MacAddr, VtepId};
 use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::{DroppedFrame, Options, Simulation};
 use vswitch::table::{Destination, Entry, Key};
@@ -46,6 +45,11 @@ struct Offer {
     has_next_hops: bool,
     /// Milliseconds before it comes, on top of a hundred.
     wait: u64,
+}
+
+/// What would become of a frame now.
+pub fn explain(sim: &Simulation, asked: Question) -> Result<Trace, Unknown> {
+    Explainer::default().explain(sim.live_state(), asked)
 }
 
 fn offers() -> impl Strategy<Value = Vec<Offer>> {
@@ -104,24 +108,6 @@ fn state(sim: &Simulation) -> (Vec<u64>, BTreeMap<u64, Entry>, u64, usize) {
     }
     counters.extend(topology.vteps().map(|(vtep, _)| view.punted(vtep)));
     (counters, fdb(sim), sim.version(), sim.buffers_in_use())
-}
-
-/// What would become of a frame in the simulation now.
-fn explain(sim: &Simulation, question: Question) -> Result<Trace, Unknown> {
-    let unresolved = |tunnel: TunnelId| {
-        let tunnel = sim.generation().tunnels.get(tunnel.index());
-        (!tunnel.is_some_and(Tunnel::is_resolved)).then(|| "the simulation has none".to_owned())
-    };
-    let live = Live {
-        topology: sim.topology(),
-        generation: sim.generation(),
-        fdb: sim.learner().table(),
-        fdb_is_full: sim.learner().is_full(),
-        facts: sim.facts(),
-        unresolved: &unresolved,
-        now: sim.now(),
-    };
-    Explainer::default().explain(live, question)
 }
 
 fn fdb(sim: &Simulation) -> BTreeMap<u64, Entry> {

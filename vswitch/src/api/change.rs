@@ -12,9 +12,9 @@ use super::control::Control;
 use super::edit::Edited;
 use super::extract::{Precondition, changed};
 use super::problem::{Kind, Place, Problem, ValueProblem};
-use super::running::{Applied, ApplyError, ApplyOptions, Proposed};
 use crate::config::Config;
 use crate::config::document::{Document, FieldError};
+use crate::control::requests::{Applied, ApplyError, ApplyOptions, Proposed};
 use crate::topology::plan::Plan;
 
 /// Times that a change for whatever configuration is running is made anew, as that has changed.

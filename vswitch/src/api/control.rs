@@ -1,65 +1,45 @@
-//! Questions to the control loop.
+//! How the API asks the control loop, and where its slow work goes.
 //!
-//! The server owns no state: a request becomes a [`Query`], which the control loop answers between
-//! two of its other duties. What takes long and needs no switch (parsing, checking, writing JSON) is
-//! done on a thread of its own instead, by [`aside`]. There are few such threads; so that a scrape need not wait
-//! for large configurations, one of these is checked at a time: [`Control::check`].
+//! The server owns no state of the switch: what it must know or change is a
+//! [request](crate::control::requests) to the control loop. What takes long and needs no switch
+//! (parsing, checking, writing JSON) runs on a thread of the runtime's pool instead, by [`aside`].
+//! There are few such threads. So that a scrape need not wait for large configurations, one of
+//! those is checked at a time: [`Control::check`].
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::Semaphore;
 
 use super::problem::{Kind, Problem};
-use super::running::Running;
+use crate::control::requests::{LiveSwitch, Requests, Stopping};
 
-/// Questions that wait for the control loop; more wait in their requests.
-const QUEUE_LEN: usize = 16;
-
-type Answer = Box<dyn FnOnce(&mut dyn Running) + Send>;
-
-/// A question to the control loop.
-pub struct Query(Answer);
-
-impl Query {
-    /// Answers it.
-    pub fn answer(self, switch: &mut dyn Running) {
-        (self.0)(switch);
-    }
-}
-
-/// Where questions are asked. The receiver is the control loop's.
+/// Where the control loop is asked.
 #[derive(Clone)]
 pub struct Control {
-    queries: mpsc::Sender<Query>,
+    requests: Requests,
     checks: Arc<Semaphore>,
 }
 
-/// A way to ask, and where the questions arrive.
-#[must_use]
-pub fn channel() -> (Control, mpsc::Receiver<Query>) {
-    let (queries, asked) = mpsc::channel(QUEUE_LEN);
-    (Control { queries, checks: Arc::new(Semaphore::new(1)) }, asked)
+fn stopping(stopping: Stopping) -> Problem {
+    Problem::new(Kind::Unavailable, stopping.to_string())
 }
 
 impl Control {
+    /// Asks by a queue of requests.
+    #[must_use]
+    pub fn new(requests: Requests) -> Self {
+        Self { requests, checks: Arc::new(Semaphore::new(1)) }
+    }
+
     /// What the control loop makes of its state.
     ///
     /// # Errors
     /// The switch stops.
     pub async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut dyn Running) -> T + Send + 'static,
+        question: impl FnOnce(&mut dyn LiveSwitch) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let stops = || Problem::new(Kind::Unavailable, "the switch stops");
-        let (answer, answered) = oneshot::channel();
-        let ask = Query(Box::new(move |switch| {
-            // Whoever asked and went away wants nothing changed, either.
-            if !answer.is_closed() {
-                let _ = answer.send(question(switch));
-            }
-        }));
-        self.queries.send(ask).await.map_err(|_| stops())?;
-        answered.await.map_err(|_| stops())
+        self.requests.ask(question).await.map_err(stopping)
     }
 
     /// Does something with a whole configuration [aside], after others that did so.
@@ -89,7 +69,7 @@ pub async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Problem::new(Kind::Unavailable, "the switch stops"))
+    done.map_err(|_| stopping(Stopping))
 }
 
 #[cfg(test)]
@@ -97,7 +77,8 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::{aside, channel};
+    use super::{Control, aside};
+    use crate::control::requests;
 
     #[test]
     fn large_configurations_leave_a_thread_for_others() {
@@ -108,7 +89,8 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let (control, _asked) = channel();
+            let (requests, _asked) = requests::channel();
+            let control = Control::new(requests);
             let checks: Vec<_> = (0..threads)
                 .map(|_| {
                     let ((end, ends), control) = (mpsc::channel::<()>(), control.clone());

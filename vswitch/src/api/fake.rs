@@ -1,34 +1,35 @@
 //! A switch in memory, for tests of the server: configuration, rows and events as a running switch
-//! has them, and in place of a data path one that drops a frame for every reason. A frame is explained by a
-//! [simulation](crate::sim) of the configuration, which has learned nothing.
+//! has them, and in place of a data path one that drops a frame for every reason.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 
-use super::control::Query;
-use super::running::{Applied, ApplyError, ApplyOptions, Proposed, Running};
 use crate::config::Config;
 use crate::config::document::{Document, NetworkDocument};
 use crate::control::captures::Captures;
 use crate::control::events::{Events, Happening, RollBackReason, Whereabouts};
 use crate::control::fdb_pages::{FdbFilter, FdbScan};
+use crate::control::learner::Learner;
+use crate::control::live_state::{LiveState, UnresolvedReason};
+use crate::control::requests::{Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed, Request};
 use crate::control::rows::{
     DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
     VtepRow, WorkerRow,
 };
 use crate::datapath::capture::Recorder;
 use crate::datapath::capture::recorder::Frame;
-use crate::datapath::generation::Tunnel;
+use crate::datapath::generation::Generation;
 use crate::datapath::now::Now;
-use crate::explain::{Explainer, Live, Question, Trace, Unknown};
 use crate::ids::{MacAddr, PortId, TunnelId};
 use crate::metrics::counters::Site;
 use crate::metrics::drop_reason::DropReason;
 use crate::metrics::family::Family;
-use crate::sim::{Options, Simulation};
+use crate::sim::Simulation;
+use crate::table::fdb;
 use crate::topology::{PortFacts, Topology};
 
 /// How often the data path runs while there is a capture.
@@ -52,6 +53,8 @@ pub type Learned = (String, MacAddr, Whereabouts);
 /// A switch in memory.
 pub struct Fake {
     config: Config,
+    /// Of the configuration; made when a frame is to be explained.
+    forwarding: OnceCell<Forwarding>,
     generation: u64,
     learned: Vec<Learned>,
     events: Events,
@@ -63,6 +66,38 @@ pub struct Fake {
     pub unaccounted: i64,
     /// What the next call of `apply` says instead of applying.
     pub refusal: Option<ApplyError>,
+}
+
+/// What workers would forward by: nothing is learned, every next hop is known.
+struct Forwarding {
+    topology: Topology,
+    facts: Vec<PortFacts>,
+    generation: Generation,
+    learner: Learner,
+}
+
+impl Forwarding {
+    fn new(config: Config) -> Self {
+        let (writer, _) = fdb::new(config.fdb_capacity, 0, 0);
+        let (topology, learner) = match Topology::new(config).map(|topology| {
+            let learner = Learner::new(writer, &topology);
+            (topology, learner)
+        }) {
+            Ok((topology, Ok(learner))) => (topology, learner),
+            _ => unreachable!("a test's configuration is small"),
+        };
+        let fact = |id| PortFacts { mac: Simulation::mac_of(id), mtu: 1500 };
+        let facts: Vec<_> = (0..).map(PortId).take(topology.port_slots()).map(fact).collect();
+        let next_hops = vec![Some(Simulation::next_hop()); topology.tunnel_slots()];
+        let generation = topology.generation(&facts, &next_hops, 0);
+        Self { topology, facts, generation, learner }
+    }
+}
+
+impl UnresolvedReason for Fake {
+    fn unresolved_reason(&self, _: TunnelId) -> Option<String> {
+        None
+    }
 }
 
 /// What waits to be confirmed.
@@ -83,6 +118,7 @@ impl Fake {
         let captures = Captures::new(&topology, 1, vec![drops], Arc::new(since_start));
         Self {
             config,
+            forwarding: OnceCell::new(),
             generation: 1,
             learned: Vec::new(),
             events: Events::new(),
@@ -123,7 +159,7 @@ impl Fake {
     }
 
     /// Answers until nobody can ask any more.
-    pub async fn run(mut self, mut asked: mpsc::Receiver<Query>) -> Self {
+    pub async fn run(mut self, mut asked: mpsc::Receiver<Request>) -> Self {
         loop {
             let expires = self.pending.as_ref().map(|pending| pending.expires);
             let mut wait =
@@ -132,7 +168,7 @@ impl Fake {
                 wait = wait.min(TURN);
             }
             match tokio::time::timeout(wait, asked.recv()).await {
-                Ok(Some(query)) => query.answer(&mut self),
+                Ok(Some(request)) => request.answer(&mut self),
                 Ok(None) => return self,
                 Err(_) if expires.is_some_and(|expires| Instant::now() >= expires) => {
                     self.go_back(RollBackReason::Expired);
@@ -147,10 +183,15 @@ impl Fake {
 
     fn go_back(&mut self, reason: RollBackReason) {
         let Some(Pending { former, .. }) = self.pending.take() else { return };
-        self.config = former;
+        self.put_in_force(former);
         self.generation += 1;
         let generation = self.generation;
         self.events.tell(Happening::ConfigurationRolledBack { generation, reason });
+    }
+
+    fn put_in_force(&mut self, config: Config) -> Config {
+        self.forwarding.take();
+        std::mem::replace(&mut self.config, config)
     }
 
     fn document(&self) -> Document {
@@ -214,7 +255,7 @@ fn selects(filter: &FdbFilter, row: &FdbRow) -> bool {
         && filter.kind.is_none_or(|kind| kind == row.kind)
 }
 
-impl Running for Fake {
+impl LiveSwitch for Fake {
     fn generation(&self) -> u64 {
         self.generation
     }
@@ -235,7 +276,7 @@ impl Running for Fake {
         if !restarts.is_empty() {
             return Err(ApplyError::NeedsRestart(restarts));
         }
-        let former = std::mem::replace(&mut self.config, new);
+        let former = self.put_in_force(new);
         self.generation += u64::from(!plan.is_empty());
         let within = options.confirm_within.filter(|_| !plan.is_empty());
         let generation = self.generation;
@@ -416,25 +457,18 @@ impl Running for Fake {
         }
     }
 
-    fn explain(&self, question: Question) -> Result<Trace, Unknown> {
-        let simulation = match Simulation::new(self.config.clone(), Options::default()) {
-            Ok(simulation) => simulation,
-            Err(error) => unreachable!("a test's configuration is small: {error}"),
-        };
-        let unresolved = |tunnel: TunnelId| {
-            let tunnel = simulation.generation().tunnels.get(tunnel.index());
-            (!tunnel.is_some_and(Tunnel::is_resolved)).then(|| "the simulation has none".to_owned())
-        };
-        let live = Live {
-            topology: simulation.topology(),
-            generation: simulation.generation(),
-            fdb: simulation.learner().table(),
-            fdb_is_full: simulation.learner().is_full(),
-            facts: simulation.facts(),
-            unresolved: &unresolved,
-            now: simulation.now(),
-        };
-        Explainer::default().explain(live, question)
+    fn live_state(&self) -> LiveState<'_> {
+        let Forwarding { topology, facts, generation, learner } =
+            self.forwarding.get_or_init(|| Forwarding::new(self.config.clone()));
+        LiveState {
+            topology,
+            generation,
+            fdb: learner.table(),
+            fdb_is_full: learner.is_full(),
+            facts,
+            next_hops: self,
+            now: Now::default(),
+        }
     }
 
     fn events(&self) -> Events {

@@ -11,7 +11,7 @@
 //! | [`extract`] | what a request says, read strictly |
 //! | [`problem`] | every error, as RFC 9457 has them |
 //! | [`control`] | questions to the control loop |
-//! | [`running`] | what is asked there, as a trait; [`fake`] is a switch in memory |
+//! | [`fake`] | a switch in memory |
 //! | [`edit`], [`change`] | from a request to another configuration, checked and applied |
 //! | [`refusal`] | what is not there, there already, or in use |
 //! | [`page`] | what people see of it in a browser, on the metrics' address |
@@ -34,7 +34,6 @@ pub mod page;
 pub mod problem;
 pub mod refusal;
 mod routes;
-pub mod running;
 pub mod server;
 pub mod socket;
 pub mod tls;

@@ -3,6 +3,8 @@
 //! Runs as a task beside the control loop, on the same thread.
 
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::State;
@@ -18,13 +20,40 @@ use super::control::{Control, aside};
 use super::page;
 use super::problem::Problem;
 use super::routes;
-use super::tls::{Token, require_token};
+use super::socket::{Socket, SocketError};
+use super::tls::{self, TlsError, Token, require_token};
+use crate::config;
+use crate::control::requests::Requests;
 use crate::metrics::family;
 
 pub use super::routes::{DEFAULT_LIMIT, MAX_LIMIT, MAX_STREAMS};
 
 /// The metrics' content type.
 const METRICS_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Threads for [slow work](aside) that the runtime of the server should have: they check
+/// configurations and write long answers.
+pub const BLOCKING_THREADS: usize = 2;
+
+/// Why the API or the metrics cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant's text is its documentation")]
+pub enum ListenError {
+    #[error(
+        "[api] metrics: cannot listen on {address}: {source}\n  help: see who does with `ss -ltnp`, \
+         or choose another address"
+    )]
+    Metrics { address: SocketAddr, source: io::Error },
+    #[error(
+        "[api] listen: cannot listen on {address}: {source}\n  help: see who does with `ss -ltnp`, \
+         or choose another address"
+    )]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
 
 /// Where the API is served.
 pub struct Listeners {
@@ -48,8 +77,39 @@ pub struct Tcp {
     pub token: Token,
 }
 
+impl Listeners {
+    /// Listens as configured. Dropping the [`Socket`] removes its file. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// An address is taken, or a file is missing or wrong.
+    pub async fn bind(api: &config::Api) -> Result<(Self, Socket), ListenError> {
+        let address = api.metrics;
+        let metrics = TcpListener::bind(address).await;
+        let metrics = metrics.map_err(|source| ListenError::Metrics { address, source })?;
+        let tcp = match &api.tcp {
+            Some(tcp) => Some(Tcp::bind(tcp).await?),
+            None => None,
+        };
+        let socket = Socket::listen(&api.socket, api.group.as_deref())?;
+        let page_frames = api.page_frames;
+        Ok((Self { socket: socket.listener()?, tcp, metrics, page_frames }, socket))
+    }
+}
+
+impl Tcp {
+    async fn bind(tcp: &config::Tcp) -> Result<Self, ListenError> {
+        let address = tcp.listen;
+        let tls = tls::acceptor(&tcp.tls_certificate, &tcp.tls_key)?;
+        let token = Token::read(&tcp.token_file)?;
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|source| ListenError::Listen { address, source })?;
+        Ok(Self { listener, tls, token })
+    }
+}
+
 /// Serves until dropped.
-pub async fn serve(listeners: Listeners, control: Control, limits: Limits) {
+pub async fn serve(listeners: Listeners, requests: Requests, limits: Limits) {
+    let control = Control::new(requests);
     let Listeners { socket, tcp, metrics, page_frames } = listeners;
     let api = routes::router(control.clone(), limits.request);
     let page = page::router(control.clone(), metrics.local_addr().ok(), page_frames);

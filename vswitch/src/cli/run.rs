@@ -1,5 +1,7 @@
 //! `vswitch run`: from a valid configuration to a running switch.
 
+#[cfg(feature = "dpdk")]
+use std::error::Error;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -7,8 +9,18 @@ use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use super::{Exit, Run, complain, note};
+#[cfg(feature = "dpdk")]
+use crate::api::{
+    connections::Limits,
+    server::{self, Listeners},
+};
 use crate::config::{self, Config};
 use crate::control::state::{self, StateStore};
+#[cfg(feature = "dpdk")]
+use crate::control::{
+    start_error::StartError,
+    switch::{self, StopSignals},
+};
 use crate::doctor::edit::File;
 use crate::doctor::files::Kept;
 use crate::doctor::host::Host;
@@ -94,8 +106,36 @@ fn check_host(config: &Config, file: Option<&File>, state: &Kept) -> Result<(), 
     report.startable()
 }
 
+/// Puts together what runs: the sockets, the control loop and, when that has started, the API.
 #[cfg(feature = "dpdk")]
-use crate::control::switch::run as run_switch;
+fn run_switch(start: state::Start, store: StateStore) -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(server::BLOCKING_THREADS)
+        .build()
+        .map_err(|error| format!("cannot start the control thread's runtime: {error}"))?;
+    let config = start.config.clone();
+    runtime.block_on(async {
+        // First of all, so that a signal during the start is not lost and nothing is left behind.
+        let signals = StopSignals::catch()?;
+        let (listeners, _socket) = Listeners::bind(&config.api).await?;
+        let serve = |requests| server::serve(listeners, requests, Limits::default());
+        let ended = switch::run(start, store, signals, serve).await;
+        ended.map_err(|error| explained(error, &config))
+    })
+}
+
+/// What the control thread failed at, with what the doctor knows of the cause.
+#[cfg(feature = "dpdk")]
+fn explained(error: StartError, config: &Config) -> Box<dyn Error> {
+    match &error {
+        StartError::Memory(need) => match doctor::hugepages::too_little(config, need, None) {
+            Some(finding) => Findings(vec![finding]).into(),
+            None => error.into(),
+        },
+        _ => error.into(),
+    }
+}
 
 #[cfg(not(feature = "dpdk"))]
 fn run_switch(_: state::Start, _: StateStore) -> Result<(), &'static str> {

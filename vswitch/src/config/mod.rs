@@ -117,6 +117,12 @@ pub struct Dpdk {
     pub eal_args: Vec<String>,
 }
 
+/// Whether EAL arguments say how much memory to take, in place of `memory-mib`.
+#[must_use]
+pub fn overrides_memory(eal_args: &[String]) -> bool {
+    eal_args.iter().any(|arg| arg.starts_with("-m") || arg.starts_with("--socket-mem"))
+}
+
 /// Where the switch can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Api {

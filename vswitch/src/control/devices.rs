@@ -6,10 +6,9 @@ use super::memory::{
     DESCRIPTORS, FOR_FLOODING, Holders, Need, POOL_CACHE, PortShape, pool_size, queue_counts,
 };
 use super::pools::Pools;
-use super::switch::StartError;
+use super::start_error::StartError;
 use crate::config::Config;
 use crate::config::device::pci_address;
-use crate::doctor::{self, Findings};
 use crate::dpdk::eal::{Eal, EalArgs};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::{Port, PortConfig, Queues};
@@ -53,8 +52,8 @@ pub(super) fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Po
     };
     let shapes: Vec<_> = config.ports.iter().zip(ports).map(shape).collect();
     let need = Need::of(config, &shapes);
-    if let Some(finding) = doctor::hugepages::too_little(config, &need, None) {
-        return Err(Findings(vec![finding]).into());
+    if !need.is_met_by(config) {
+        return Err(StartError::Memory(Box::new(need)));
     }
     Ok(Pool::new(eal, "frames", need.buffers, POOL_CACHE, need.room, -1)?)
 }

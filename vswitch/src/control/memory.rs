@@ -208,6 +208,13 @@ impl Need {
         self.pool_mib() + self.other_mib()
     }
 
+    /// Whether `memory-mib` suffices, or EAL's arguments say how much memory to take.
+    #[must_use]
+    pub fn is_met_by(&self, config: &Config) -> bool {
+        let dpdk = &config.dpdk;
+        u64::from(dpdk.memory_mib) >= self.dpdk_mib() || config::overrides_memory(&dpdk.eal_args)
+    }
+
     /// What the buffers are for, in words.
     #[must_use]
     pub fn user(&self, config: &Config) -> String {

@@ -18,7 +18,10 @@
 //! | `host` | the frames to and from each host interface |
 //! | [`supervisor`] | what the service manager is told |
 //! | [`pulse`] | how long the control thread is busy with what |
-//! | `running` | the switch as the API sees it |
+//! | [`requests`] | what can be asked of a running switch, and the queue of requests |
+//! | `running` | its answers |
+//! | [`live_state`] | what workers forward by, borrowed for one question |
+//! | `start_error` | why the switch does not start |
 //! | `status` | the state in words: rows of the API, of `vswitch show` and of the metrics |
 //! | [`rows`] | the rows themselves |
 //! | [`fdb_pages`] | pages of the FDB |
@@ -46,13 +49,17 @@ pub mod fdb_pages;
 #[cfg(feature = "dpdk")]
 pub mod host;
 pub mod learner;
+pub mod live_state;
 pub mod memory;
 #[cfg(feature = "dpdk")]
 pub mod pools;
 pub mod pulse;
+pub mod requests;
 pub mod rows;
 #[cfg(feature = "dpdk")]
 mod running;
+#[cfg(feature = "dpdk")]
+pub mod start_error;
 pub mod state;
 #[cfg(feature = "dpdk")]
 pub mod status;

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{error, info};
 
-use crate::api::running::{Applied, ApplyError, ApplyOptions, Proposed, Running};
 use crate::config::{Config, Document};
 use crate::control::events::{Events, Happening, RollBackReason};
 use crate::control::exposition;
 use crate::control::fdb_pages::{FdbFilter, FdbScan};
 use crate::control::rows::{DropRow, EntryKind, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
-use crate::explain::{Live, Question, Trace, Unknown};
 use crate::ids::TunnelId;
 use crate::metrics::family::Family;
 use crate::table::{Destination, Entry, Key};
 
 use super::captures::Captures;
 use super::change::ChangeError;
+use super::live_state::{LiveState, UnresolvedReason};
+use super::requests::{Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed};
 use super::state::{StateError, StateStore};
 use super::switch::Switch;
 use crate::kernel::underlay::NextHop;
@@ -231,7 +231,7 @@ fn refusal(error: ChangeError) -> ApplyError {
     ApplyError::Refused { pointer: None, message, help }
 }
 
-impl Running for Switch {
+impl LiveSwitch for Switch {
     fn generation(&self) -> u64 {
         self.configured.generation
     }
@@ -345,22 +345,16 @@ impl Running for Switch {
         }
     }
 
-    fn explain(&self, question: Question) -> Result<Trace, Unknown> {
-        let unresolved = |tunnel: TunnelId| match self.next_hops.get(tunnel.index())? {
-            Some(NextHop::Resolved { .. }) => None,
-            Some(NextHop::Unresolved { reason, .. }) => Some(reason.to_string()),
-            None => Some("the kernel has not been asked yet".to_owned()),
-        };
-        let live = Live {
+    fn live_state(&self) -> LiveState<'_> {
+        LiveState {
             topology: &self.topology,
             generation: self.publisher.current(),
             fdb: self.learner.table(),
             fdb_is_full: self.learner.is_full(),
             facts: &self.facts,
-            unresolved: &unresolved,
+            next_hops: self,
             now: self.clock.now(),
-        };
-        self.explainer.explain(live, question)
+        }
     }
 
     fn events(&self) -> Events {
@@ -378,6 +372,16 @@ impl Running for Switch {
 
     fn metrics(&self) -> Vec<Family> {
         exposition::families(self)
+    }
+}
+
+impl UnresolvedReason for Switch {
+    fn unresolved_reason(&self, tunnel: TunnelId) -> Option<String> {
+        match self.next_hops.get(tunnel.index())? {
+            Some(NextHop::Resolved { .. }) => None,
+            Some(NextHop::Unresolved { reason, .. }) => Some(reason.to_string()),
+            None => Some("the kernel has not been asked yet".to_owned()),
+        }
     }
 }
 

@@ -5,7 +5,6 @@
 use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
-use crate::api::running::Running;
 use crate::control::rows::{
     DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
     VtepRow, WorkerRow,
@@ -313,7 +312,7 @@ impl Switch {
         let networks = self.topology.networks().count();
         let mut line = format!(
             "generation {}; ports: {ports}, up: {up}; networks: {networks}; workers: {}",
-            Running::generation(self),
+            self.configured.generation(),
             self.workers.len()
         );
         for (number, worker) in

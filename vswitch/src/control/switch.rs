@@ -4,14 +4,11 @@
 //! by SIGINT or SIGTERM. Whatever fails at start-up undoes what was done before it: dropping closes
 //! ports, removes TAPs and the socket, and cleans up EAL.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
@@ -25,130 +22,87 @@ use super::host::HostPath;
 use super::learner::{AGE_EVERY_MILLIS, Fate, Learner, News};
 use super::pools::Pools;
 use super::pulse::{Pulse, Work};
+use super::requests::{self, Request, Requests};
 use super::running::Configured;
-use super::state::{Start, StateError, StateStore};
+use super::start_error::StartError;
+use super::state::{Start, StateStore};
 use super::supervisor::{ALIVE_EVERY, Supervisor};
 use super::wiring::Wiring;
-use crate::api;
-use crate::api::connections::Limits;
-use crate::api::control::Query;
-use crate::api::server::{self, Listeners};
-use crate::api::socket::{Socket, SocketError};
-use crate::api::tls::{self, TlsError};
-use crate::config;
 use crate::control::events::{Events, Happening, Whereabouts};
 use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;
 use crate::datapath::worker::Worker;
-use crate::doctor::Findings;
 use crate::dpdk::eal::{self, Eal};
-use crate::dpdk::lcore::{self, LaunchError};
+use crate::dpdk::lcore;
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::{Link, Losses, Port};
-use crate::explain::Explainer;
 use crate::ids::{MacAddr, PortId, RemoteId};
-use crate::kernel::host_interface::HostInterfaceError;
 use crate::kernel::netdev;
 use crate::kernel::quiet::QuietInterface;
-use crate::kernel::underlay::{NextHop, Underlay, UnderlayError};
+use crate::kernel::underlay::{NextHop, Underlay};
 use crate::metrics::counters::{self, Counters, CountersView};
-use crate::table::{self, Destination, Publisher, TableFull, fdb, snapshot};
-use crate::topology::{DenseMap, PortFacts, TooMany, Topology, narrow};
-
-/// Why the switch did not start, or stopped by itself.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each variant's text is its documentation")]
-pub enum StartError {
-    #[error(transparent)]
-    Host(#[from] Findings),
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
-    #[error("cannot start the control thread's runtime: {0}")]
-    Runtime(#[source] io::Error),
-    #[error(
-        "[api] metrics: cannot listen on {address}: {source}\n  help: see who does with `ss -ltnp`, or \
-         choose another address"
-    )]
-    Metrics { address: SocketAddr, source: io::Error },
-    #[error(transparent)]
-    Socket(#[from] SocketError),
-    #[error(
-        "[api] listen: cannot listen on {address}: {source}\n  help: see who does with `ss -ltnp`, or \
-         choose another address"
-    )]
-    Listen { address: SocketAddr, source: io::Error },
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error(transparent)]
-    Dpdk(#[from] crate::dpdk::Error),
-    #[error("port {name:?}: {source}")]
-    Port { name: String, source: crate::dpdk::Error },
-    #[error(transparent)]
-    HostInterface(#[from] HostInterfaceError),
-    #[error(transparent)]
-    Underlay(#[from] UnderlayError),
-    #[error("static MACs: {0}\n  help: raise [fdb] capacity")]
-    StaticMacs(#[from] TableFull),
-    #[error("worker: {0}")]
-    Launch(#[from] LaunchError),
-    #[error(transparent)]
-    State(#[from] StateError),
-}
-
-/// Threads that check configurations and write long answers for the API.
-const API_THREADS: usize = 2;
+use crate::table::{self, Destination, Publisher, fdb, snapshot};
+use crate::topology::{DenseMap, PortFacts, Topology, narrow};
 
 /// How long those who read a capture may take for the rest of it when the switch stops.
 const CAPTURES_END: Duration = Duration::from_millis(300);
 
-/// Starts the switch and runs it until SIGINT or SIGTERM. [`doctor`](crate::doctor) has found nothing that is in its
-/// way.
+/// SIGINT and SIGTERM. They are caught from the time when this exists.
+pub struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// To be called before anything is made that must not be left behind. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn catch() -> Result<Self, StartError> {
+        let catch = |kind| signal(kind).map_err(StartError::Signals);
+        let interrupt = catch(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: catch(SignalKind::terminate())? })
+    }
+
+    /// The name of the next signal.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+/// Starts the switch and runs it until SIGINT or SIGTERM. What `serve` returns is spawned when the
+/// switch has started; it is what serves requests, and is ended with the switch. The host has been
+/// checked before.
 ///
 /// # Errors
 /// What is wrong and the way out; nothing is left behind.
-pub fn run(start: Start, store: StateStore) -> Result<(), StartError> {
+pub async fn run<S>(
+    start: Start,
+    store: StateStore,
+    mut signals: StopSignals,
+    serve: impl FnOnce(Requests) -> S,
+) -> Result<(), StartError>
+where
+    S: Future<Output = ()> + Send + 'static,
+{
     let begins = start.begins();
     let topology = Topology::new(start.config)?;
     let configured = Configured::new(start.generation, store);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(API_THREADS)
-        .build()
-        .map_err(StartError::Runtime)?;
-    runtime.block_on(run_until_signal(topology, configured, begins))
-}
-
-async fn run_until_signal(
-    topology: Topology,
-    configured: Configured,
-    begins: bool,
-) -> Result<(), StartError> {
-    // First of all, so that a signal during start-up is not lost and nothing is left behind.
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
-    let api = &topology.config().api;
-    let metrics = listen_metrics(api.metrics).await?;
-    let tcp = match &api.tcp {
-        Some(tcp) => Some(listen_tcp(tcp).await?),
-        None => None,
-    };
-    let socket = Socket::listen(&api.socket, api.group.as_deref())?;
-
-    let (control, mut asked) = api::control::channel();
     let (mut switch, mut underlay, workers) = Switch::start(topology, configured)?;
     if begins && let Err(error) = switch.begin_state() {
         workers.stop();
         return Err(error.into());
     }
-    let page_frames = switch.topology.config().api.page_frames;
-    let listeners = Listeners { socket: socket.listener()?, tcp, metrics, page_frames };
-    let api = tokio::spawn(server::serve(listeners, control, Limits::default()));
+    let (requests, mut queue) = requests::channel();
+    let server = tokio::spawn(serve(requests));
     switch.print_start();
 
     let stopped_by = loop {
         let wake = tokio::select! {
-            _ = interrupt.recv() => break Ok("SIGINT"),
-            _ = terminate.recv() => break Ok("SIGTERM"),
+            signal = signals.next() => break Ok(signal),
             due = switch.ticks.frames.tick() => Wake::Frames { due },
             _ = switch.ticks.ageing.tick() => Wake::Ageing,
             _ = switch.ticks.watch.tick() => Wake::Watch,
@@ -156,7 +110,7 @@ async fn run_until_signal(
                 Ok(changes) => Wake::Underlay(changes),
                 Err(error) => break Err(error),
             },
-            Some(query) = asked.recv() => Wake::Request(query),
+            Some(request) = queue.recv() => Wake::Request(request),
         };
         switch.wake(wake);
         if let Some(UnderlayChange { vteps, remotes }) = switch.underlay_change.take() {
@@ -171,27 +125,12 @@ async fn run_until_signal(
         Err(error) => switch.supervisor.stopping(&format!("stopping: {error}")),
     }
     switch.end_captures().await;
-    api.abort();
+    server.abort();
     workers.stop();
     drop(switch);
-    drop(socket);
     stopped_by?;
     info!("stopped");
     Ok(())
-}
-
-async fn listen_metrics(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Metrics { address, source })
-}
-
-async fn listen_tcp(tcp: &config::Tcp) -> Result<server::Tcp, StartError> {
-    let address = tcp.listen;
-    let (tls, token) =
-        (tls::acceptor(&tcp.tls_certificate, &tcp.tls_key)?, tls::Token::read(&tcp.token_file)?);
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })?;
-    Ok(server::Tcp { listener, tls, token })
 }
 
 /// Timers of the control loop.
@@ -226,7 +165,7 @@ enum Wake {
     Ageing,
     Watch,
     Underlay(Vec<(RemoteId, NextHop)>),
-    Request(Query),
+    Request(Request),
 }
 
 /// A worker as the control thread sees it.
@@ -295,7 +234,6 @@ pub struct Switch {
     pub captures: Captures,
     pub(super) recorder: Recorder,
     pub(super) host_counters: Counters,
-    pub(super) explainer: Explainer,
     pub(super) publisher: Publisher<Generation>,
     /// The configuration's generation, and what waits to be confirmed.
     pub(super) configured: Configured,
@@ -413,7 +351,6 @@ impl Switch {
             captures,
             recorder,
             host_counters,
-            explainer: Explainer::default(),
             publisher,
             configured,
             unsettled: None,
@@ -459,8 +396,8 @@ impl Switch {
                 self.resolve(changes);
                 Work::Underlay
             }
-            Wake::Request(query) => {
-                query.answer(self);
+            Wake::Request(request) => {
+                request.answer(self);
                 Work::Request
             }
         };

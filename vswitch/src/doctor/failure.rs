@@ -11,8 +11,8 @@ use super::host::Host;
 use super::{
     Check, Finding, Purpose, Severity, View, cores, hugepages, links, pci, permissions, plugins,
 };
-use crate::config::Dpdk;
 use crate::config::device::{interfaces_needed, pci_address};
+use crate::config::{Dpdk, overrides_memory};
 
 /// A text of DPDK's log, what it is about, the cause, and the way out: commands or, after `?`, advice. A command with
 /// `{reserve}` is left out where pages enough are free.
@@ -128,7 +128,7 @@ pub fn of_eal(host: &Host, dpdk: &Dpdk, heard: Heard<'_>) -> Finding {
     }
     let found = format!("DPDK does not start: {}", heard.reason);
     // What eal-args ask for is not known.
-    let reserve = (!hugepages::overridden(&dpdk.eal_args))
+    let reserve = (!overrides_memory(&dpdk.eal_args))
         .then(|| hugepages::reserve(host, dpdk.memory_mib.into()))
         .flatten();
     let plugins =

@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::edit::{File, Table};
 use super::host::{Host, Running};
 use super::{Check, Finding, View, count, mtu};
-use crate::config::Config;
 use crate::config::device::pci_address;
+use crate::config::{Config, overrides_memory};
 use crate::control::memory::{Foreseen, Need};
 
 /// Hugepages of one size, on one node or on the whole host.
@@ -76,12 +76,6 @@ pub fn shares(host: &Host, config: &Config) -> Vec<NodeShare> {
     host.nodes().into_iter().map(share).collect()
 }
 
-/// Whether the user says how much memory to take, and where.
-#[must_use]
-pub fn overridden(eal_args: &[String]) -> bool {
-    eal_args.iter().any(|arg| arg.starts_with("-m") || arg.starts_with("--socket-mem"))
-}
-
 /// What a configuration needs, as far as is known before a device is opened.
 #[must_use]
 pub fn foreseen(host: &Host, config: &Config) -> Foreseen {
@@ -92,7 +86,7 @@ pub fn foreseen(host: &Host, config: &Config) -> Foreseen {
 #[must_use]
 pub fn too_little(config: &Config, need: &Need, file: Option<&File>) -> Option<Finding> {
     let (have, least) = (config.dpdk.memory_mib, need.dpdk_mib());
-    if u64::from(have) >= least || overridden(&config.dpdk.eal_args) {
+    if need.is_met_by(config) {
         return None;
     }
     let found = format!("memory-mib is {have}, and {least} are needed");
@@ -121,7 +115,7 @@ fn raised(finding: Finding, to: u64, file: Option<&File>) -> Finding {
 /// `run` tries, and knows when the NIC is open.
 fn memory(view: &View<'_>, config: &Config, Foreseen { least, most }: &Foreseen) -> Finding {
     let (have, enough) = (config.dpdk.memory_mib, most.dpdk_mib());
-    if u64::from(have) >= enough || overridden(&config.dpdk.eal_args) {
+    if u64::from(have) >= enough || overrides_memory(&config.dpdk.eal_args) {
         let found = format!("memory-mib is {have}, and {enough} are needed");
         return Finding::ok(Check::Memory, found);
     }
@@ -144,7 +138,7 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
     let foreseen = foreseen(view.host, config);
     let need = foreseen.most;
     let mut findings = vec![memory(view, config, &foreseen)];
-    if overridden(&config.dpdk.eal_args) {
+    if overrides_memory(&config.dpdk.eal_args) {
         findings.push(Finding::note(
             Check::Hugepages,
             "eal-args say how much memory to take: it is not compared with what there is",

@@ -19,10 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::log::{self, Mark};
 use super::{Error, Said, c_string, last_errno, refusal};
-use crate::config::Dpdk;
+use crate::config::{Dpdk, overrides_memory};
 use crate::doctor::cores;
 use crate::doctor::host::Host;
-use crate::doctor::hugepages::overridden;
 
 /// What the switch asks of EAL.
 #[derive(Clone, Debug, Default)]
@@ -135,7 +134,7 @@ fn arguments(args: &EalArgs) -> Vec<String> {
     } else {
         list.extend(["--no-huge".into(), "--no-shconf".into()]);
     }
-    if !overridden(&args.extra) {
+    if !overrides_memory(&args.extra) {
         list.extend(["-m".into(), args.memory_mib.to_string()]);
     }
     if args.pci_devices.is_empty() {

@@ -1,10 +1,11 @@
 //! All that is known of one frame, and pieces of configuration in words: what [`cause`](super::cause) is made of.
 
+use super::Entrance;
 use super::answer::Cause;
 use super::journey::{Journey, Seen};
 use super::layers::{Header, Layer};
 use super::names::{Names, listed};
-use super::{Entrance, Live};
+use crate::control::live_state::LiveState;
 use crate::datapath::generation::{OUTER_LEN, Role};
 use crate::datapath::worker::Stage;
 use crate::ids::{NetworkId, PortId, TunnelId, VtepId};
@@ -19,7 +20,7 @@ pub(super) const TUNNEL_OVERHEAD: usize = OUTER_LEN - ethernet::HEADER_LEN;
 /// All that is known of one frame.
 #[derive(Clone, Copy)]
 pub(super) struct Case<'a> {
-    pub live: Live<'a>,
+    pub live: LiveState<'a>,
     pub names: Names<'a>,
     pub entrance: Entrance,
     pub journey: &'a Journey,
@@ -393,7 +394,7 @@ impl Case<'_> {
                 place.map(|place| format!("mac/{place}/remote-vtep"))
             })
         });
-        let why = (self.live.unresolved)(tunnel);
+        let why = self.live.next_hops.unresolved_reason(tunnel);
         let why = why.map_or(String::new(), |why| format!(": {why}"));
         fixed(
             self.at_network(key.as_deref().unwrap_or("remote-vteps")),

@@ -36,46 +36,24 @@ mod story;
 
 use std::ops::Range;
 
+use crate::control::live_state::LiveState;
 use crate::datapath::capture::Recorder;
 use crate::datapath::context::Context;
-use crate::datapath::generation::Generation;
 use crate::datapath::io::LearnEvent;
-use crate::datapath::now::Now;
 use crate::datapath::outputs::Outputs;
 use crate::datapath::packet::Packet as _;
 use crate::datapath::reports::RecentReports;
 use crate::datapath::vector::Vector;
 use crate::datapath::worker;
-use crate::ids::{PortId, TunnelId, VtepId};
+use crate::ids::{PortId, VtepId};
 use crate::metrics::counters::{self, Counters};
 use crate::metrics::drop_reason::DropReason;
-use crate::table::Table;
-use crate::topology::{PortFacts, Topology};
 
 use answer::{Copy, Encapsulated, Exit, Explanation, Frame, Origin};
 use case::Case;
 use io::{Marks, TracedDrop, TracedIo};
 use journey::Journey;
 use names::Names;
-
-/// The state that a frame is explained by: that of the workers, borrowed.
-#[derive(Clone, Copy)]
-pub struct Live<'a> {
-    /// Names and configuration.
-    pub topology: &'a Topology,
-    /// What workers forward by.
-    pub generation: &'a Generation,
-    /// The FDB as workers see it.
-    pub fdb: &'a Table,
-    /// Whether the FDB has no room for another address.
-    pub fdb_is_full: bool,
-    /// MACs and MTUs of the ports.
-    pub facts: &'a [PortFacts],
-    /// Why the next hop of a tunnel is not known, for people.
-    pub unresolved: &'a dyn Fn(TunnelId) -> Option<String>,
-    /// The time.
-    pub now: Now,
-}
 
 /// A frame, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +130,7 @@ impl Explainer {
     ///
     /// # Errors
     /// The question names something that is not there.
-    pub fn explain(&self, live: Live<'_>, question: Question) -> Result<Trace, Unknown> {
+    pub fn explain(&self, live: LiveState<'_>, question: Question) -> Result<Trace, Unknown> {
         let names = Names(live.topology);
         let entrance = entrance(live, &question.from)?;
         let was = question.was.map(|(reason, port)| Ok((reason, was_at(live, port)?)));
@@ -184,8 +162,8 @@ impl Explainer {
     }
 
     /// One turn of a worker that has this frame alone.
-    fn pass(&self, live: Live<'_>, io: &mut TracedIo, journey: &mut Journey) {
-        let Live { generation, fdb, now, .. } = live;
+    fn pass(&self, live: LiveState<'_>, io: &mut TracedIo, journey: &mut Journey) {
+        let LiveState { generation, fdb, now, .. } = live;
         let (mut outputs, mut recent_reports) =
             (Outputs::new(generation.ports.len()), RecentReports::new());
         // It does not begin, so that no capture sees the frame, and its queue of drops is nobody's.
@@ -204,7 +182,7 @@ impl Explainer {
     }
 }
 
-fn entrance(live: Live<'_>, from: &Origin) -> Result<Entrance, Unknown> {
+fn entrance(live: LiveState<'_>, from: &Origin) -> Result<Entrance, Unknown> {
     // A port that the workers do not know of yet would have no place in their generation.
     let is_known = |port: PortId| port.index() < live.generation.ports.len();
     match from {
@@ -226,11 +204,11 @@ fn entrance(live: Live<'_>, from: &Origin) -> Result<Entrance, Unknown> {
     }
 }
 
-fn ports_of(live: Live<'_>) -> Vec<String> {
+fn ports_of(live: LiveState<'_>) -> Vec<String> {
     live.topology.ports().map(|(_, port)| port.name.clone()).collect()
 }
 
-fn was_at(live: Live<'_>, port: Option<String>) -> Result<Option<PortId>, Unknown> {
+fn was_at(live: LiveState<'_>, port: Option<String>) -> Result<Option<PortId>, Unknown> {
     let Some(name) = port else { return Ok(None) };
     let found = live.topology.ports().find(|(_, port)| port.name == name);
     found.map(|(id, _)| Some(id)).ok_or_else(|| Unknown::WasPort(name, ports_of(live)))

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::control::captures::Captures;
 use crate::control::learner::{AGE_EVERY_MILLIS, Learner};
+use crate::control::live_state::{LiveState, UnresolvedReason};
 use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;
 use crate::datapath::io::{Relayed, RelayedFrom};
@@ -295,22 +296,18 @@ impl Simulation {
         self.worker.io_mut().take_dropped()
     }
 
-    /// The generation that workers read, or will read from their next turn on.
+    /// What decides about a frame now.
     #[must_use]
-    pub fn generation(&self) -> &Generation {
-        self.publisher.current()
-    }
-
-    /// MAC and MTU of each port, by index.
-    #[must_use]
-    pub fn facts(&self) -> &[PortFacts] {
-        &self.facts
-    }
-
-    /// The time that has passed.
-    #[must_use]
-    pub fn now(&self) -> Now {
-        self.now
+    pub fn live_state(&self) -> LiveState<'_> {
+        LiveState {
+            topology: &self.topology,
+            generation: self.publisher.current(),
+            fdb: self.learner.table(),
+            fdb_is_full: self.learner.is_full(),
+            facts: &self.facts,
+            next_hops: self,
+            now: self.now,
+        }
     }
 
     /// The number of the generation that workers see: one more with each change.
@@ -335,5 +332,12 @@ impl Simulation {
     #[must_use]
     pub fn buffers_in_use(&self) -> usize {
         self.buffers.in_use()
+    }
+}
+
+impl UnresolvedReason for Simulation {
+    fn unresolved_reason(&self, tunnel: TunnelId) -> Option<String> {
+        let is_known = self.next_hops.get(tunnel.index()).is_some_and(Option::is_some);
+        (!is_known).then(|| "the simulation has none".to_owned())
     }
 }

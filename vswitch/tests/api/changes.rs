@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vswitch::api::running::ApplyError;
 use vswitch::config;
+use vswitch::control::requests::ApplyError;
 
 use crate::served::{CONFIG, Served, fake};
 

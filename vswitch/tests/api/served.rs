@@ -11,14 +11,13 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use vswitch::api::connections::Limits;
-use vswitch::api::control;
 use vswitch::api::fake::Fake;
-use vswitch::api::running::Running as _;
 use vswitch::api::server::{self, Listeners, Tcp};
 use vswitch::api::socket::Socket;
 use vswitch::api::tls::{Token, acceptor};
 use vswitch::config;
 use vswitch::control::events::Events;
+use vswitch::control::requests::{self, LiveSwitch as _};
 
 /// Two networks, a VTEP, and a port that nothing uses.
 pub const CONFIG: &str = r#"
@@ -101,7 +100,7 @@ impl Served {
         let path = folder.path().join("s");
         let socket_path = path.clone();
         let events = fake.events();
-        let page_frames = vswitch::api::running::Running::config(&fake).api.page_frames;
+        let page_frames = fake.config().api.page_frames;
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         // One thread for everything, as in the switch.
@@ -121,12 +120,12 @@ impl Served {
                     tcp = Some(Tcp { listener, tls, token });
                 }
                 ready.send((address, metrics.local_addr().unwrap())).unwrap();
-                let (control, asked) = control::channel();
+                let (requests, asked) = requests::channel();
                 let socket = socket.listener().unwrap();
                 let listeners = Listeners { socket, tcp, metrics, page_frames };
                 tokio::select! {
                     () = async { drop(fake.run(asked).await) } => {}
-                    _ = server::serve(listeners, control, limits) => {}
+                    _ = server::serve(listeners, requests, limits) => {}
                     _ = stopped => {}
                 }
             });

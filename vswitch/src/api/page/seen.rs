@@ -205,8 +205,8 @@ fn unix_millis() -> u64 {
 mod tests {
     use super::*;
     use crate::api::fake::Fake;
-    use crate::api::running::Running as _;
     use crate::config;
+    use crate::control::requests::LiveSwitch as _;
 
     fn fake() -> Fake {
         let text = "[[port]]\nname = \"a\"\ndevice = \"net_null0\"\n[[network]]\nname = \"n\"\nvni = 1\n\

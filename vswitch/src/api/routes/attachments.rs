@@ -6,8 +6,8 @@ use super::{Answer, App, created, done};
 use crate::api::change::{Change, change};
 use crate::api::edit;
 use crate::api::extract::{JsonBody, Names, NoParams, Precondition};
-use crate::api::running::ApplyOptions;
 use crate::config::document::{PortDocument, VtepDocument};
+use crate::control::requests::ApplyOptions;
 
 /// Adds a port. Nothing uses it until it belongs to a network, or is a VTEP's uplink.
 #[utoipa::path(post, path = "/v1/ports", tag = "ports", request_body = PortDocument,

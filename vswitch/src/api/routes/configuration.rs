@@ -16,9 +16,9 @@ use crate::api::extract::{
     ConfigurationBody, MaybePrecondition, NoParams, Params, Precondition, object_from_json,
 };
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
-use crate::api::running::ApplyOptions;
 use crate::config::document::Document;
 use crate::config::{self, Config};
+use crate::control::requests::ApplyOptions;
 use crate::topology::plan::Plan;
 
 /// The longest time to confirm: a day.

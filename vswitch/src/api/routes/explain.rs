@@ -1,5 +1,7 @@
 //! What would become of a frame.
 
+use std::sync::PoisonError;
+
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -114,7 +116,11 @@ pub(super) async fn explain(
     JsonBody(request): JsonBody<ExplainRequest>,
 ) -> Answer {
     let question = request.question()?;
-    let asked = app.control.ask(move |switch| (switch.generation(), switch.explain(question)));
+    let explainer = app.explainer;
+    let asked = app.control.ask(move |switch| {
+        let explainer = explainer.lock().unwrap_or_else(PoisonError::into_inner);
+        (switch.generation(), explainer.explain(switch.live_state(), question))
+    });
     let (generation, trace) = asked.await?;
     let trace = trace.map_err(|error| unknown(&error))?;
     let body = aside(move || written(&trace.explanation())).await?;

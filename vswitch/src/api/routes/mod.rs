@@ -12,7 +12,7 @@ mod fdb;
 mod networks;
 mod rows;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -32,6 +32,7 @@ use super::extract::{LARGE_BODIES, NoParams, etag};
 use super::openapi;
 use super::problem::{Kind, Place, Problem, ValueProblem};
 use crate::datapath::capture::MAX_CAPTURES;
+use crate::explain::Explainer;
 
 pub use events::MAX_STREAMS;
 pub use explain::{ExplainRequest, MAX_FRAME, Was};
@@ -45,6 +46,8 @@ const SHORT_LIST: usize = 200;
 pub struct App {
     /// Where the control loop is asked.
     pub(super) control: Control,
+    /// Explains frames. Locked on the control thread only.
+    explainer: Arc<Mutex<Explainer>>,
     /// For large bodies.
     pub(super) room: Arc<Semaphore>,
     /// For the memory of captures that do not run yet.
@@ -61,7 +64,8 @@ pub fn router(control: Control, patience: Duration) -> Router {
     let document = Bytes::from(document.to_json().unwrap_or_default());
     let room = Arc::new(Semaphore::new(LARGE_BODIES));
     let seats = Arc::new(Semaphore::new(MAX_CAPTURES));
-    let app = App { control, room, seats, patience, document };
+    let explainer = Arc::default();
+    let app = App { control, explainer, room, seats, patience, document };
     router
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)

@@ -10,8 +10,8 @@ use crate::api::edit::{self, Edited, Migration};
 use crate::api::extract::{JsonBody, MergePatch, Names, NoParams, Precondition};
 use crate::api::problem::{Place, Problem};
 use crate::api::refusal::absent;
-use crate::api::running::ApplyOptions;
 use crate::config::document::{Document, MacDocument, MemberDocument, NetworkDocument};
+use crate::control::requests::ApplyOptions;
 
 /// The address of a remote VTEP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

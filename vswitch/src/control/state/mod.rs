@@ -48,7 +48,7 @@
 //! # Who calls it
 //!
 //! The control thread: each operation waits for the disk, for milliseconds on most and longer on a slow one.
-//! The order for a change ([`apply`](crate::api::running::Running::apply)): put it in force, save it, acknowledge
+//! The order for a change ([`apply`](crate::control::requests::LiveSwitch::apply)): put it in force, save it, acknowledge
 //! it. If it cannot be saved, the former is put in force again, and the change is refused.
 
 mod choose;

@@ -1,23 +1,80 @@
-//! What the API asks of the control thread.
+//! Requests to the control loop: what can be asked of a running switch, and the queue in which
+//! requests wait.
 //!
-//! The switch implements [`Running`]; so does a switch in memory, [`fake`](super::fake), for tests of
-//! the whole server without DPDK. Every call runs on the control thread between two of its other
-//! duties, and must be short.
+//! Whoever serves requests (the API) owns no state of the switch. A request is a closure over
+//! [`LiveSwitch`], which the control loop calls between two of its other duties. So a closure must
+//! be short: below a millisecond, except for a change of the configuration.
+//!
+//! `Switch` implements [`LiveSwitch`]. The tests of the API implement it for a switch in memory.
 
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::{mpsc, oneshot};
+
+use super::captures::Captures;
+use super::events::Events;
+use super::fdb_pages::{FdbFilter, FdbScan};
+use super::live_state::LiveState;
+use super::rows::{DropRow, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
 use crate::config::Config;
 use crate::config::document::Document;
-use crate::control::captures::Captures;
-use crate::control::events::Events;
-use crate::control::fdb_pages::{FdbFilter, FdbScan};
-use crate::control::rows::{DropRow, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
-use crate::explain::{Question, Trace, Unknown};
 use crate::metrics::family::Family;
 use crate::topology::plan::{Plan, Step};
 
-/// A running switch.
-pub trait Running {
+/// Requests that wait for the control loop; further ones wait with their senders.
+const QUEUE_LEN: usize = 16;
+
+type Call = Box<dyn FnOnce(&mut dyn LiveSwitch) + Send>;
+
+/// A request that waits for the control loop.
+pub struct Request(Call);
+
+impl Request {
+    /// Runs the request and sends the answer.
+    pub fn answer(self, switch: &mut dyn LiveSwitch) {
+        (self.0)(switch);
+    }
+}
+
+/// The sending end of the queue of requests. The control loop has the other end.
+#[derive(Clone)]
+pub struct Requests(mpsc::Sender<Request>);
+
+/// The control loop has ended or is about to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the switch stops")]
+pub struct Stopping;
+
+/// A queue of requests: the sending end, and the control loop's.
+#[must_use]
+pub fn channel() -> (Requests, mpsc::Receiver<Request>) {
+    let (sender, receiver) = mpsc::channel(QUEUE_LEN);
+    (Requests(sender), receiver)
+}
+
+impl Requests {
+    /// Has the control loop call a closure, and returns what the closure returns.
+    ///
+    /// # Errors
+    /// The switch stops.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut dyn LiveSwitch) -> T + Send + 'static,
+    ) -> Result<T, Stopping> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request(Box::new(move |switch| {
+            // A client that has gone away does not want its change made either.
+            if !answer.is_closed() {
+                let _ = answer.send(call(switch));
+            }
+        }));
+        self.0.send(request).await.map_err(|_| Stopping)?;
+        answered.await.map_err(|_| Stopping)
+    }
+}
+
+/// A running switch, as requests see it.
+pub trait LiveSwitch {
     /// The generation of the configuration: one more with each change.
     fn generation(&self) -> u64;
     /// The running configuration.
@@ -56,11 +113,8 @@ pub trait Running {
     /// Goes on with a look through the FDB for `GET /v1/fdb`: a piece of it that takes well
     /// under a millisecond. Called again until the [scan](FdbScan) is complete.
     fn scan_fdb(&self, scan: &mut FdbScan);
-    /// What would become of a frame now. Changes nothing, counts nothing, sends nothing.
-    ///
-    /// # Errors
-    /// The question names something that is not there.
-    fn explain(&self, question: Question) -> Result<Trace, Unknown>;
+    /// What workers forward by, borrowed.
+    fn live_state(&self) -> LiveState<'_>;
     /// Where events are told.
     fn events(&self) -> Events;
     /// Captures, and the frames that were dropped last.
