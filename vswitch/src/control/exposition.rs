@@ -54,6 +54,7 @@ use crate::control::pulse::Work;
 use crate::control::switch::Switch;
 use crate::ids::PortId;
 use crate::kernel::underlay::NextHop;
+use crate::metrics::build_info;
 use crate::metrics::drop_reason::DropReason;
 use crate::metrics::family::Family;
 use crate::topology::narrow;
@@ -339,9 +340,9 @@ fn process(switch: &Switch, families: &mut Vec<Family>) {
     started.add_f64(&[], unix_secs(configured.started()));
     let mut build = Family::gauge("vswitch_build_info", "What runs, as labels.");
     let labels = [
-        ("version", env!("CARGO_PKG_VERSION")),
-        ("revision", env!("VSWITCH_REVISION")),
-        ("rustc", env!("VSWITCH_RUSTC")),
+        ("version", build_info::VERSION),
+        ("revision", build_info::revision()),
+        ("rustc", build_info::RUSTC),
         ("dpdk", &switch.eal.version()),
     ];
     build.add(&labels, 1);

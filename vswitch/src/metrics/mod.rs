@@ -6,10 +6,12 @@
 //! | [`histogram`] | buckets of powers of two |
 //! | [`queue`] | what a receive queue gave |
 //! | [`drop_reason`] | every reason for which a frame is dropped, declared once |
+//! | [`build_info`] | from what the binary was built |
 //! | [`family`] | one metric with its values, and the text format |
 //!
 //! Exposition, API and `vswitch show` take drop reasons from [`drop_reason::DropReason`].
 
+pub mod build_info;
 mod counter;
 pub mod counters;
 pub mod drop_reason;
