@@ -10,7 +10,10 @@ use std::sync::{Arc, mpsc};
 
 use arrayvec::ArrayVec;
 use vswitch::datapath::packet::Packet;
+use vswitch::doctor::dpdk_errors;
+use vswitch::doctor::host::Host;
 use vswitch::dpdk::eal::{self, Eal, EalArgs};
+use vswitch::dpdk::error::{DeviceError, Error};
 use vswitch::dpdk::lcore::{self, LaunchError};
 use vswitch::dpdk::mbuf::{HEADROOM, Mbuf, free_burst};
 use vswitch::dpdk::pool::Pool;
@@ -23,7 +26,7 @@ fn wrappers_against_dpdk() {
     let args = EalArgs {
         main_core: 0,
         worker_cores: vec![1],
-        memory_mib: 64,
+        memory_mib: Some(64),
         hugepages: std::env::var_os("VSWITCH_TEST_HUGEPAGES").is_some(),
         ..EalArgs::default()
     };
@@ -138,12 +141,17 @@ fn replicas_share_the_bytes_and_keep_them_alive(pool: &Pool) {
 
 fn a_pool_too_large_is_refused(eal: &Eal) {
     let error = Pool::new(eal, "huge", 1 << 20, 0, 9000, -1).err().expect("too large");
-    assert!(error.finding().found.starts_with("no memory for 1048576 packet buffers"), "{error}");
+    assert!(error.to_string().starts_with("no memory for 1048576 packet buffers"), "{error}");
 }
 
 fn unknown_devices_are_named(eal: &Eal) {
     let text = |device: &str| {
-        let text = Port::probe(eal, device).err().expect(device).to_string();
+        let error = Port::probe(eal, device).err().expect(device);
+        let host = Host::machine();
+        let Error::Device { source: DeviceError::Probe(answer), .. } = error else {
+            panic!("{device}: {error}");
+        };
+        let text = dpdk_errors::of_device(&host, device, &answer).to_string();
         assert!(text.starts_with(&format!("device {device}: ")), "{text}");
         println!("{text}");
         text

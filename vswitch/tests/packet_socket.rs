@@ -43,7 +43,7 @@ fn frames_that_overflow_a_ring_are_counted() {
     let args = EalArgs {
         main_core: 0,
         worker_cores: vec![1],
-        memory_mib: 64,
+        memory_mib: Some(64),
         hugepages: std::env::var_os("VSWITCH_TEST_HUGEPAGES").is_some(),
         ..EalArgs::default()
     };

@@ -17,10 +17,9 @@ use crate::api::{
 use crate::config::{self, Config};
 use crate::control::state::{self, StateStore};
 #[cfg(feature = "dpdk")]
-use crate::control::{
-    start_error::StartError,
-    switch::{self, StopSignals},
-};
+use crate::control::switch::{self, StopSignals};
+#[cfg(feature = "dpdk")]
+use crate::doctor::dpdk_errors::explain;
 use crate::doctor::edit::File;
 use crate::doctor::files::Kept;
 use crate::doctor::host::Host;
@@ -120,21 +119,9 @@ fn run_switch(start: state::Start, store: StateStore) -> Result<(), Box<dyn Erro
         let signals = StopSignals::catch()?;
         let (listeners, _socket) = Listeners::bind(&config.api).await?;
         let serve = |requests| server::serve(listeners, requests, Limits::default());
-        let ended = switch::run(start, store, signals, serve).await;
-        ended.map_err(|error| explained(error, &config))
+        let ended = switch::run(start, store, explain, signals, serve).await;
+        ended.map_err(|error| explain(&error, &config).into())
     })
-}
-
-/// What the control thread failed at, with what the doctor knows of the cause.
-#[cfg(feature = "dpdk")]
-fn explained(error: StartError, config: &Config) -> Box<dyn Error> {
-    match &error {
-        StartError::Memory(need) => match doctor::hugepages::too_little(config, need, None) {
-            Some(finding) => Findings(vec![finding]).into(),
-            None => error.into(),
-        },
-        _ => error.into(),
-    }
 }
 
 #[cfg(not(feature = "dpdk"))]

@@ -73,6 +73,21 @@ pub enum ChangeError {
     NoWayBack(Box<ChangeError>, Box<ChangeError>),
 }
 
+impl ChangeError {
+    /// Its text, with that of each [`StartError`] in it explained.
+    pub(super) fn explained(&self, explain: &dyn Fn(&StartError) -> String) -> String {
+        match self {
+            Self::Start(error) => explain(error),
+            Self::NoWayBack(first, second) => format!(
+                "{}\n  what was there before could not be restored either: {}",
+                first.explained(explain),
+                second.explained(explain)
+            ),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// What is left to be done when all workers have taken a generation up.
 pub(super) struct Unsettled {
     /// What some worker may still work by.

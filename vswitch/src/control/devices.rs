@@ -7,7 +7,7 @@ use super::memory::{
 };
 use super::pools::Pools;
 use super::start_error::StartError;
-use crate::config::Config;
+use crate::config::{Config, overrides_memory};
 use crate::config::device::pci_address;
 use crate::dpdk::eal::{Eal, EalArgs};
 use crate::dpdk::pool::Pool;
@@ -21,7 +21,7 @@ pub(super) fn eal_args(config: &Config) -> EalArgs {
     EalArgs {
         main_core: config.dpdk.main_core,
         worker_cores: config.dpdk.worker_cores.clone(),
-        memory_mib: config.dpdk.memory_mib,
+        memory_mib: (!overrides_memory(&config.dpdk.eal_args)).then_some(config.dpdk.memory_mib),
         hugepages: config.dpdk.hugepages,
         pci_devices: devices.filter(|device| pci_address(device).is_some()).collect(),
         extra: config.dpdk.eal_args.clone(),

@@ -20,6 +20,7 @@ use super::change::ChangeError;
 use super::live_state::{LiveState, UnresolvedReason};
 use super::requests::{Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed};
 use super::state::{StateError, StateStore};
+use super::start_error::{Explain, StartError};
 use super::switch::Switch;
 use crate::kernel::underlay::NextHop;
 use crate::topology::Topology;
@@ -43,6 +44,8 @@ pub struct Configured {
     /// When a generation was taken up last.
     changed: SystemTime,
     saves: Saves,
+    /// Words for the API's answer when a change fails.
+    explain: Explain,
 }
 
 /// How often the state was written since start.
@@ -63,9 +66,10 @@ struct Pending {
 
 impl Configured {
     /// As it was started, with the state that is kept of it.
-    pub(super) fn new(generation: u64, store: StateStore) -> Self {
+    pub(super) fn new(generation: u64, store: StateStore, explain: Explain) -> Self {
         let (started, saves) = (SystemTime::now(), Saves::default());
-        Self { generation, pending: None, store, behind: None, started, changed: started, saves }
+        let (pending, behind) = (None, None);
+        Self { generation, pending, store, behind, started, changed: started, saves, explain }
     }
 
     /// Another configuration has been taken up.
@@ -195,7 +199,7 @@ impl Switch {
             // It waits on, and is tried again.
             let expires = Instant::now() + RETRY;
             self.configured.pending = Some(Pending { expires, ..pending });
-            return Err(refusal(error));
+            return Err(self.refusal(&error));
         }
         let generation = self.configured.generation;
         let saved = self.configured.store.roll_back(generation);
@@ -206,6 +210,13 @@ impl Switch {
         self.events.tell(Happening::ConfigurationRolledBack { generation, reason });
         info!(generation, ?reason, "configuration rolled back");
         Ok(generation)
+    }
+
+    /// A change that failed, in the words of the API.
+    fn refusal(&self, error: &ChangeError) -> ApplyError {
+        let explain = |error: &StartError| (self.configured.explain)(error, self.config());
+        let (message, help) = message_and_help(&error.explained(&explain));
+        ApplyError::Refused { pointer: None, message, help }
     }
 }
 
@@ -223,12 +234,6 @@ fn message_and_help(text: &str) -> (String, String) {
 fn storage(error: &StateError) -> ApplyError {
     let (message, help) = message_and_help(&error.to_string());
     ApplyError::Storage { message, help }
-}
-
-/// A change that failed, in the words of the API.
-fn refusal(error: ChangeError) -> ApplyError {
-    let (message, help) = message_and_help(&error.to_string());
-    ApplyError::Refused { pointer: None, message, help }
 }
 
 impl LiveSwitch for Switch {
@@ -253,7 +258,7 @@ impl LiveSwitch for Switch {
         let within = options.confirm_within.filter(|_| !plan.is_empty());
         let former = self.topology.config().clone();
         if !plan.is_empty() {
-            self.put_in_force(new).map_err(refusal)?;
+            self.put_in_force(new).map_err(|error| self.refusal(&error))?;
         }
         let generation = self.configured.generation;
         // Before it is acknowledged, and after all else that can fail.

@@ -4,12 +4,17 @@ use std::io;
 
 use super::memory::Need;
 use super::state::StateError;
+use crate::config::Config;
 use crate::dpdk;
 use crate::dpdk::lcore::LaunchError;
 use crate::kernel::host_interface::HostInterfaceError;
 use crate::kernel::underlay::UnderlayError;
 use crate::table::TableFull;
 use crate::topology::TooMany;
+
+/// Puts an error into words for a user. The cause of an error of DPDK lies in the state of the host,
+/// which is examined above this layer.
+pub type Explain = fn(&StartError, &Config) -> String;
 
 /// Why the switch did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]

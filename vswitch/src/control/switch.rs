@@ -24,7 +24,7 @@ use super::pools::Pools;
 use super::pulse::{Pulse, Work};
 use super::requests::{self, Request, Requests};
 use super::running::Configured;
-use super::start_error::StartError;
+use super::start_error::{Explain, StartError};
 use super::state::{Start, StateStore};
 use super::supervisor::{ALIVE_EVERY, Supervisor};
 use super::wiring::Wiring;
@@ -82,6 +82,7 @@ impl StopSignals {
 pub async fn run<S>(
     start: Start,
     store: StateStore,
+    explain: Explain,
     mut signals: StopSignals,
     serve: impl FnOnce(Requests) -> S,
 ) -> Result<(), StartError>
@@ -90,7 +91,7 @@ where
 {
     let begins = start.begins();
     let topology = Topology::new(start.config)?;
-    let configured = Configured::new(start.generation, store);
+    let configured = Configured::new(start.generation, store, explain);
     let (mut switch, mut underlay, workers) = Switch::start(topology, configured)?;
     if begins && let Err(error) = switch.begin_state() {
         workers.stop();

@@ -82,16 +82,13 @@ pub fn foreseen(host: &Host, config: &Config) -> Foreseen {
     Foreseen::of(config, |port| mtu::known(host, port))
 }
 
-/// `memory-mib` that does not suffice for what is to be in it.
+/// A `memory-mib` that does not suffice.
 #[must_use]
-pub fn too_little(config: &Config, need: &Need, file: Option<&File>) -> Option<Finding> {
+pub fn too_little(config: &Config, need: &Need, file: Option<&File>) -> Finding {
     let (have, least) = (config.dpdk.memory_mib, need.dpdk_mib());
-    if need.is_met_by(config) {
-        return None;
-    }
     let found = format!("memory-mib is {have}, and {least} are needed");
     let finding = Finding::problem(Check::Memory, found, takes(config, need));
-    Some(raised(finding, least, file))
+    raised(finding, least, file)
 }
 
 /// What the memory is for, in words.
@@ -115,15 +112,13 @@ fn raised(finding: Finding, to: u64, file: Option<&File>) -> Finding {
 /// `run` tries, and knows when the NIC is open.
 fn memory(view: &View<'_>, config: &Config, Foreseen { least, most }: &Foreseen) -> Finding {
     let (have, enough) = (config.dpdk.memory_mib, most.dpdk_mib());
-    if u64::from(have) >= enough || overrides_memory(&config.dpdk.eal_args) {
+    if most.is_met_by(config) {
         let found = format!("memory-mib is {have}, and {enough} are needed");
         return Finding::ok(Check::Memory, found);
     }
-    if too_little(config, least, None).is_some() {
+    if !least.is_met_by(config) {
         // What surely suffices, not what would perhaps be too little again.
-        let found = format!("memory-mib is {have}, and {enough} are needed");
-        let finding = Finding::problem(Check::Memory, found, takes(config, most));
-        return raised(finding, enough, view.file);
+        return too_little(config, most, view.file);
     }
     let found = format!("memory-mib is {have}, and {enough} may be needed");
     let cause = format!(

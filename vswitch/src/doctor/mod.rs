@@ -1,7 +1,7 @@
 //! What is wrong with a host, before anything is started; why; and the command that mends it.
 //!
 //! One list of checks. `vswitch doctor` prints all that they find. `vswitch run` makes the same checks before it
-//! starts DPDK: a problem ends it, a warning is logged. And where DPDK fails all the same, [`failure`] puts what it
+//! starts DPDK: a problem ends it, a warning is logged. And where DPDK fails all the same, [`dpdk_errors`] puts what it
 //! said into a finding of the same kind. Nothing here starts or changes anything.
 //!
 //! | file | what it looks at |
@@ -23,15 +23,16 @@
 //! | `kernel` | what the kernel must be able to do |
 //! | `places` | names, addresses and sockets that must be free |
 //! | [`files`] | the state directory, and the files of TLS |
-//! | [`failure`] | what DPDK said, in words |
+//! | `dpdk_errors` | what DPDK said, in words |
 //!
 //! Each check is a function from a [`View`] to findings: of what is wrong, or that all is well. They run on the
 //! control thread before it starts anything, and take some milliseconds together.
 
 mod boot;
 pub mod cores;
+#[cfg(feature = "dpdk")]
+pub mod dpdk_errors;
 pub mod edit;
-pub mod failure;
 pub mod files;
 pub mod finding;
 #[cfg(test)]

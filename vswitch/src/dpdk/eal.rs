@@ -5,8 +5,7 @@
 //! the runtime folder that EAL insists on is removed as soon as EAL has started. (What stays is
 //! `/run/dpdk`, which all DPDK processes share.)
 //!
-//! What EAL would answer with a panic is checked before it is called; what it answers in riddles is put into
-//! words afterwards. Hugepages and the rest of the host are [`crate::doctor`]'s to check, before.
+//! Arguments and cores with which EAL would end the process are refused before EAL is called.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, OsStr, c_char};
@@ -17,11 +16,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+use super::error::{Answer, Error};
 use super::log::{self, Mark};
-use super::{Error, Said, c_string, last_errno, refusal};
-use crate::config::{Dpdk, overrides_memory};
-use crate::doctor::cores;
-use crate::doctor::host::Host;
+use super::{c_string, last_errno};
 
 /// What the switch asks of EAL.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +30,8 @@ pub struct EalArgs {
     pub main_core: u32,
     /// The cores that poll.
     pub worker_cores: Vec<u32>,
-    /// Memory for packet buffers and drivers, in MiB.
-    pub memory_mib: u32,
+    /// Memory for packet buffers and drivers, in MiB. `None`: `extra` says how much.
+    pub memory_mib: Option<u32>,
     /// Take the memory from hugepages. Without, physical devices do not work.
     pub hugepages: bool,
     /// PCI devices to use, each `ADDRESS[,argument…]`; EAL leaves all others alone.
@@ -39,20 +39,6 @@ pub struct EalArgs {
     pub pci_devices: Vec<String>,
     /// More EAL arguments, passed on last, as they are.
     pub extra: Vec<String>,
-}
-
-impl EalArgs {
-    /// The same as the configuration has it.
-    fn dpdk(&self) -> Dpdk {
-        Dpdk {
-            worker_cores: self.worker_cores.clone(),
-            main_core: self.main_core,
-            memory_mib: self.memory_mib,
-            packet_buffers: None,
-            hugepages: self.hugepages,
-            eal_args: self.extra.clone(),
-        }
-    }
 }
 
 /// The running EAL. Ports, pools and queues keep it alive; it is cleaned up when the last of them
@@ -83,15 +69,9 @@ pub fn init(args: &EalArgs) -> Result<Eal, Error> {
     check_arguments(&args.extra)?;
     check_cores(args)?;
     if STARTED.swap(true, Ordering::Relaxed) {
-        return Err(Error::new(
-            "DPDK was started before in this process",
-            "it can be started once: start another process",
-            Said::default(),
-        ));
+        return Err(Error::Misuse("DPDK was started before in this process".into()));
     }
-    log::take_over().map_err(|error| {
-        Error::new(format!("DPDK's log cannot be taken over: {error}"), "", Said::default())
-    })?;
+    log::take_over().map_err(Error::Log)?;
 
     let arguments: Vec<CString> = arguments(args).iter().map(|text| c_string(text)).collect();
     tracing::debug!(target: "dpdk", ?arguments, "starting EAL");
@@ -99,7 +79,7 @@ pub fn init(args: &EalArgs) -> Result<Eal, Error> {
     let started = quietly(|| start(&arguments));
     remove_runtime_folder();
     if started < 0 {
-        return Err(refusal::of_eal(&args.dpdk(), last_errno(), mark.said()));
+        return Err(Error::Start(Answer::new(last_errno(), mark)));
     }
     Ok(Eal(Arc::new(EalInner {
         main_lcore: main_lcore(args),
@@ -134,8 +114,8 @@ fn arguments(args: &EalArgs) -> Vec<String> {
     } else {
         list.extend(["--no-huge".into(), "--no-shconf".into()]);
     }
-    if !overrides_memory(&args.extra) {
-        list.extend(["-m".into(), args.memory_mib.to_string()]);
+    if let Some(mib) = args.memory_mib {
+        list.extend(["-m".into(), mib.to_string()]);
     }
     if args.pci_devices.is_empty() {
         list.push("--no-pci".into());
@@ -158,28 +138,32 @@ fn main_lcore(args: &EalArgs) -> u32 {
 /// Refuses what makes EAL print its help and end the process.
 fn check_arguments(extra: &[String]) -> Result<(), Error> {
     let exits = |arg: &&String| matches!(arg.as_str(), "-h" | "--help" | "-v" | "--version");
-    extra.iter().find(exits).map_or(Ok(()), |arg| {
-        Err(Error::new(
-            format!("eal-args: {arg} would end the process"),
-            "remove it; `dpdk-testpmd --help` prints EAL's arguments",
-            Said::default(),
-        ))
-    })
+    extra.iter().find(exits).map_or(Ok(()), |arg| Err(Error::EndsProcess(arg.clone())))
 }
 
-/// Checks that this process may run on every core. (EAL panics where it may not.)
+/// Refuses cores on which EAL cannot start a thread: EAL answers some of them with a panic.
 fn check_cores(args: &EalArgs) -> Result<(), Error> {
-    let error = |cause: String, way_out: &str| Err(Error::new(cause, way_out, Said::default()));
     if args.worker_cores.is_empty() {
-        return error("there is no worker core".into(), "name at least one in worker-cores");
+        return Err(Error::Misuse("there is no worker core".into()));
     }
     let mut seen = BTreeSet::new();
     if let Some(core) = args.worker_cores.iter().find(|&&core| !seen.insert(core)) {
-        let cause = format!("worker core {core} is named twice");
-        return error(cause, "give every worker a core of its own");
+        return Err(Error::Misuse(format!("worker core {core} is named twice")));
     }
-    let unusable = cores::unusable(&Host::machine(), &args.dpdk(), None);
-    unusable.into_iter().next().map_or(Ok(()), |found| Err(Error::found(found, Said::default())))
+    let mut cores = args.worker_cores.iter().chain([&args.main_core]);
+    cores.find(|core| !can_run_on(**core)).map_or(Ok(()), |core| Err(Error::Core(*core)))
+}
+
+fn can_run_on(core: u32) -> bool {
+    if core >= dpdk_sys::VSW_MAX_LCORE {
+        return false;
+    }
+    // Tried on a thread of its own, because the affinity of this one is to stay.
+    let tried = std::thread::spawn(move || {
+        let mut one = CpuSet::new();
+        one.set(core as usize).and_then(|()| sched_setaffinity(Pid::from_raw(0), &one)).is_ok()
+    });
+    tried.join().unwrap_or(false)
 }
 
 /// Where EAL looks for drivers: set when DPDK was built.
@@ -292,7 +276,7 @@ mod tests {
     use super::*;
 
     fn args() -> EalArgs {
-        EalArgs { main_core: 0, worker_cores: vec![1], memory_mib: 64, ..EalArgs::default() }
+        EalArgs { main_core: 0, worker_cores: vec![1], memory_mib: Some(64), ..EalArgs::default() }
     }
 
     #[test]
@@ -318,6 +302,7 @@ mod tests {
         let args = EalArgs {
             hugepages: true,
             pci_devices: vec!["0000:01:00.0,x=1".into()],
+            memory_mib: None,
             extra: vec!["--socket-mem=32,32".into()],
             ..args()
         };
@@ -333,9 +318,9 @@ mod tests {
             init(&args).err().expect("must be refused").to_string()
         };
         let text = cause(&|args| args.worker_cores = vec![1, 77]);
-        assert!(text.starts_with("core 77 is not on this machine"), "{text}");
+        assert!(text.starts_with("no thread of this process can run on core 77"), "{text}");
         let text = cause(&|args| args.worker_cores = vec![5000]);
-        assert!(text.starts_with("core 5000 is beyond"), "{text}");
+        assert!(text.starts_with("no thread of this process can run on core 5000"), "{text}");
         let text = cause(&|args| args.worker_cores = vec![1, 1]);
         assert!(text.starts_with("worker core 1 is named twice"), "{text}");
         let text = cause(&|args| args.worker_cores = vec![]);

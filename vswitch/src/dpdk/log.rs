@@ -14,8 +14,6 @@ use std::ffi::c_char;
 use std::io::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Said;
-
 /// How many lines are kept.
 const KEPT: usize = 50;
 
@@ -71,7 +69,7 @@ impl Mark {
     }
 
     /// The warnings and errors since the mark; where there are none, the notices.
-    pub(super) fn said(self) -> Said {
+    pub(super) fn lines(self) -> Vec<String> {
         let log = log();
         let new = usize::try_from(log.count - self.0).unwrap_or(KEPT).min(log.kept.len());
         let new = || log.kept.iter().skip(log.kept.len() - new);
@@ -82,7 +80,7 @@ impl Mark {
                 lines.push(line.text.clone());
             }
         }
-        Said(lines)
+        lines
     }
 }
 
@@ -165,17 +163,16 @@ mod tests {
         };
         let mark = Mark::now();
         say(NOTICE, "a notice\n");
-        assert_eq!(mark.said().lines(), ["a notice"]);
+        assert_eq!(mark.lines(), ["a notice"]);
         say(ERROR, "an ");
         say(ERROR, "error\nanother\n");
         say(ERROR, "another\n");
-        assert_eq!(mark.said().lines(), ["an error", "another"]);
-        assert_eq!(mark.said().to_string(), "\n  DPDK: an error\n  DPDK: another");
+        assert_eq!(mark.lines(), ["an error", "another"]);
         let mark = Mark::now();
         for n in 0..200 {
             say(ERROR, &format!("line {n}\n"));
         }
-        assert_eq!(mark.said().lines().len(), KEPT);
-        assert_eq!(Mark::now().said().lines().len(), 0);
+        assert_eq!(mark.lines().len(), KEPT);
+        assert_eq!(Mark::now().lines().len(), 0);
     }
 }

@@ -92,8 +92,8 @@ impl Mbuf {
     fn data(&self) -> *mut u8 {
         // SAFETY: the mbuf is ours.
         let buffer = unsafe { field::buf_addr(self.0.as_ptr()) };
-        // SAFETY: an mbuf's data offset is inside its buffer (fill, trim_front and grow_front keep
-        // it so).
+        // SAFETY: an mbuf's data offset is inside its buffer: the driver sets it so, and `fill`,
+        // `narrow` and `grow_front` keep it so.
         unsafe { buffer.cast::<u8>().add(usize::from(self.data_off())) }
     }
 

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use dpdk_sys::rte_mempool;
 
 use super::eal::{Eal, EalInner};
+use super::error::{Answer, Error};
 use super::log::Mark;
 use super::mbuf::{HEADROOM, Mbuf};
-use super::{Error, c_string, errno_text, last_errno};
+use super::{c_string, last_errno};
 
 /// A pool of packet buffers of one size. Cloning makes another handle to the same pool.
 #[derive(Clone)]
@@ -62,14 +63,8 @@ impl Pool {
             )
         };
         let raw = NonNull::new(raw).ok_or_else(|| {
-            Error::new(
-                format!(
-                    "no memory for {count} packet buffers of {data_room} bytes: {}",
-                    errno_text(last_errno())
-                ),
-                "raise memory-mib, or use fewer queues",
-                mark.said(),
-            )
+            let answer = Answer::new(last_errno(), mark);
+            Error::Pool { count, room: data_room, answer }
         })?;
         let eal = Arc::clone(eal.inner());
         let data_room = room - HEADROOM;

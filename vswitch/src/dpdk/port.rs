@@ -12,14 +12,14 @@ use std::sync::{Arc, OnceLock};
 
 use dpdk_sys::{vsw_port_conf, vsw_port_info, vsw_port_link, vsw_port_losses};
 
+use super::c_string;
 use super::eal::{Eal, EalInner};
+use super::error::{Answer, DeviceCall, DeviceError, Error, Mtu, errno_text};
 use super::interface::Interface;
 use super::log::{self, Mark};
 use super::packet_socket::{self, PacketSockets};
 use super::pool::Pool;
 use super::queue::{RxQueue, TxQueue};
-use super::refusal;
-use super::{Error, Said, c_string, errno_text};
 use crate::config::device;
 use crate::ids::MacAddr;
 
@@ -164,15 +164,15 @@ impl Port {
                 let probe = || unsafe { dpdk_sys::rte_dev_probe(c_string(device).as_ptr()) };
                 let error = log::asking(probe);
                 let found = if error == 0 { id_by_name(name) } else { None };
-                found.ok_or_else(|| refusal::of_device(device, error, mark.said()))?
+                found.ok_or_else(|| {
+                    let source = DeviceError::Probe(Answer::new(error, mark));
+                    Error::Device { device: device.to_owned(), source }
+                })?
             }
         };
         if !eal.inner().claimed().insert(id) {
-            return Err(Error::new(
-                format!("device {device}: {name} is in use by another port"),
-                "give each port a device of its own, with a name of its own",
-                Said::default(),
-            ));
+            let source = DeviceError::InUse(name.to_owned());
+            return Err(Error::Device { device: device.to_owned(), source });
         }
         let open = Open {
             id,
@@ -204,7 +204,7 @@ impl Port {
     /// refuses a setting.
     pub fn configure(&mut self, config: &PortConfig) -> Result<(), Error> {
         if self.state != State::Probed {
-            return Err(self.error("is configured already", "", Said::default()));
+            return Err(self.error(DeviceError::Misuse("configured already")));
         }
         log::asking(|| {
             let mtu = self.choose_mtu(config)?;
@@ -229,12 +229,12 @@ impl Port {
     /// The device does not start.
     pub fn start(&mut self) -> Result<Queues, Error> {
         if self.state != State::Configured {
-            return Err(self.error("is not configured, or started already", "", Said::default()));
+            return Err(self.error(DeviceError::Misuse("not configured, or started already")));
         }
         let mark = Mark::now();
         // SAFETY: the port is open and configured.
         let error = log::asking(|| unsafe { dpdk_sys::rte_eth_dev_start(self.open.id) });
-        self.check(error, "start", "see what DPDK logged", mark)?;
+        self.check(error, DeviceCall::Start, mark)?;
         self.open.started.store(true, Ordering::Relaxed);
         self.state = State::Started;
         let open = &self.open;
@@ -309,24 +309,13 @@ impl Port {
         let (room, slot) = (config.pool.data_room(), device::ring_slot(&self.device));
         let limit =
             slot.map_or(self.ethdev_mtu_limit, |slot| slot.saturating_sub(device::RING_OVERHEAD));
-        let whose = if config.mtu.is_some() { "the port's mtu" } else { "its interface's MTU" };
+        let is_configured = config.mtu.is_some();
+        let named = Mtu { bytes: mtu, is_configured };
         if mtu > limit {
-            let way_out = match slot {
-                Some(_) => format!("add {} to the device", device::ring_arguments(mtu)),
-                None => "the driver takes no more".to_owned(),
-            };
-            return Err(self.error(
-                &format!("{whose} is {mtu}, and the device is limited to {limit}"),
-                &format!("lower the MTU, or: {way_out}"),
-                Said::default(),
-            ));
+            return Err(self.error(DeviceError::DeviceMtu { mtu: named, limit }));
         }
         if mtu.saturating_add(device::L2_OVERHEAD) > room {
-            return Err(self.error(
-                &format!("{whose} is {mtu}, and packet buffers hold frames of {room} bytes"),
-                "lower the MTU of the port or of the interface behind it",
-                Said::default(),
-            ));
+            return Err(self.error(DeviceError::BufferMtu { mtu: named, room }));
         }
         Ok(mtu)
     }
@@ -367,8 +356,7 @@ impl Port {
             return Ok((rx, tx));
         }
         let error = try_count(rx, rx);
-        let what = format!("configuration with {rx} queues and an MTU of {mtu}");
-        self.check(error, &what, "ask for fewer queues or a smaller MTU", mark)?;
+        self.check(error, DeviceCall::Configure { queues: rx, mtu }, mark)?;
         Ok((rx, rx))
     }
 
@@ -385,7 +373,7 @@ impl Port {
                 &raw mut tx_descriptors,
             )
         };
-        self.check(error, "the number of descriptors", "see what DPDK logged", mark)?;
+        self.check(error, DeviceCall::Descriptors, mark)?;
         // The driver keeps buffers of the pool until the port is closed.
         let pool = self.open.pool.get_or_init(|| config.pool.clone()).as_ptr();
         let socket = self.info.numa_node.unwrap_or(u32::MAX);
@@ -396,10 +384,7 @@ impl Port {
                 let conf = std::ptr::null();
                 dpdk_sys::rte_eth_rx_queue_setup(id, queue, rx_descriptors, socket, conf, pool)
             };
-            // net_pcap, where it keeps a buffer for each frame of its file.
-            let too_few_buffers = error != 0 && mark.said().contains("Not enough mbufs");
-            let way_out = if too_few_buffers { "raise packet-buffers" } else { "raise memory-mib" };
-            self.check(error, &format!("receive queue {queue}"), way_out, mark)?;
+            self.check(error, DeviceCall::RxQueue(queue), mark)?;
         }
         for queue in 0..tx {
             // SAFETY: as above.
@@ -407,19 +392,17 @@ impl Port {
                 let conf = std::ptr::null();
                 dpdk_sys::rte_eth_tx_queue_setup(id, queue, tx_descriptors, socket, conf)
             };
-            self.check(error, &format!("transmit queue {queue}"), "raise memory-mib", mark)?;
+            self.check(error, DeviceCall::TxQueue(queue), mark)?;
         }
         Ok(())
     }
 
     fn set_mtu(&self, mtu: u16) -> Result<(), Error> {
-        let way_out = "remove the port's mtu to keep what the interface has, or choose another";
         if mtu > self.ethdev_mtu_limit {
             // Beyond what ethdev passes on to the driver (see [`device::ring_slot`]).
             let set = |mut interface: Interface| interface.set_mtu(mtu).err();
-            return self.interface().and_then(set).map_or(Ok(()), |error| {
-                let cause = format!("its interface refuses an MTU of {mtu}: {error}");
-                Err(self.error(&cause, way_out, Said::default()))
+            return self.interface().and_then(set).map_or(Ok(()), |source| {
+                Err(self.error(DeviceError::InterfaceMtu { mtu, source }))
             });
         }
         let mark = Mark::now();
@@ -429,7 +412,7 @@ impl Port {
         if error == -libc::ENOTSUP {
             return Ok(());
         }
-        self.check(error, &format!("an MTU of {mtu}"), way_out, mark)
+        self.check(error, DeviceCall::SetMtu(mtu), mark)
     }
 
     fn receive_everything(&self) -> Result<(), Error> {
@@ -439,7 +422,7 @@ impl Port {
         let error = unsafe { dpdk_sys::rte_eth_promiscuous_enable(self.open.id) };
         // A device without the notion receives everything.
         if error != -libc::ENOTSUP {
-            self.check(error, "promiscuous mode", "the switch must receive every frame", mark)?;
+            self.check(error, DeviceCall::Promiscuous, mark)?;
         }
         // Drivers leave the flag on the kernel's interface when they close.
         self.open.promiscuous.store(before == Some(false), Ordering::Relaxed);
@@ -451,7 +434,7 @@ impl Port {
         let mark = Mark::now();
         // SAFETY: the port is open; the struct is ours.
         let error = unsafe { dpdk_sys::vsw_port_info(self.open.id, &raw mut raw) };
-        self.check(error, "a question about itself", "see what DPDK logged", mark)?;
+        self.check(error, DeviceCall::Describe, mark)?;
         // As ethdev computes it: with no limit of its own, an MTU is the frame less header and FCS.
         self.ethdev_mtu_limit = if raw.max_mtu == u16::MAX {
             let limit = raw.max_frame.saturating_sub(18);
@@ -475,16 +458,16 @@ impl Port {
         Ok(())
     }
 
-    fn check(&self, error: i32, what: &str, way_out: &str, mark: Mark) -> Result<(), Error> {
+    fn check(&self, error: i32, call: DeviceCall, since: Mark) -> Result<(), Error> {
         if error == 0 {
             return Ok(());
         }
-        let cause = format!("refuses {what}: {}", errno_text(-error));
-        Err(self.error(&cause, way_out, mark.said()))
+        let answer = Answer::new(error, since);
+        Err(self.error(DeviceError::Refused { call, answer }))
     }
 
-    fn error(&self, cause: &str, way_out: &str, said: Said) -> Error {
-        Error::new(format!("device {}: {cause}", self.device), way_out, said)
+    fn error(&self, source: DeviceError) -> Error {
+        Error::Device { device: self.device.clone(), source }
     }
 }
 

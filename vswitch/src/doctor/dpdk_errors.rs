@@ -11,8 +11,10 @@ use super::host::Host;
 use super::{
     Check, Finding, Purpose, Severity, View, cores, hugepages, links, pci, permissions, plugins,
 };
-use crate::config::device::{interfaces_needed, pci_address};
-use crate::config::{Dpdk, overrides_memory};
+use crate::config::device::{interfaces_needed, pci_address, ring_arguments, ring_slot};
+use crate::config::{Config, Dpdk, overrides_memory};
+use crate::control::start_error::StartError;
+use crate::dpdk::error::{Answer, DeviceCall, DeviceError, Error};
 
 /// A text of DPDK's log, what it is about, the cause, and the way out: commands or, after `?`, advice. A command with
 /// `{reserve}` is left out where pages enough are free.
@@ -96,37 +98,94 @@ const OF_EAL: [Known; 13] = [
 const ENOUGH_IN_ALL: &str = "?`vswitch doctor FILE` says how many are free on which node, and who has them; what \
                              eal-args ask for (-m, --socket-mem) counts in place of memory-mib";
 
-/// What DPDK said about one thing.
-#[derive(Clone, Copy, Debug)]
-pub struct Heard<'a> {
-    /// Its errno, positive.
-    pub errno: i32,
-    /// That in words.
-    pub reason: &'a str,
-    /// The lines of its log.
-    pub said: &'a [String],
+/// Why the switch does not start, or does not take a port up, and the way out; with what DPDK logged about it.
+#[must_use]
+pub fn explain(error: &StartError, config: &Config) -> String {
+    let explained = |error: &Error| {
+        let finding = of(&Host::machine(), &config.dpdk, error);
+        let log = error.answer().into_iter().flat_map(|answer| &answer.log);
+        let log = log.map(|line| format!("\n  DPDK: {line}"));
+        format!("{finding}{}", log.collect::<String>())
+    };
+    match error {
+        StartError::Dpdk(error) => explained(error),
+        StartError::Port { name, source } => format!("port {name:?}: {}", explained(source)),
+        StartError::Memory(need) => hugepages::too_little(config, need, None).to_string(),
+        other => other.to_string(),
+    }
 }
 
-impl Heard<'_> {
-    fn has(&self, text: &str) -> bool {
-        self.said.iter().any(|line| line.contains(text))
-    }
+/// Why DPDK refused something.
+#[must_use]
+pub fn of(host: &Host, dpdk: &Dpdk, error: &Error) -> Finding {
+    let advice = match error {
+        Error::Start(answer) => return of_eal(host, dpdk, answer),
+        Error::Core(_) => {
+            if let Some(finding) = cores::unusable(host, dpdk, None).into_iter().next() {
+                return finding;
+            }
+            "choose other cores"
+        }
+        Error::Misuse(_) | Error::Log(_) => "start the switch again",
+        Error::EndsProcess(_) => "remove it; `dpdk-testpmd --help` prints EAL's arguments",
+        Error::Pool { .. } => "raise memory-mib, or use fewer queues",
+        Error::Device { device, source } => match source {
+            DeviceError::Probe(answer) => return of_device(host, device, answer),
+            other => &of_open_device(device, other),
+        },
+    };
+    Finding::problem(Check::Dpdk, error.to_string(), "").advice(advice)
+}
 
-    /// What DPDK said last, without its prefix.
-    fn last_words(&self) -> String {
-        let line = self.said.last().map_or(self.reason, String::as_str);
-        line.split_once(": ").map_or(line, |(_, words)| words).trim_end_matches('.').to_owned()
-    }
+/// What to do about a device that was found, and refuses a setting.
+fn of_open_device(device: &str, error: &DeviceError) -> String {
+    let advice = match error {
+        DeviceError::Misuse(_) => "start the switch again",
+        DeviceError::Probe(_) => "check its arguments",
+        DeviceError::InUse(_) => "give each port a device of its own, with a name of its own",
+        DeviceError::DeviceMtu { mtu, .. } => {
+            return match ring_slot(device) {
+                Some(_) => {
+                    let arguments = ring_arguments(mtu.bytes);
+                    format!("lower the MTU, or: add {arguments} to the device")
+                }
+                None => "lower the MTU: the driver takes no more".to_owned(),
+            };
+        }
+        DeviceError::BufferMtu { .. } => "lower the MTU of the port or of the interface behind it",
+        DeviceError::InterfaceMtu { .. }
+        | DeviceError::Refused { call: DeviceCall::SetMtu(_), .. } => {
+            "remove the port's mtu to keep what the interface has, or choose another"
+        }
+        DeviceError::Refused { call, answer } => match call {
+            DeviceCall::Configure { .. } => "ask for fewer queues or a smaller MTU",
+            // net_pcap keeps a buffer for each frame of its file.
+            DeviceCall::RxQueue(_) if has(answer, "Not enough mbufs") => "raise packet-buffers",
+            DeviceCall::RxQueue(_) | DeviceCall::TxQueue(_) => "raise memory-mib",
+            DeviceCall::Promiscuous => "the switch must receive every frame",
+            _ => "see what DPDK logged",
+        },
+    };
+    advice.to_owned()
+}
+
+fn has(answer: &Answer, text: &str) -> bool {
+    answer.log.iter().any(|line| line.contains(text))
+}
+
+/// What DPDK said last, without its prefix.
+fn last_words(answer: &Answer) -> String {
+    let line = answer.log.last().cloned().unwrap_or_else(|| answer.to_string());
+    line.split_once(": ").map_or(&*line, |(_, words)| words).trim_end_matches('.').to_owned()
 }
 
 /// Why EAL did not start.
-#[must_use]
-pub fn of_eal(host: &Host, dpdk: &Dpdk, heard: Heard<'_>) -> Finding {
+fn of_eal(host: &Host, dpdk: &Dpdk, answer: &Answer) -> Finding {
     // Meanwhile a core may have gone.
     if let Some(finding) = cores::unusable(host, dpdk, None).into_iter().next() {
         return finding;
     }
-    let found = format!("DPDK does not start: {}", heard.reason);
+    let found = format!("DPDK does not start: {}", answer);
     // What eal-args ask for is not known.
     let reserve = (!overrides_memory(&dpdk.eal_args))
         .then(|| hugepages::reserve(host, dpdk.memory_mib.into()))
@@ -140,7 +199,7 @@ pub fn of_eal(host: &Host, dpdk: &Dpdk, heard: Heard<'_>) -> Finding {
     };
     let is_about = |known: &&Known| {
         // Without hugepages nothing is about them.
-        heard.has(known.0) && (dpdk.hugepages || known.1 != Check::Hugepages)
+        has(answer, known.0) && (dpdk.hugepages || known.1 != Check::Hugepages)
     };
     if let Some((_, check, cause, ways)) = OF_EAL.iter().find(is_about) {
         let problem = Finding::problem(*check, found, *cause);
@@ -151,7 +210,7 @@ pub fn of_eal(host: &Host, dpdk: &Dpdk, heard: Heard<'_>) -> Finding {
         });
     }
     let finding =
-        Finding::problem(Check::Dpdk, found, format!("DPDK says: {}", heard.last_words()));
+        Finding::problem(Check::Dpdk, found, format!("DPDK says: {}", last_words(answer)));
     if dpdk.eal_args.is_empty() {
         finding.advice("`vswitch run` with --log debug says all that DPDK says; `vswitch doctor` what is to be seen")
     } else {
@@ -160,11 +219,12 @@ pub fn of_eal(host: &Host, dpdk: &Dpdk, heard: Heard<'_>) -> Finding {
 }
 
 /// Why DPDK did not make a device.
+/// Why DPDK did not make a device.
 #[must_use]
-pub fn of_device(host: &Host, device: &str, heard: Heard<'_>) -> Finding {
+pub fn of_device(host: &Host, device: &str, answer: &Answer) -> Finding {
     let who = format!("device {device}");
     if let Some(address) = pci_address(device) {
-        return of_pci(host, &who, &address, heard);
+        return of_pci(host, &who, &address, answer);
     }
     let problem = |check: Check, what: &str, cause: &str| {
         Finding::problem(check, format!("{who}: {what}"), cause)
@@ -181,7 +241,7 @@ pub fn of_device(host: &Host, device: &str, heard: Heard<'_>) -> Finding {
             links::made(interface)
         ));
     }
-    if heard.has("failed to parse device") {
+    if has(answer, "failed to parse device") {
         return problem(
             Check::Plugins,
             "DPDK has no driver of this name",
@@ -218,14 +278,14 @@ pub fn of_device(host: &Host, device: &str, heard: Heard<'_>) -> Finding {
             "fewer or smaller rings (framecnt=, blocksz=), or more memory",
         ),
     ];
-    if let Some((_, cause, advice)) = refusals.iter().find(|refusal| heard.has(refusal.0)) {
+    if let Some((_, cause, advice)) = refusals.iter().find(|refusal| has(answer, refusal.0)) {
         return problem(Check::Dpdk, "its driver refuses it", cause).advice(*advice);
     }
-    problem(Check::Dpdk, "its driver refuses it", &format!("DPDK says: {}", heard.last_words()))
+    problem(Check::Dpdk, "its driver refuses it", &format!("DPDK says: {}", last_words(answer)))
         .advice("check its arguments (DPDK guide, \"Network Interface Controller Drivers\")")
 }
 
-fn of_pci(host: &Host, who: &str, address: &str, heard: Heard<'_>) -> Finding {
+fn of_pci(host: &Host, who: &str, address: &str, answer: &Answer) -> Finding {
     let view = View { host, config: None, file: None, state: None, purpose: Purpose::Start };
     let seen = pci::device(&view, who, address);
     if let Some(problem) = seen.into_iter().find(|finding| finding.severity == Severity::Problem) {
@@ -237,7 +297,7 @@ fn of_pci(host: &Host, who: &str, address: &str, heard: Heard<'_>) -> Finding {
     let problem = |check: Check, what: &str, cause: &str| {
         Finding::problem(check, format!("{who}: {what}"), cause)
     };
-    if heard.has("resource busy") {
+    if has(answer, "resource busy") {
         let cause = match host.holder(&file) {
             Some((pid, name)) => {
                 format!("{name} (process {pid}) has {file}, which has one user at a time")
@@ -248,7 +308,7 @@ fn of_pci(host: &Host, who: &str, address: &str, heard: Heard<'_>) -> Finding {
             "stop that one, or give this switch another NIC; `fuser -v {file}` shows who has it"
         ));
     }
-    if heard.has("ermission denied") {
+    if has(answer, "ermission denied") {
         return problem(
             Check::Vfio,
             &format!("no permission to open {file}"),
@@ -257,7 +317,7 @@ fn of_pci(host: &Host, who: &str, address: &str, heard: Heard<'_>) -> Finding {
         .mend(format!("chown {} {}", host.user(), quoted(&file)))
         .advice("or run as root");
     }
-    if heard.has("allocate memory") {
+    if has(answer, "allocate memory") {
         return problem(
             Check::Memlock,
             "DPDK's memory cannot be locked for it",
@@ -265,7 +325,7 @@ fn of_pci(host: &Host, who: &str, address: &str, heard: Heard<'_>) -> Finding {
         )
         .advice(permissions::more_locked(host));
     }
-    if heard.errno == libc::ENOTSUP {
+    if answer.errno == libc::ENOTSUP {
         let number = |name: &str| {
             let number = host.read(format!("sys/bus/pci/devices/{address}/{name}"));
             number.unwrap_or_default().trim_start_matches("0x").to_owned()
@@ -279,7 +339,7 @@ fn of_pci(host: &Host, who: &str, address: &str, heard: Heard<'_>) -> Finding {
         .mend("apt-get install --reinstall libdpdk-dev")
         .advice(format!("that brings every driver; `lspci -nn -d {id}` says what the device is"));
     }
-    problem(Check::Dpdk, "its driver refuses it", &format!("DPDK says: {}", heard.last_words()))
+    problem(Check::Dpdk, "its driver refuses it", &format!("DPDK says: {}", last_words(answer)))
         .advice("`dmesg` says what the kernel saw")
 }
 
@@ -288,8 +348,8 @@ mod tests {
     use super::super::fixture::{Fixture, config};
     use super::*;
 
-    fn heard<'a>(said: &'a [String], errno: i32) -> Heard<'a> {
-        Heard { errno, reason: "Operation not permitted", said }
+    fn heard(said: &[String], errno: i32) -> Answer {
+        Answer { errno, log: said.to_vec() }
     }
 
     fn eal(said: &str) -> Finding {
@@ -306,7 +366,7 @@ mod tests {
         let mut dpdk = config(&["net_null0"]).dpdk;
         dpdk.eal_args = eal_args.iter().map(ToString::to_string).collect();
         let said: Vec<_> = said.iter().map(ToString::to_string).collect();
-        of_eal(&fixture.host, &dpdk, heard(&said, 1))
+        of_eal(&fixture.host, &dpdk, &heard(&said, 1))
     }
 
     #[test]
@@ -380,7 +440,7 @@ mod tests {
         let mut dpdk = config(&["net_null0"]).dpdk;
         dpdk.eal_args = vec!["--bogus".into()];
         let fixture = Fixture::new().cores(2);
-        let finding = of_eal(&fixture.host, &dpdk, heard(&[], 1));
+        let finding = of_eal(&fixture.host, &dpdk, &heard(&[], 1));
         assert!(finding.advice.ends_with("eal-args: --bogus"), "{finding}");
     }
 
@@ -405,7 +465,7 @@ mod tests {
     fn what_dpdk_says_of_a_nic() {
         let fixture = bound();
         let refused = |said: &str, errno: i32| {
-            of_device(&fixture.host, NIC, heard(&[said.to_owned()], errno))
+            of_device(&fixture.host, NIC, &heard(&[said.to_owned()], errno))
         };
         // As DPDK 22.11 says it.
         for (said, check, what) in [
@@ -436,7 +496,7 @@ mod tests {
         }
         let finding = refused("", libc::ENOTSUP);
         assert!(finding.cause.ends_with("PCI ID 8086:10fb"), "{finding}");
-        let gone = of_device(&Fixture::new().host, NIC, heard(&[], 1));
+        let gone = of_device(&Fixture::new().host, NIC, &heard(&[], 1));
         assert_eq!(gone.check, Check::Device);
     }
 
@@ -444,13 +504,13 @@ mod tests {
     fn who_has_a_nic_is_named_and_not_ended() {
         let fixture = bound().file("proc/9/comm", "qemu\n").points("proc/9/fd/4", "/dev/vfio/7");
         let said = ["EAL: Cannot open /dev/vfio/7: Device or resource busy".to_owned()];
-        let finding = of_device(&fixture.host, NIC, heard(&said, 1));
+        let finding = of_device(&fixture.host, NIC, &heard(&said, 1));
         assert!(finding.cause.starts_with("qemu (process 9) has /dev/vfio/7"), "{finding}");
         assert!(finding.mend.is_empty(), "{finding}");
         // A group without an IOMMU has another file.
         let fixture = bound().file("dev/vfio/noiommu-7", "");
         let said = ["EAL: Cannot open /dev/vfio/noiommu-7: Permission denied".to_owned()];
-        let finding = of_device(&fixture.host, NIC, heard(&said, 1));
+        let finding = of_device(&fixture.host, NIC, &heard(&said, 1));
         assert_eq!(finding.mend, ["chown 7 /dev/vfio/noiommu-7"]);
     }
 
@@ -458,7 +518,7 @@ mod tests {
     fn what_dpdk_says_of_a_virtual_device() {
         let root = Fixture::new().file("proc/self/status", "CapEff:\t000001ffffffffff\n");
         let of = |host: &Host, device: &str, said: &str| {
-            of_device(host, device, heard(&[said.to_owned()], 1))
+            of_device(host, device, &heard(&[said.to_owned()], 1))
         };
         let text = of(&root.host, "net_bogus0", "EAL: failed to parse device \"net_bogus0\"").found;
         assert_eq!(text, "device net_bogus0: DPDK has no driver of this name");
