@@ -112,11 +112,12 @@ impl Error {
     #[must_use]
     pub fn answer(&self) -> Option<&Answer> {
         match self {
-            Self::Start(answer) | Self::Pool { answer, .. } => Some(answer),
-            Self::Device { source, .. } => match source {
-                DeviceError::Probe(answer) | DeviceError::Refused { answer, .. } => Some(answer),
-                _ => None,
-            },
+            Self::Start(answer)
+            | Self::Pool { answer, .. }
+            | Self::Device {
+                source: DeviceError::Probe(answer) | DeviceError::Refused { answer, .. },
+                ..
+            } => Some(answer),
             _ => None,
         }
     }
