@@ -7,8 +7,8 @@ use super::memory::{
 };
 use super::pools::Pools;
 use super::start_error::StartError;
-use crate::config::{Config, overrides_memory};
 use crate::config::device::pci_address;
+use crate::config::{Config, overrides_memory};
 use crate::dpdk::eal::{Eal, EalArgs};
 use crate::dpdk::pool::Pool;
 use crate::dpdk::port::{Port, PortConfig, Queues};
