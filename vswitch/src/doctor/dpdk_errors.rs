@@ -11,7 +11,7 @@ use super::host::Host;
 use super::{
     Check, Finding, Purpose, Severity, View, cores, hugepages, links, pci, permissions, plugins,
 };
-use crate::config::device::{interfaces_needed, pci_address, ring_arguments, ring_slot};
+use crate::config::device::{driver, interfaces_needed, pci_address, ring_arguments, ring_slot};
 use crate::config::{Config, Dpdk, overrides_memory};
 use crate::control::start_error::StartError;
 use crate::dpdk::error::{Answer, DeviceCall, DeviceError, Error};
@@ -251,7 +251,7 @@ pub fn of_device(host: &Host, device: &str, answer: &Answer) -> Finding {
             "write net_DRIVERn,ARGUMENT=VALUE,…; Debian has the drivers in packages librte-net-*",
         );
     }
-    if let Some(name) = permissions::of_driver(device).filter(|cap| !host.has_capability(cap.0)) {
+    if let Some(name) = capability_of(device).filter(|cap| !host.has_capability(cap.0)) {
         let cause = format!("this process lacks {}", name.1);
         return problem(Check::Permissions, "DPDK cannot open it", &cause)
             .advice(permissions::way_out(host, &[name.1]));
@@ -283,6 +283,17 @@ pub fn of_device(host: &Host, device: &str, answer: &Answer) -> Finding {
     }
     problem(Check::Dpdk, "its driver refuses it", &format!("DPDK says: {}", last_words(answer)))
         .advice("check its arguments (DPDK guide, \"Network Interface Controller Drivers\")")
+}
+
+/// The capability that the driver of a virtual device needs to open it: its number and its name.
+fn capability_of(device: &str) -> Option<(u32, &'static str)> {
+    match driver(device)? {
+        "net_af_packet" | "net_af_xdp" => Some((13, "CAP_NET_RAW")),
+        // On an interface, not on files.
+        "net_pcap" if !interfaces_needed(device).is_empty() => Some((13, "CAP_NET_RAW")),
+        "net_tap" | "net_tun" => Some((12, "CAP_NET_ADMIN")),
+        _ => None,
+    }
 }
 
 fn of_pci(host: &Host, who: &str, address: &str, answer: &Answer) -> Finding {

@@ -269,6 +269,7 @@ fn reserving(wanted: u64) -> String {
 }
 
 /// The command that reserves so many more pages of the usual size that this much is free; `None` if it is.
+#[cfg(feature = "dpdk")]
 pub(super) fn reserve(host: &Host, asked_mib: u64) -> Option<String> {
     let pages = pages(host, HOST_WIDE);
     let missing = asked_mib.checked_sub(free_mib(&pages)).filter(|missing| *missing > 0)?;

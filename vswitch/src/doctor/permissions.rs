@@ -4,7 +4,7 @@ use super::edit::quoted;
 use super::host::Host;
 use super::{Check, Finding, Purpose, View, hugepages};
 use crate::config::Config;
-use crate::config::device::{driver, interfaces_needed, pci_address};
+use crate::config::device::{driver, pci_address};
 
 // By number (capabilities(7)).
 const CAP_NET_ADMIN: u32 = 12;
@@ -35,17 +35,6 @@ fn needed(config: &Config) -> Vec<(u32, &'static str, &'static str)> {
         needed.push((CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "XDP programs"));
     }
     needed
-}
-
-/// Without what capability the driver of a virtual device cannot open it.
-pub(super) fn of_driver(device: &str) -> Option<(u32, &'static str)> {
-    match driver(device)? {
-        "net_af_packet" | "net_af_xdp" => Some((CAP_NET_RAW, "CAP_NET_RAW")),
-        // Another than of files is on an interface.
-        "net_pcap" if !interfaces_needed(device).is_empty() => Some((CAP_NET_RAW, "CAP_NET_RAW")),
-        "net_tap" | "net_tun" => Some((CAP_NET_ADMIN, "CAP_NET_ADMIN")),
-        _ => None,
-    }
 }
 
 pub(super) fn capabilities(view: &View<'_>) -> Vec<Finding> {
