@@ -36,6 +36,6 @@ pub mod kernel;
 pub mod metrics;
 pub mod sim;
 pub mod table;
+mod text;
 pub mod topology;
 pub mod wire;
-mod words;

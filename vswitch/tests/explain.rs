@@ -18,7 +18,7 @@ use serde_json::Value;
 use vswitch::config::{self, Config, Document};
 use vswitch::explain::answer::{Dropped, Exit, Explanation, Learning, Origin, Outcome, Reason};
 use vswitch::explain::difference::Edit;
-use vswitch::explain::io::Marks;
+use vswitch::explain::io::RxFlags;
 use vswitch::explain::{Explainer, Question, Trace, Unknown};
 use vswitch::ids::{MacAddr, VtepId};
 use vswitch::metrics::drop_reason::DropReason;
@@ -40,7 +40,7 @@ enum From {
 struct Offer {
     from: From,
     frame: Frame,
-    marks: Marks,
+    rx_flags: RxFlags,
     /// Whether the next hops are known when it comes.
     has_next_hops: bool,
     /// Milliseconds before it comes, on top of a hundred.
@@ -65,8 +65,8 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
     let offer = (from, frame, (seldom(), seldom()), proptest::bool::weighted(0.9), wait);
     vec(offer, FRAMES).prop_map(|offers| {
         let offer = |(from, frame, (stripped_vlan, scattered), has_next_hops, wait)| {
-            let marks = Marks { stripped_vlan, scattered };
-            Offer { from, frame, marks, has_next_hops, wait }
+            let rx_flags = RxFlags { stripped_vlan, scattered };
+            Offer { from, frame, rx_flags, has_next_hops, wait }
         };
         offers.into_iter().map(offer).collect()
     })
@@ -219,7 +219,7 @@ fn learned(
 }
 
 fn question(from: Origin, frame: Vec<u8>) -> Question {
-    Question { from, frame, marks: Marks::default(), was: None }
+    Question { from, frame, rx_flags: RxFlags::default(), was: None }
 }
 
 fn check_offer(sim: &mut Simulation, offer: &Offer, id: u32, now: &mut u64, document: &Value) {
@@ -233,7 +233,7 @@ fn check_offer(sim: &mut Simulation, offer: &Offer, id: u32, now: &mut u64, docu
     };
 
     let before = state(sim);
-    let asked = Question { marks: offer.marks, ..question(from.clone(), frame.clone()) };
+    let asked = Question { rx_flags: offer.rx_flags, ..question(from.clone(), frame.clone()) };
     let trace = explain(sim, asked.clone()).unwrap();
     let (dropped, told) = (trace.dropped.clone(), trace.explanation());
     assert_eq!(state(sim), before, "an explanation changes nothing");
@@ -243,10 +243,10 @@ fn check_offer(sim: &mut Simulation, offer: &Offer, id: u32, now: &mut u64, docu
         Origin::Port(port) => {
             let port = sim.port(port).unwrap();
             sim.receive_as(port, &frame, |buffer| {
-                if offer.marks.stripped_vlan {
+                if offer.rx_flags.stripped_vlan {
                     buffer.set_stripped_vlan();
                 }
-                if offer.marks.scattered {
+                if offer.rx_flags.scattered {
                     buffer.set_scattered();
                 }
             })

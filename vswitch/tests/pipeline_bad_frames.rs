@@ -6,7 +6,7 @@
 mod pipeline;
 
 use pipeline::*;
-use vswitch::capture::wanted::Wanted;
+use vswitch::capture::request::CaptureRequest;
 use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::Options;
 
@@ -161,8 +161,8 @@ fn every_reason_is_reached_and_counted_once_where_it_belongs() {
                 continue;
             }
         };
-        let of_this = Wanted { reason: Some(reason), ..Wanted::default() };
-        let captures = [switch.watch(of_this), switch.watch(Wanted::default())];
+        let of_this = CaptureRequest { reason: Some(reason), ..CaptureRequest::default() };
+        let captures = [switch.watch(of_this), switch.watch(CaptureRequest::default())];
         offend(&mut switch);
         let out = switch.run();
         let expected = usize::from(reason == DropReason::NoBuffers);

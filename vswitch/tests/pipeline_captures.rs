@@ -8,9 +8,9 @@ use pipeline::*;
 use std::cell::Cell;
 use std::sync::Arc;
 
-use vswitch::capture::names::Shelf;
-use vswitch::capture::wanted::Wanted;
-use vswitch::capture::words::comment;
+use vswitch::capture::comment::comment;
+use vswitch::capture::generation_names::NameHistory;
+use vswitch::capture::request::CaptureRequest;
 use vswitch::config;
 use vswitch::control::captures::{CaptureError, Captures, KEPT_DROPS};
 use vswitch::control::drops::Drops;
@@ -27,12 +27,12 @@ use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::Options;
 use vswitch::topology::{PortFacts, Topology};
 
-fn all() -> Wanted {
-    Wanted::default()
+fn all() -> CaptureRequest {
+    CaptureRequest::default()
 }
 
-fn at(point: CapturePoint) -> Wanted {
-    Wanted { points: vec![point], ..all() }
+fn at(point: CapturePoint) -> CaptureRequest {
+    CaptureRequest { points: vec![point], ..all() }
 }
 
 fn comments(taken: &[(String, Vec<u8>)]) -> Vec<&str> {
@@ -120,35 +120,42 @@ fn flooded_punted_and_dropped_frames_say_so() {
 }
 
 #[test]
-fn only_what_is_wanted_is_taken() {
+fn only_selected_frames_are_taken() {
     let named = |name: &str| Some(name.to_owned());
-    let cases: [(Wanted, &[&str]); 8] = [
-        (Wanted { port: named("b"), ..all() }, &["transmitted b"]),
-        (Wanted { network: named("green"), ..all() }, &["received g", "transmitted uplink"]),
+    let cases: [(CaptureRequest, &[&str]); 8] = [
+        (CaptureRequest { port: named("b"), ..all() }, &["transmitted b"]),
+        (
+            CaptureRequest { network: named("green"), ..all() },
+            &["received g", "transmitted uplink"],
+        ),
         // Its tunnel frame is told by what is in it.
         (
-            Wanted { network: named("blue"), points: vec![CapturePoint::Received], ..all() },
+            CaptureRequest {
+                network: named("blue"),
+                points: vec![CapturePoint::Received],
+                ..all()
+            },
             &["received a", "received uplink"],
         ),
         (
-            Wanted { vtep: named("fabric"), ..all() },
+            CaptureRequest { vtep: named("fabric"), ..all() },
             &["received uplink", "decapsulated uplink", "transmitted uplink"],
         ),
-        (Wanted { reason: Some(DropReason::PortUnused), ..all() }, &["dropped unused"]),
+        (CaptureRequest { reason: Some(DropReason::PortUnused), ..all() }, &["dropped unused"]),
         (
-            Wanted {
+            CaptureRequest {
                 reason: Some(DropReason::PortUnused),
                 points: vec![CapturePoint::Received],
                 ..all()
             },
             &["received unused"],
         ),
-        (Wanted { port: named("a"), network: named("green"), ..all() }, &[]),
+        (CaptureRequest { port: named("a"), network: named("green"), ..all() }, &[]),
         (at(CapturePoint::Decapsulated), &["decapsulated uplink"]),
     ];
-    for (wanted, expected) in cases {
+    for (request, expected) in cases {
         let mut switch = learned();
-        let capture = switch.watch(wanted.clone());
+        let capture = switch.watch(request.clone());
         switch.pass("a", &tenant(station(2), station(1)));
         switch.pass("uplink", &tunnelled(&tenant(station(1), station(9))));
         switch.pass("g", &tenant(station(5), station(6)));
@@ -159,7 +166,7 @@ fn only_what_is_wanted_is_taken() {
             format!("{} {}", words[0], words[3])
         };
         let taken: Vec<_> = comments(&taken).iter().map(short).collect();
-        assert_eq!(taken, expected, "{wanted:?}");
+        assert_eq!(taken, expected, "{request:?}");
         assert_eq!(capture.missed(), Missed::default());
         switch.check();
     }
@@ -168,8 +175,10 @@ fn only_what_is_wanted_is_taken() {
 #[test]
 fn only_what_a_queue_took_was_transmitted() {
     let mut switch = learned_with(Options { transmit_queue: 3, ..Options::default() });
-    let capture = switch
-        .watch(Wanted { points: vec![CapturePoint::Transmitted, CapturePoint::Dropped], ..all() });
+    let capture = switch.watch(CaptureRequest {
+        points: vec![CapturePoint::Transmitted, CapturePoint::Dropped],
+        ..all()
+    });
     for _ in 0..5 {
         switch.offer("a", &tenant(station(2), station(1)));
     }
@@ -331,18 +340,18 @@ fn a_frame_in_several_buffers_pays_for_being_put_together() {
 }
 
 #[test]
-fn drops_beyond_the_budget_are_missed_by_whoever_wanted_them() {
+fn drops_beyond_the_budget_are_missed_by_captures_that_select_them() {
     let mut switch = learned();
     let named = |name: &str| Some(name.to_owned());
     let room = || Capture::new(None, 64, 4096, 1);
     let dropped = at(CapturePoint::Dropped);
     let [of_a, of_b, runts, all] = [
-        Wanted { port: named("a"), ..dropped.clone() },
-        Wanted { port: named("b"), ..dropped.clone() },
-        Wanted { reason: Some(DropReason::Runt), ..dropped.clone() },
+        CaptureRequest { port: named("a"), ..dropped.clone() },
+        CaptureRequest { port: named("b"), ..dropped.clone() },
+        CaptureRequest { reason: Some(DropReason::Runt), ..dropped.clone() },
         dropped,
     ]
-    .map(|wanted| switch.watch_with(wanted, room()));
+    .map(|request| switch.watch_with(request, room()));
     for n in 0..3000 {
         // Of two kinds, in turn.
         let (port, to) = if n % 2 == 0 { ("a", station(1)) } else { ("unused", station(2)) };
@@ -408,8 +417,11 @@ fn there_are_as_many_captures_as_there_may_be() {
 #[test]
 fn a_change_of_the_configuration_changes_what_a_name_stands_for() {
     let mut switch = learned();
-    let green =
-        Wanted { network: Some("green".to_owned()), points: vec![CapturePoint::Received], ..all() };
+    let green = CaptureRequest {
+        network: Some("green".to_owned()),
+        points: vec![CapturePoint::Received],
+        ..all()
+    };
     let capture = switch.watch(green);
     let frame = tenant(station(5), station(6));
     switch.pass("g", &frame);
@@ -485,7 +497,7 @@ fn without_names_there_are_numbers() {
     let capture = switch.watch(all());
     switch.pass("a", &tenant(station(2), station(1)));
     switch.pass("unused", &tenant(station(2), station(1)));
-    let gone = Shelf::default().get(0);
+    let gone = NameHistory::default().get(0);
     let words: Vec<_> = std::iter::from_fn(|| capture.next())
         .map(|record| comment(&record, &gone).replace(", generation 0 (whose names are gone)", ""))
         .collect();
@@ -512,8 +524,12 @@ fn what_the_control_thread_drops_is_kept_and_captured_also_where_its_port_is_gon
         let mut captures = Captures::new(&before, 6, vec![drops], Arc::new(|| 0));
         let [any, of_uplink] = [None, Some("uplink".to_owned())].map(|port| {
             let capture = Arc::new(Capture::new(None, 2048, 4, 1));
-            let wanted = Wanted { port, points: vec![CapturePoint::Dropped], ..Wanted::default() };
-            captures.watch(wanted, Arc::clone(&capture)).unwrap();
+            let request = CaptureRequest {
+                port,
+                points: vec![CapturePoint::Dropped],
+                ..CaptureRequest::default()
+            };
+            captures.watch(request, Arc::clone(&capture)).unwrap();
             capture
         });
         captures.configured(7, &after);

@@ -14,6 +14,7 @@ use super::stages::{STAGES, StageClock};
 use crate::datapath::vector::BURST;
 use crate::ids::NetworkId;
 use crate::metrics::counters::Ledger;
+use crate::metrics::rate::per_second;
 
 /// The result of a benchmark.
 #[derive(Clone, Debug, Serialize)]
@@ -149,7 +150,7 @@ pub struct Storm {
 impl Report {
     pub(super) fn new(options: &Options, outcome: &Outcome, cores: usize) -> Self {
         let hz = outcome.clock.hz();
-        let mpps = |sample: &Sample| sample.frames as f64 / sample.ticks as f64 * hz / 1e6;
+        let mpps = |sample: &Sample| mpps(sample, hz);
         let ticks = |sample: &Sample| sample.ticks as f64 / sample.frames as f64;
         let reading_cycles = StageClock::reading_ticks();
         let workers = &outcome.workers;
@@ -221,11 +222,16 @@ impl Frames {
     }
 }
 
+/// Million frames per second.
+fn mpps(sample: &Sample, hz: f64) -> f64 {
+    per_second(sample.frames, sample.ticks as f64 / hz) / 1e6
+}
+
 fn storm(options: &Options, outcome: &Outcome, before: &Spread) -> Storm {
     let hz = outcome.clock.hz();
     let storms: Vec<_> = outcome.workers.iter().filter_map(|w| w.storm.as_ref()).collect();
     let slots = storms.iter().map(|storm| storm.known.len()).min().unwrap_or(0);
-    let mpps = |sample: &Sample| sample.frames as f64 / sample.ticks as f64 * hz / 1e6;
+    let mpps = |sample: &Sample| mpps(sample, hz);
     let known = |slot: usize| storms.iter().map(|storm| mpps(&storm.known[slot])).sum::<f64>();
     let known_mpps = spread((0..slots).map(known));
     let known_before = 2 * u64::from(options.pairs());

@@ -1,6 +1,7 @@
-//! Filters as tcpdump has them: pcap-filter(7), compiled and run by libpcap.
+//! Filters in tcpdump's language, pcap-filter(7), compiled and run by libpcap.
 //!
-//! Compiled on a thread of its own, as a name in an expression may be looked up; run by workers.
+//! A filter is compiled on a separate thread, because libpcap may look up host names in it. Workers
+//! run it.
 
 #[cfg(feature = "dpdk")]
 use crate::datapath::capture::Filter;
@@ -8,30 +9,30 @@ use crate::datapath::capture::Filter;
 /// The longest expression, in bytes.
 const MAX_LEN: usize = 4096;
 
-/// The most instructions of a program: each look at a frame pays for them.
+/// The most instructions of a program. A worker may run all of them for each frame.
 const MAX_INSTRUCTIONS: u32 = 1000;
 
-/// Why there is no filter.
+/// Why an expression is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    /// What libpcap says.
+    /// libpcap refuses it.
     #[error("{0}")]
     Syntax(String),
-    /// Longer than anybody can read.
+    /// It is too long.
     #[error("it has more than {MAX_LEN} bytes")]
     TooLong,
-    /// Too many instructions.
+    /// It has too many instructions.
     #[error("it compiles to {0} instructions, and {MAX_INSTRUCTIONS} are the most")]
     TooCostly(u32),
     /// Its running time would have no bound.
     #[error("`protochain` makes a loop, whose time has no bound")]
     Loop,
-    /// Without libpcap.
+    /// This binary has no libpcap.
     #[error("this vswitch was built without libpcap")]
     Absent,
 }
 
-/// A compiled program that several threads run.
+/// A compiled program. Several threads run it.
 #[cfg(feature = "dpdk")]
 struct Program(pcap::BpfProgram);
 
@@ -54,18 +55,18 @@ impl Program {
 #[cfg(feature = "dpdk")]
 pub fn compile(expression: &str) -> Result<Filter, FilterError> {
     check(expression)?;
-    let said = |error: pcap::Error| match error {
+    let refused = |error: pcap::Error| match error {
         pcap::Error::PcapError(text) => FilterError::Syntax(text),
         pcap::Error::InvalidString | pcap::Error::MalformedError(_) => {
             FilterError::Syntax("it has characters that no expression has".to_owned())
         }
         other => FilterError::Syntax(other.to_string()),
     };
-    let ethernet = pcap::Capture::dead(pcap::Linktype::ETHERNET).map_err(said)?;
+    let ethernet = pcap::Capture::dead(pcap::Linktype::ETHERNET).map_err(refused)?;
     if expression.contains('\0') {
-        return Err(said(pcap::Error::InvalidString));
+        return Err(refused(pcap::Error::InvalidString));
     }
-    let program = Program(ethernet.compile(expression, true).map_err(said)?);
+    let program = Program(ethernet.compile(expression, true).map_err(refused)?);
     let instructions = u32::try_from(program.0.get_instructions().len()).unwrap_or(u32::MAX);
     if instructions > MAX_INSTRUCTIONS {
         return Err(FilterError::TooCostly(instructions));
@@ -73,7 +74,7 @@ pub fn compile(expression: &str) -> Result<Filter, FilterError> {
     Ok(Filter { test: Box::new(move |frame| program.matches(frame)), instructions })
 }
 
-/// There is no libpcap.
+/// Refuses every expression: this binary has no libpcap.
 ///
 /// # Errors
 /// Always.
@@ -88,7 +89,7 @@ fn check(expression: &str) -> Result<(), FilterError> {
         return Err(FilterError::TooLong);
     }
     let mut words = expression.split(|c: char| !c.is_ascii_alphanumeric());
-    // libpcap says so of "ip6 protochain" and the like: classic BPF with a jump backwards.
+    // libpcap compiles `protochain` to a jump backwards.
     if words.any(|word| word == "protochain") { Err(FilterError::Loop) } else { Ok(()) }
 }
 
@@ -103,27 +104,27 @@ mod tests {
     };
 
     #[test]
-    fn what_tcpdump_takes_is_taken() {
+    fn expressions_of_tcpdump_are_accepted() {
         let arp = compile("arp").unwrap();
         assert!((arp.test)(&ARP) && !(arp.test)(&[0; 60]) && !(arp.test)(&[]));
         let long = compile("udp port 4789 and greater 100 or icmp6").unwrap();
         assert!(long.instructions > arp.instructions && !(long.test)(&ARP));
-        assert!((compile("").unwrap().test)(&ARP), "an empty one wants everything");
+        assert!((compile("").unwrap().test)(&ARP), "an empty one selects everything");
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_libpcaps_words() {
-        let said = |expression: &str| match compile(expression) {
+    fn refusals_quote_libpcap() {
+        let refusal = |expression: &str| match compile(expression) {
             Err(error) => error.to_string(),
-            Ok(_) => panic!("{expression} is taken"),
+            Ok(_) => panic!("{expression} is accepted"),
         };
-        // A word that nothing has is a host to some versions of libpcap, and no sentence to others.
-        assert!(said("icmp6p").contains("filter expression"), "{}", said("icmp6p"));
-        assert!(said("port (").contains("syntax error"), "{}", said("port ("));
-        assert!(said("tcp\0").contains("characters"));
-        assert!(said("ip6 protochain 6").contains("loop"));
+        // Some versions of libpcap take an unknown word for a host name, others for a syntax error.
+        assert!(refusal("icmp6p").contains("filter expression"), "{}", refusal("icmp6p"));
+        assert!(refusal("port (").contains("syntax error"), "{}", refusal("port ("));
+        assert!(refusal("tcp\0").contains("characters"));
+        assert!(refusal("ip6 protochain 6").contains("loop"));
         let ports: Vec<_> = (1000..1290).map(|n| format!("port {n}")).collect();
-        assert!(said(&ports.join(" or ")).contains("instructions"));
-        assert!(said(&" ".repeat(5000)).contains("4096"));
+        assert!(refusal(&ports.join(" or ")).contains("instructions"));
+        assert!(refusal(&" ".repeat(5000)).contains("4096"));
     }
 }

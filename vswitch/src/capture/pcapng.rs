@@ -1,7 +1,9 @@
-//! Captured frames as pcapng (draft-ietf-opsawg-pcapng): sections, interfaces, packets with comments, statistics.
+//! Captured frames as pcapng (draft-ietf-opsawg-pcapng): one section with interfaces, commented
+//! packets and statistics.
 //!
-//! Interface 0, `vswitch`, has no packets: its description says what was asked for, and its statistics, at the
-//! end, what was captured and missed. Then one interface for each port and point, when its first packet comes.
+//! Interface 0, `vswitch`, has no packets. Its description is the request; its statistics, at the
+//! end, say how many frames were captured and missed. Each port and stage becomes an interface
+//! when its first packet comes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,16 +20,17 @@ use pcap_file::pcapng::{Block, PcapNgBlock as _, PcapNgWriter};
 use pcap_file::{DataLink, PcapError};
 
 use crate::datapath::capture::Missed;
+use crate::text::count;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/x-pcapng";
-/// Time stamps are nanoseconds: 10⁻⁹.
+/// The resolution of time stamps: 10⁻⁹ seconds.
 const NANOSECONDS: u8 = 9;
 
-/// What is said of a packet besides its bytes.
+/// A packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
-    /// The name of its interface: port and point.
+    /// The name of its interface: port and stage.
     pub interface: (&'a str, &'static str),
     /// Nanoseconds since 1970 (UTC).
     pub unix_nanos: u64,
@@ -39,7 +42,7 @@ pub struct Packet<'a> {
     pub comment: &'a str,
 }
 
-/// Writes a section into memory, to be taken out piece by piece.
+/// Writes a section to memory, from where it is taken in pieces.
 pub struct Writer {
     writer: PcapNgWriter<Vec<u8>>,
     snaplen: u32,
@@ -49,10 +52,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a section; `what` was asked for.
+    /// Begins a section. `what` describes the request.
     ///
     /// # Errors
-    /// None: it is memory.
+    /// None: it writes to memory.
     pub fn new(what: &str, snaplen: usize, unix_nanos: u64) -> Result<Self, PcapError> {
         let writer = PcapNgWriter::new(Vec::new())?;
         let snaplen = u32::try_from(snaplen).unwrap_or(u32::MAX);
@@ -83,7 +86,7 @@ impl Writer {
     /// Adds a packet.
     ///
     /// # Errors
-    /// None: it is memory.
+    /// None: it writes to memory.
     pub fn packet(&mut self, packet: Packet<'_>) -> Result<(), PcapError> {
         let Packet { interface: (port, point), unix_nanos, len, bytes, comment } = packet;
         let name = format!("{port}/{point}");
@@ -102,10 +105,10 @@ impl Writer {
         self.write(&block.into_block())
     }
 
-    /// Ends the section with what was captured and missed.
+    /// Ends the section with the numbers of captured and missed frames.
     ///
     /// # Errors
-    /// None: it is memory.
+    /// None: it writes to memory.
     pub fn end(&mut self, missed: Missed, unix_nanos: u64) -> Result<(), PcapError> {
         let block = InterfaceStatisticsBlock {
             interface_id: 0,
@@ -121,43 +124,44 @@ impl Writer {
         self.write(&block.into_block())
     }
 
-    /// How many packets it has.
+    /// The number of packets so far.
     #[must_use]
     pub fn packets(&self) -> u64 {
         self.packets
     }
 
-    /// How much can be taken.
+    /// The number of bytes that can be taken.
     #[must_use]
     pub fn len(&self) -> usize {
         self.writer.get_ref().len()
     }
 
-    /// Whether there is nothing to take.
+    /// Whether no bytes can be taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes what was written since the last time.
+    /// Takes the bytes that were written since the last call.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(self.writer.get_mut())
     }
 }
 
-/// A time stamp of a statistics block has its upper half first, whatever the order of bytes; the crate writes one number.
+/// A time stamp of a statistics block has its upper half first, in any byte order. The crate
+/// writes a single number instead.
 fn halves(nanos: u64) -> u64 {
     if cfg!(target_endian = "little") { nanos.rotate_left(32) } else { nanos }
 }
 
-/// As in `812 frames captured, 90 missed (no room: 40, over budget: 50)`: in the statistics, and what `vswitch capture`
-/// says at the end.
+/// As in `812 frames captured, 90 missed (no room: 40, over budget: 50)`. It stands in the
+/// statistics, and `vswitch capture` prints it at the end.
 #[must_use]
 pub fn summary(captured: u64, missed: Missed) -> String {
-    let frames = if captured == 1 { "frame" } else { "frames" };
     let Missed { no_room, over_budget } = missed;
     format!(
-        "{captured} {frames} captured, {} missed (no room: {no_room}, over budget: {over_budget})",
+        "{} captured, {} missed (no room: {no_room}, over budget: {over_budget})",
+        count(captured, "frame"),
         missed.sum()
     )
 }

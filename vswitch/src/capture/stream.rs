@@ -1,9 +1,11 @@
-//! The thread of a capture: takes frames from its queue, writes them as pcapng, and hands that to whoever reads.
+//! The thread of a capture: takes frames from the capture's queue, and sends them to the reader as
+//! pcapng.
 //!
-//! A thread, and not a task of the control thread: writing a million frames in words must not keep it
-//! from learning. It runs on the control thread's core and never on a worker's. Between it and the reader are
-//! `WAITING` pieces; when these are full it waits, its queue fills, and workers count what they cannot
-//! take. So a reader that is slow, or stops, costs memory that was there from the start and nothing else.
+//! It is a thread, and not a task of the control thread, because writing the comments of a million
+//! frames must not keep the control thread from learning. It runs on the control thread's core,
+//! never on a worker's. At most `WAITING` pieces wait for the reader. Then the thread waits, its
+//! queue fills up, and workers count the frames that they cannot queue. So a slow reader costs only
+//! memory that was allocated at the beginning.
 
 use std::io;
 use std::sync::Arc;
@@ -12,23 +14,31 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use pcap_file::PcapError;
 use tokio::sync::mpsc;
 
-use super::names::Shelf;
+use super::comment::comment;
+use super::generation_names::NameHistory;
 use super::pcapng::{Packet, Writer};
-use super::wanted::{Limits, Wanted};
-use super::words::comment;
+use super::request::{CaptureRequest, Limits};
 use crate::datapath::capture::{Capture, Phase, Record};
 
-/// Pieces that wait for the reader.
+/// The most pieces that wait for the reader.
 const WAITING: usize = 4;
-/// A piece is sent when it has so many bytes, or nothing more is there.
+/// A piece is sent when it has so many bytes, or when the queue is empty.
 const PIECE: usize = 64 * 1024;
-/// How often the queue is looked at when it is empty.
+/// The time between two looks at an empty queue.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Nanoseconds since the start of the switch.
 pub type SinceStart = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// What is read of a capture: pieces of a file.
+/// What turns the indices and the time of a record into names and a date.
+pub struct RecordContext {
+    /// The names of the last generations.
+    pub names: NameHistory,
+    /// The clock of the records.
+    pub since_start: SinceStart,
+}
+
+/// A capture for its reader: pieces of a file.
 #[derive(Debug)]
 pub struct Stream {
     /// The number of the capture.
@@ -38,39 +48,40 @@ pub struct Stream {
     _reader: Arc<()>,
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Writing {
     capture: Arc<Capture>,
-    shelf: Shelf,
-    since_start: SinceStart,
+    context: RecordContext,
     limits: Limits,
     pieces: mpsc::Sender<Vec<u8>>,
 }
 
-/// Begins to write a capture that workers will fill. `reader` is held for as long as somebody reads.
+/// Starts the thread of a capture that workers will fill. `reader` is held until the stream is
+/// dropped.
 ///
 /// # Errors
-/// No thread can be made.
+/// The thread cannot be created.
 pub fn begin(
     id: u64,
     capture: Arc<Capture>,
-    wanted: &Wanted,
+    request: &CaptureRequest,
     limits: Limits,
-    (shelf, since_start): (Shelf, SinceStart),
+    context: RecordContext,
     reader: Arc<()>,
 ) -> io::Result<Stream> {
     let (sender, pieces) = mpsc::channel(WAITING);
-    let what = wanted.words();
+    let what = request.description();
     let thread = std::thread::Builder::new().name(format!("capture-{id}"));
     thread.spawn(move || {
-        let writing = Writing { capture, shelf, since_start, limits, pieces: sender };
-        // It is memory that is written to: nothing fails.
+        let writing = Writing { capture, context, limits, pieces: sender };
+        // Writing to memory does not fail.
         let _ = writing.run(&what);
         let Writing { capture, pieces, .. } = writing;
         capture.advance(Phase::Ending);
-        // Nothing more comes: that is the end for whoever reads.
+        // Ends the stream for the reader.
         drop(pieces);
-        // The last to let go of the memory: to free it takes milliseconds that the control thread has not.
+        // Freeing the memory takes milliseconds. Dropping the last reference here spares the control
+        // thread that time.
         while Arc::strong_count(&capture) > 1 {
             std::thread::sleep(PAUSE);
         }
@@ -78,7 +89,7 @@ pub fn begin(
     Ok(Stream { id, pieces, _reader: reader })
 }
 
-/// Nanoseconds since 1970, of now.
+/// The time in nanoseconds since 1970.
 pub(crate) fn unix_nanos() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
@@ -89,7 +100,7 @@ impl Writing {
         let mut writer = Writer::new(what, self.capture.snaplen(), unix_nanos())?;
         let ends = self.limits.time.map(|time| Instant::now() + time);
         loop {
-            // Before the queue: what is there when it was drained is all there is.
+            // Read before the queue: once it is `Drained`, no worker adds to the queue.
             let phase = self.capture.phase();
             let is_empty = self.take_piece(&mut writer)?;
             if self.is_enough(&writer) || ends.is_some_and(|ends| Instant::now() >= ends) {
@@ -115,10 +126,10 @@ impl Writing {
         self.limits.count.is_some_and(|count| writer.packets() >= count)
     }
 
-    /// Writes what is in the queue, up to a piece; says whether it is empty then.
+    /// Writes the queued records, up to one piece. Returns whether the queue is empty.
     fn take_piece(&self, writer: &mut Writer) -> Result<bool, PcapError> {
-        // The clocks may drift: how far they are apart is asked for each piece.
-        let began = unix_nanos().saturating_sub((self.since_start)());
+        // The clocks drift, so their difference is read again for each piece.
+        let began = unix_nanos().saturating_sub((self.context.since_start)());
         while writer.len() < PIECE {
             let Some(record) = self.capture.next() else { return Ok(true) };
             let written = match self.is_enough(writer) {
@@ -132,7 +143,7 @@ impl Writing {
     }
 
     fn write(&self, writer: &mut Writer, record: &Record, began: u64) -> Result<(), PcapError> {
-        let names = self.shelf.get(record.generation);
+        let names = self.context.names.get(record.generation);
         writer.packet(Packet {
             interface: (&names.port(record.port), record.point.name()),
             unix_nanos: began.saturating_add(record.nanos),

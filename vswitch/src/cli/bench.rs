@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Exit, complain, note, print};
+use super::output::{Exit, complain, note, print};
 use crate::bench::{self, BenchError, Options, Scenario};
 
 /// Options of `vswitch bench`.
@@ -54,13 +54,13 @@ impl Bench {
 }
 
 /// Measures and reports.
-pub(super) fn bench(typed: &Bench) -> Exit {
+pub(super) fn bench(options: &Bench) -> Exit {
     let bar = progress_bar();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of 1000")]
-    let result = bench::run(&typed.options(), &|part| bar.set_position((part * 1000.0) as u64));
+    let result = bench::run(&options.options(), &|part| bar.set_position((part * 1000.0) as u64));
     bar.finish_and_clear();
     match result {
-        Ok(report) if typed.json => match serde_json::to_string_pretty(&report) {
+        Ok(report) if options.json => match serde_json::to_string_pretty(&report) {
             Ok(json) => print(&(json + "\n")),
             Err(error) => complain(format_args!("vswitch: error: {error}")),
         },

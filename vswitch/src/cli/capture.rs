@@ -14,9 +14,8 @@ use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
 use pcap_file::pcapng::{Block, PcapNgParser};
 
 use super::client::{Client, ClientError, query};
-use super::configuration::whole_seconds;
-use super::failure::plain;
-use super::{At, Exit, complain, note};
+use super::options::{Target, whole_seconds};
+use super::output::{Exit, complain, note, plain};
 use crate::control::rows::VtepRow;
 use crate::decode;
 
@@ -58,7 +57,7 @@ pub struct Capture {
     pub expression: Vec<String>,
     /// Which switch.
     #[command(flatten)]
-    pub at: At,
+    pub target: Target,
 }
 
 /// Where on its way a frame is looked at.
@@ -86,17 +85,17 @@ enum Sink {
 }
 
 /// Captures until a limit is reached, Ctrl-C, or nobody reads any more.
-pub(super) fn capture(typed: &Capture, client: &Client) -> Result<Exit, ClientError> {
-    if typed.at.json {
+pub(super) fn capture(options: &Capture, client: &Client) -> Result<Exit, ClientError> {
+    if options.target.json {
         note(
             "vswitch: error: a capture is pcapng\nhelp: `vswitch capture … | tshark -T json -r -`",
         );
         return Ok(Exit::Usage);
     }
-    let Some(mut sink) = sink(typed.write.as_deref(), client)? else { return Ok(Exit::Usage) };
+    let Some(mut sink) = sink(options.write.as_deref(), client)? else { return Ok(Exit::Usage) };
     let mut reading = Reading::default();
     let mut failure = None;
-    client.capture(&path(typed), |piece| {
+    client.capture(&path(options), |piece| {
         let mut words = String::new();
         reading.read(piece, |packet| {
             if let (Sink::Words(_, udp_ports), None) = (&sink, &failure) {
@@ -113,7 +112,7 @@ pub(super) fn capture(typed: &Capture, client: &Client) -> Result<Exit, ClientEr
     }
     Ok(match failure {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let whither = typed.write.as_ref().filter(|file| *file != Path::new("-"));
+            let whither = options.write.as_ref().filter(|file| *file != Path::new("-"));
             let whither = whither.map_or("the frames".into(), |file| file.to_string_lossy());
             complain(format_args!("vswitch: error: cannot write {whither}: {error}"))
         }
@@ -121,20 +120,21 @@ pub(super) fn capture(typed: &Capture, client: &Client) -> Result<Exit, ClientEr
     })
 }
 
-fn path(typed: &Capture) -> String {
-    let stages: Vec<_> = typed.stage.iter().filter_map(|stage| stage.to_possible_value()).collect();
+fn path(options: &Capture) -> String {
+    let stages: Vec<_> =
+        options.stage.iter().filter_map(|stage| stage.to_possible_value()).collect();
     let stages: Vec<_> = stages.iter().map(|stage| stage.get_name()).collect();
-    let words = (!typed.expression.is_empty()).then(|| typed.expression.join(" "));
+    let words = (!options.expression.is_empty()).then(|| options.expression.join(" "));
     let given = [
-        ("port", typed.port.clone()),
-        ("network", typed.network.clone()),
-        ("vtep", typed.vtep.clone()),
-        ("reason", typed.reason.clone()),
+        ("port", options.port.clone()),
+        ("network", options.network.clone()),
+        ("vtep", options.vtep.clone()),
+        ("reason", options.reason.clone()),
         ("stage", (!stages.is_empty()).then(|| stages.join(","))),
-        ("filter", typed.filter.clone().or(words)),
-        ("snaplen", typed.snaplen.map(|n| n.to_string())),
-        ("count", typed.count.map(|n| n.to_string())),
-        ("secs", typed.time.map(|time| time.as_secs().to_string())),
+        ("filter", options.filter.clone().or(words)),
+        ("snaplen", options.snaplen.map(|n| n.to_string())),
+        ("count", options.count.map(|n| n.to_string())),
+        ("secs", options.time.map(|time| time.as_secs().to_string())),
     ];
     query("/v1/capture", &given)
 }

@@ -3,21 +3,16 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Exit, note, print};
-use crate::config::{self, Config};
-use crate::words::count;
+use super::config_file::load;
+use super::output::{Exit, print};
+use crate::config::Config;
+use crate::text::count;
 
 /// Checks a file. Warnings are part of the result, as they are what the user asked for.
 pub(super) fn check(file: &Path) -> Exit {
-    match config::load(file) {
-        Ok(config) => print(&report(file, &config)),
-        Err(error) => {
-            note(&error);
-            if let config::LoadError::Invalid(errors) = &error {
-                note(format_args!("\n{}: {}", file.display(), count(errors.len(), "error")));
-            }
-            Exit::Usage
-        }
+    match load(file) {
+        Some(config) => print(&report(file, &config)),
+        None => Exit::Usage,
     }
 }
 

@@ -1,7 +1,6 @@
 //! The configuration as a whole: `vswitch plan`, `apply`, `confirm`, `roll-back`.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
@@ -9,17 +8,14 @@ use hyper::Method;
 use serde::Deserialize;
 
 use super::client::{Base, Client, ClientError, NOTHING, query};
+use super::config_file::load;
+use super::options::{Target, whole_seconds};
+use super::output::{Exit, note, print, print_json};
 use super::terminal::{Look, Progress, agrees, somebody_is_there};
-use super::{At, Exit, note, print, print_json};
 use crate::api::change::Change;
-use crate::config::{self, Config, Document};
+use crate::config::Document;
+use crate::text::count;
 use crate::topology::plan::{Action, Impact, Plan};
-use crate::words::count;
-
-/// What the standard input is called in messages.
-const STDIN: &str = "<stdin>";
-/// The longest time to confirm.
-const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Options of `vswitch plan`.
 #[derive(Debug, Args)]
@@ -29,7 +25,7 @@ pub struct PlanOptions {
     pub file: PathBuf,
     /// Which switch.
     #[command(flatten)]
-    pub at: At,
+    pub target: Target,
 }
 
 /// Options of `vswitch apply`.
@@ -49,7 +45,7 @@ pub struct ApplyOptions {
     pub generation: Option<u64>,
     /// Which switch.
     #[command(flatten)]
-    pub at: At,
+    pub target: Target,
 }
 
 /// Options of `vswitch confirm`.
@@ -60,56 +56,18 @@ pub struct ConfirmOptions {
     pub generation: Option<u64>,
     /// Which switch.
     #[command(flatten)]
-    pub at: At,
-}
-
-/// A time of whole seconds, up to a day.
-pub(super) fn whole_seconds(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text)
-        .map_err(|_| "write a number with its unit, such as 60s, 5m or 1h".to_owned())?;
-    if time < Duration::from_secs(1) || time > A_DAY || time.subsec_nanos() != 0 {
-        return Err("whole seconds are needed, from 1s to 24h".to_owned());
-    }
-    Ok(time)
-}
-
-/// Reads and checks a file, as `vswitch check` does; what is wrong is said.
-fn load(file: &Path) -> Option<Config> {
-    let is_stdin = file == Path::new("-");
-    let loaded = if is_stdin {
-        let mut text = String::new();
-        if let Err(error) = std::io::stdin().lock().read_to_string(&mut text) {
-            note(format_args!("vswitch: error: cannot read the standard input: {error}"));
-            return None;
-        }
-        config::parse(STDIN, &text).map_err(config::LoadError::from)
-    } else {
-        config::load(file)
-    };
-    match loaded {
-        Ok(config) => {
-            config.warnings.iter().for_each(note);
-            Some(config)
-        }
-        Err(error) => {
-            note(&error);
-            if let config::LoadError::Invalid(errors) = &error {
-                let file = if is_stdin { STDIN.into() } else { file.to_string_lossy() };
-                note(format_args!("\n{file}: {}", count(errors.len(), "error")));
-            }
-            None
-        }
-    }
+    pub target: Target,
 }
 
 /// `vswitch plan`.
-pub(super) fn plan(typed: &PlanOptions, client: &Client) -> Result<Exit, ClientError> {
-    let Some(config) = load(&typed.file) else { return Ok(Exit::Usage) };
+pub(super) fn plan(options: &PlanOptions, client: &Client) -> Result<Exit, ClientError> {
+    let Some(config) = load(&options.file) else { return Ok(Exit::Usage) };
+    config.warnings.iter().for_each(note);
     let progress = Progress::begin("comparing");
     let answer = client.post("/v1/plan", Some(&Document::from(&config)))?;
     drop(progress);
     let plan: Plan = answer.read()?;
-    let printed = if typed.at.json {
+    let printed = if options.target.json {
         print_json(&answer.body)
     } else {
         let look = Look::of_output();
@@ -119,10 +77,11 @@ pub(super) fn plan(typed: &PlanOptions, client: &Client) -> Result<Exit, ClientE
 }
 
 /// `vswitch apply`.
-pub(super) fn apply(typed: &ApplyOptions, client: &Client) -> Result<Exit, ClientError> {
-    let Some(config) = load(&typed.file) else { return Ok(Exit::Usage) };
+pub(super) fn apply(options: &ApplyOptions, client: &Client) -> Result<Exit, ClientError> {
+    let Some(config) = load(&options.file) else { return Ok(Exit::Usage) };
+    config.warnings.iter().for_each(note);
     let document = Document::from(&config);
-    let mut base = typed.generation;
+    let mut base = options.generation;
     let is_shown = somebody_is_there();
     if is_shown {
         let progress = Progress::begin("comparing");
@@ -130,30 +89,30 @@ pub(super) fn apply(typed: &ApplyOptions, client: &Client) -> Result<Exit, Clien
         drop(progress);
         base = base.or(answer.generation);
         let plan: Plan = answer.read()?;
-        if typed.at.json {
+        if options.target.json {
             note(&plan);
         } else {
             print(&format!("{}\n", Look::of_output().paint_plan(&plan.to_string())));
         }
-        if let Some(question) = question(&plan).filter(|_| !typed.yes)
+        if let Some(question) = question(&plan).filter(|_| !options.yes)
             && !agrees(&question)
         {
             note("vswitch: nothing was changed");
             return Ok(Exit::Failure);
         }
     }
-    let secs = typed.confirm_within.map(|time| time.as_secs().to_string());
+    let secs = options.confirm_within.map(|time| time.as_secs().to_string());
     let path = query("/v1/apply", &[("confirm-within-secs", secs)]);
     let progress = Progress::begin("applying");
     let base = Base::Generation(base.map_or_else(|| client.generation(), Ok)?);
     let answer = client.change(Method::POST, &path, Some(&document), base)?;
     drop(progress);
-    if typed.at.json {
+    if options.target.json {
         return Ok(print_json(&answer.body));
     }
     let change: Change = answer.read()?;
     let text = if is_shown { String::new() } else { format!("{}\n", change.plan) };
-    Ok(report(&change, &text, &typed.at))
+    Ok(report(&change, &text, &options.target))
 }
 
 /// What somebody should agree to, if there is such a thing. What needs a restart is refused anyway.
@@ -175,18 +134,18 @@ fn question(plan: &Plan) -> Option<String> {
 }
 
 /// Says what was done.
-pub(super) fn report(change: &Change, steps: &str, at: &At) -> Exit {
+pub(super) fn report(change: &Change, steps: &str, target: &Target) -> Exit {
     let mut text = Look::of_output().paint_plan(steps);
     let done = if change.plan.is_empty() { "unchanged" } else { "applied" };
     text.push_str(&format!("{done}: generation {}\n", change.generation));
     if let Some(millis) = change.confirm_before_unix_millis {
         let when = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-        text.push_str(&until(when, change.generation, at));
+        text.push_str(&until(when, change.generation, target));
     }
     print(&text)
 }
 
-fn until(when: SystemTime, generation: u64, at: &At) -> String {
+fn until(when: SystemTime, generation: u64, target: &Target) -> String {
     let left = when.duration_since(SystemTime::now()).unwrap_or_default();
     // The answer took some milliseconds of it.
     let secs = left.as_secs() + u64::from(left.subsec_millis() >= 500);
@@ -195,26 +154,26 @@ fn until(when: SystemTime, generation: u64, at: &At) -> String {
         "goes back to the former configuration at {}, in {left}, unless confirmed: vswitch \
          confirm --generation {generation}{}\n",
         humantime::format_rfc3339_seconds(when),
-        at.repeated(),
+        target.option(),
     )
 }
 
 /// `vswitch confirm`.
-pub(super) fn confirm(typed: &ConfirmOptions, client: &Client) -> Result<Exit, ClientError> {
-    let base = typed.generation.map_or(Base::Any, Base::Generation);
-    end_waiting("/v1/confirm", "confirmed", base, &typed.at, client)
+pub(super) fn confirm(options: &ConfirmOptions, client: &Client) -> Result<Exit, ClientError> {
+    let base = options.generation.map_or(Base::Any, Base::Generation);
+    end_waiting("/v1/confirm", "confirmed", base, &options.target, client)
 }
 
 /// `vswitch roll-back`.
-pub(super) fn roll_back(at: &At, client: &Client) -> Result<Exit, ClientError> {
-    end_waiting("/v1/roll-back", "rolled back", Base::Any, at, client)
+pub(super) fn roll_back(target: &Target, client: &Client) -> Result<Exit, ClientError> {
+    end_waiting("/v1/roll-back", "rolled back", Base::Any, target, client)
 }
 
 fn end_waiting(
     path: &str,
     done: &str,
     base: Base,
-    at: &At,
+    target: &Target,
     client: &Client,
 ) -> Result<Exit, ClientError> {
     #[derive(Deserialize)]
@@ -224,7 +183,7 @@ fn end_waiting(
     let progress = Progress::begin("waiting for the switch");
     let answer = client.change(Method::POST, path, NOTHING, base)?;
     drop(progress);
-    if at.json {
+    if target.json {
         return Ok(print_json(&answer.body));
     }
     let Active { generation } = answer.read()?;
@@ -234,23 +193,6 @@ fn end_waiting(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_whole_seconds_is_whole_seconds_up_to_a_day() {
-        for (text, secs) in [("60s", 60), ("5m", 300), ("1h 30m", 5400), ("24h", 86400)] {
-            assert_eq!(whole_seconds(text), Ok(Duration::from_secs(secs)), "{text}");
-        }
-        for (text, words) in [
-            ("60", "such as 60s"),
-            ("soon", "such as 60s"),
-            ("0s", "1s to 24h"),
-            ("25h", "1s to 24h"),
-            ("1500ms", "whole seconds"),
-        ] {
-            let error = whole_seconds(text).unwrap_err();
-            assert!(error.contains(words), "{text}: {error}");
-        }
-    }
 
     fn planned(old: &str, new: &str) -> Plan {
         let read = |text| config::parse("t", text).unwrap();

@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 
+use super::options::default_socket;
+use super::output::{Exit, complain, note, print, print_json};
 use super::run::state_directory;
-use super::table::Lines;
 use super::terminal::Look;
-use super::{Exit, SOCKET_VARIABLE, complain, note, print, print_json};
+use super::text_table::TextTable;
 use crate::config::{self, Config};
 use crate::control::state::{self, StateStore};
 use crate::doctor::edit::File;
 use crate::doctor::files::Kept;
 use crate::doctor::host::Host;
 use crate::doctor::{self, Finding, Memory, Purpose, Report, Severity, View};
-use crate::words::count;
+use crate::text::count;
 
 /// Options of `vswitch doctor`.
 #[derive(Debug, Args)]
@@ -33,8 +34,8 @@ pub struct Doctor {
 }
 
 /// Looks at everything, and prints what it found.
-pub(super) fn doctor(typed: &Doctor) -> Exit {
-    let config = match typed.file.as_deref().map(config::load).transpose() {
+pub(super) fn doctor(options: &Doctor) -> Exit {
+    let config = match options.file.as_deref().map(config::load).transpose() {
         Ok(config) => config,
         Err(error) => {
             note(error);
@@ -44,15 +45,15 @@ pub(super) fn doctor(typed: &Doctor) -> Exit {
     for warning in config.iter().flat_map(|config| &config.warnings) {
         note(warning);
     }
-    let (config, file, kept) = match (config, &typed.file) {
+    let (config, file, kept) = match (config, &options.file) {
         (Some(config), Some(path)) => {
-            let directory = state_directory(typed.state.as_deref(), path);
+            let directory = state_directory(options.state.as_deref(), path);
             let (config, file, kept) = would_start(config, path, directory);
             (Some(config), file, Some(kept))
         }
         _ => (None, None, None),
     };
-    let socket = config.as_ref().map_or_else(usual_socket, |config| config.api.socket.clone());
+    let socket = config.as_ref().map_or_else(default_socket, |config| config.api.socket.clone());
     let host = Host::here(&socket);
     let view = View {
         host: &host,
@@ -62,7 +63,7 @@ pub(super) fn doctor(typed: &Doctor) -> Exit {
         purpose: Purpose::Look,
     };
     let report = doctor::examine(&view);
-    let printed = if typed.json {
+    let printed = if options.json {
         match serde_json::to_string_pretty(&report) {
             Ok(json) => print_json(&json),
             Err(error) => complain(format_args!("vswitch: error: {error}")),
@@ -94,18 +95,14 @@ fn would_start(config: Config, path: &Path, directory: PathBuf) -> (Config, Opti
     (start.config, file, kept)
 }
 
-fn usual_socket() -> PathBuf {
-    std::env::var_os(SOCKET_VARIABLE).map_or_else(|| config::SOCKET.into(), PathBuf::from)
-}
-
 /// A line for everything that was looked at, then what is not as it should be with its cause and remedy, then memory.
 fn text(report: &Report, config: Option<&Config>, look: Look) -> String {
-    let mut lines = Lines::new(&["CHECK", "RESULT", "FOUND"], &[]).folding(&["FOUND"]);
+    let mut table = TextTable::new(&["CHECK", "RESULT", "FOUND"], &[]).folding(&["FOUND"]);
     for finding in &report.findings {
         let (check, severity) = (finding.check.name(), finding.severity.name());
-        lines.add(vec![check.to_owned(), severity.to_owned(), finding.found.clone()]);
+        table.add(vec![check.to_owned(), severity.to_owned(), finding.found.clone()]);
     }
-    let mut text = lines.or("nothing was looked at", look);
+    let mut text = table.text_or("nothing was looked at", look);
     for finding in report.findings.iter().filter(|finding| !finding.cause.is_empty()) {
         let _ = write!(text, "\n{}", explained(finding, look));
     }
@@ -167,9 +164,9 @@ fn wrapped(line: &str, width: Option<u16>, indent: &str) -> String {
 
 /// The computed need.
 fn of_memory(memory: &Memory, config: &Config, look: Look) -> String {
-    let mut lines = Lines::new(&["MEMORY", "FOR"], &["MIB"]).folding(&["FOR"]);
+    let mut table = TextTable::new(&["MEMORY", "FOR"], &["MIB"]).folding(&["FOR"]);
     let mut add = |what: &str, reason: String, mib: u64| {
-        lines.add(vec![what.to_owned(), reason, mib.to_string()]);
+        table.add(vec![what.to_owned(), reason, mib.to_string()]);
     };
     let buffers = format!(
         "{} of {} bytes: {} in rings, {} in workers, {} in queues, {} for flooding",
@@ -195,7 +192,7 @@ fn of_memory(memory: &Memory, config: &Config, look: Look) -> String {
     add("ordinary", capacity, memory.fdb_mib);
     add("ordinary", "learn events".into(), memory.events_mib);
     add("ordinary", "counters, at most".into(), memory.counters_mib);
-    lines.or("", look)
+    table.text_or("", look)
 }
 
 #[cfg(test)]

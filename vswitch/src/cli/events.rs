@@ -7,16 +7,16 @@ use anstyle::AnsiColor;
 use serde::Deserialize;
 
 use super::client::{Client, ClientError};
-use super::failure::plain;
+use super::options::Target;
+use super::output::{Exit, emit, plain};
 use super::terminal::Look;
-use super::{At, Exit, emit};
 use crate::control::events::{Event, Happening, RollBackReason, Whereabouts};
 
 /// Prints events until nobody reads them, or the switch ends.
-pub(super) fn events(at: &At, client: &Client) -> Result<Exit, ClientError> {
+pub(super) fn events(target: &Target, client: &Client) -> Result<Exit, ClientError> {
     let look = Look::of_output();
     client.follow(|event, data| {
-        let line = if at.json { as_json(event, data) } else { as_text(event, data, look) };
+        let line = if target.json { as_json(event, data) } else { as_text(event, data, look) };
         match emit(&line) {
             Some(end) => ControlFlow::Break(end),
             None => ControlFlow::Continue(()),

@@ -1,81 +1,51 @@
-//! The command line: what the user typed, and one function for each command.
+//! The command line: all commands and their options, and one function for each command.
 //!
-//! [`Cli`] is the one definition of commands and options: `--help`, manual pages and completions come
-//! from it. [`execute`] carries a command out on the calling thread and returns an [`Exit`]; nothing
-//! here ends the process. Results go to the standard output, everything else to the standard error.
+//! [`Cli`] is the only definition of commands and options: `--help`, manual pages and completions
+//! are generated from it. [`execute`] runs a command on the calling thread and returns an [`Exit`];
+//! nothing in here ends the process.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | [`client`] | requests to a running switch |
-//! | `failure` | what it says when it does not do something |
+//! | [`run`], `check`, [`doctor`], [`bench`] | commands that need no running switch |
 //! | [`configuration`] | `plan`, `apply`, `confirm`, `roll-back` |
-//! | [`verbs`] | `network`, `port`, `vtep`, `mac`: what can be typed |
-//! | `requests` | what they ask of the switch |
-//! | `show`, `table` | what there is, and how it is laid out |
-//! | [`explain`], `frame` | why a frame goes where it goes; the frame, from options or a file |
-//! | `events` | what happens |
-//! | `top` | rates, live |
-//! | [`doctor`] | what is wrong with the host |
-//! | [`capture`], `dropped` | frames as they pass, and those that were dropped |
-//! | [`terminal`] | colour, width, questions, progress |
+//! | [`edit`] | `network`, `port`, `vtep`, `mac`: single changes |
+//! | [`show`] | the state of the switch as tables |
+//! | [`explain`] | why a frame goes where it goes |
+//! | `events`, [`top`] | events and rates, live |
+//! | [`capture`] | frames as they pass |
 //! | [`pages`] | completions and manual pages |
+//! | [`client`] | requests to a running switch, and their failures |
+//! | [`options`], [`output`] | what all commands share: options, exit status, printing |
+//! | `config_file` | the configuration that a command reads |
+//! | [`terminal`], `text_table` | colour, width, questions, progress; tables |
 
 pub mod bench;
 pub mod capture;
 mod check;
 pub mod client;
+mod config_file;
 pub mod configuration;
 pub mod doctor;
-mod dropped;
+pub mod edit;
 mod events;
 pub mod explain;
-mod failure;
-pub mod frame;
+pub mod options;
+pub mod output;
 pub mod pages;
-mod requests;
-mod run;
-mod show;
-mod table;
+pub mod run;
+pub mod show;
 pub mod terminal;
+mod text_table;
 pub mod top;
-pub mod verbs;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use client::{Client, ClientError};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::doctor::edit::quoted;
-
-/// How a command ended; the process's exit status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// 0.
-    Success,
-    /// 1: starting or running failed, or the switch could not be asked, or refused.
-    Failure,
-    /// 2: the configuration or the command line is wrong, and nothing was started or changed.
-    Usage,
-    /// 3: `plan` found a difference.
-    Difference,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Success => Self::SUCCESS,
-            Exit::Failure => Self::from(1),
-            Exit::Usage => Self::from(2),
-            Exit::Difference => Self::from(3),
-        }
-    }
-}
-
-/// Names the socket where `--socket` does not.
-const SOCKET_VARIABLE: &str = "VSWITCH_SOCKET";
+use client::{Client, ClientError};
+use options::Target;
+use output::{Exit, note};
 
 /// In the help and the manual page of the whole.
 const EXIT_STATUS: &str = "Exit status: 0 success; 1 failure: the switch cannot be started or asked, or refuses; \
@@ -110,7 +80,7 @@ pub enum Command {
     ///
     /// What was applied to a running switch survives: it is kept in the state directory. A start with a FILE that
     /// the switch was given before comes up with the state; a FILE that is new begins another.
-    Run(Run),
+    Run(run::Run),
     /// Say what is wrong with a configuration, or what it would start; starts nothing.
     Check {
         /// The configuration.
@@ -123,7 +93,7 @@ pub enum Command {
     /// starting.
     Doctor(doctor::Doctor),
     /// Ask a running switch.
-    Show(Show),
+    Show(show::Show),
     /// Show how the running switch differs from a configuration, and what each step would do to traffic.
     ///
     /// Changes nothing. Exit status 0: no difference; 3: a difference.
@@ -136,22 +106,22 @@ pub enum Command {
     /// Keep what was applied with --confirm-within.
     Confirm(configuration::ConfirmOptions),
     /// Go back at once to the configuration before `apply --confirm-within`.
-    RollBack(At),
+    RollBack(Target),
     /// Make, remove and show networks, and change what is in them.
-    Network(verbs::Network),
+    Network(edit::options::Network),
     /// Add and remove ports.
-    Port(verbs::Port),
+    Port(edit::options::Port),
     /// Add and remove VTEPs of this host.
-    Vtep(verbs::Vtep),
+    Vtep(edit::options::Vtep),
     /// Add and remove static MACs, and forget learned ones.
-    Mac(verbs::Mac),
+    Mac(edit::options::Mac),
     /// Say what the running switch would do with a frame, and why: every decision, what would leave, or why nothing.
     ///
     /// Sends nothing, learns nothing, counts nothing. The frame is given in hexadecimal, as one of a capture file, or
     /// by its addresses. Exit status 0: explained, be it dropped or not.
     Explain(explain::Explain),
     /// Follow what happens: MACs, ports, configurations. Ends with Ctrl-C.
-    Events(At),
+    Events(Target),
     /// Watch workers, ports, networks and drops, live.
     ///
     /// q ends it, p pauses, Tab goes to the next panel, the arrows scroll.
@@ -171,97 +141,6 @@ pub enum Command {
     },
     /// Write the manual pages.
     Man(pages::Man),
-}
-
-/// Options of `vswitch run`.
-#[derive(Debug, Args)]
-pub struct Run {
-    /// The configuration.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-    /// Where the state is kept; default: a directory below /var/lib/vswitch, named after FILE.
-    #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
-    /// Start with FILE, whatever the state says. The state is kept aside.
-    #[arg(long)]
-    pub fresh: bool,
-}
-
-/// Options of `vswitch show`.
-#[derive(Debug, Args)]
-pub struct Show {
-    /// What to show.
-    #[arg(value_enum)]
-    pub what: What,
-    /// Drops: print the reasons that never happened, too (JSON always has them).
-    #[arg(long)]
-    pub all: bool,
-    /// Dropped frames: those dropped for this reason.
-    #[arg(long)]
-    pub reason: Option<String>,
-    /// Dropped frames: those of this port.
-    #[arg(long, value_name = "NAME")]
-    pub port: Option<String>,
-    /// Dropped frames: those of this network.
-    #[arg(long, value_name = "NAME")]
-    pub network: Option<String>,
-    /// Dropped frames: write them to a file, as pcapng.
-    #[arg(long, short = 'w', value_name = "FILE")]
-    pub write: Option<PathBuf>,
-    /// Which switch.
-    #[command(flatten)]
-    pub at: At,
-}
-
-/// Which running switch, and how to answer.
-#[derive(Clone, Debug, Args)]
-pub struct At {
-    /// The socket of the switch, `socket` in its configuration.
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        env = SOCKET_VARIABLE,
-        default_value = crate::config::SOCKET
-    )]
-    pub socket: PathBuf,
-    /// Print the API's JSON as it is, instead of text.
-    #[arg(long, global = true)]
-    pub json: bool,
-}
-
-impl At {
-    /// The option to name the same switch again, if it needs one.
-    fn repeated(&self) -> String {
-        let usual =
-            std::env::var_os(SOCKET_VARIABLE).unwrap_or_else(|| crate::config::SOCKET.into());
-        if self.socket == usual {
-            String::new()
-        } else {
-            format!(" --socket {}", quoted(&self.socket.to_string_lossy()))
-        }
-    }
-}
-
-/// What a running switch can show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum What {
-    /// Ports with their device, link, role and counters.
-    Ports,
-    /// Networks with their ports, remote VTEPs and table use.
-    Networks,
-    /// Known MAC addresses and where they are.
-    Fdb,
-    /// Local VTEPs and how they reach the remote ones.
-    Vteps,
-    /// Workers with their queues and load.
-    Workers,
-    /// Dropped frames by reason, port and network.
-    Drops,
-    /// A sample of the frames that were dropped last, up to 16 for each reason.
-    DroppedFrames,
-    /// The running configuration, as a file.
-    Config,
 }
 
 fn filter(text: &str) -> Result<String, String> {
@@ -287,34 +166,48 @@ pub fn execute(cli: &Cli) -> Exit {
     match &cli.command {
         Command::Run(options) => run::run(options, &cli.log),
         Command::Check { file } => check::check(file),
-        Command::Doctor(typed) => doctor::doctor(typed),
-        Command::Show(typed) => asked(&typed.at, |client| show::show(typed, client)),
-        Command::Plan(typed) => asked(&typed.at, |client| configuration::plan(typed, client)),
-        Command::Apply(typed) => asked(&typed.at, |client| configuration::apply(typed, client)),
-        Command::Confirm(typed) => asked(&typed.at, |client| configuration::confirm(typed, client)),
-        Command::RollBack(at) => asked(at, |client| configuration::roll_back(at, client)),
-        Command::Network(typed) => asked(&typed.at, |client| requests::network(typed, client)),
-        Command::Port(typed) => asked(&typed.at, |client| requests::port(typed, client)),
-        Command::Vtep(typed) => asked(&typed.at, |client| requests::vtep(typed, client)),
-        Command::Mac(typed) => asked(&typed.at, |client| requests::mac(typed, client)),
-        Command::Explain(typed) => asked(&typed.at, |client| explain::explain(typed, client)),
-        Command::Events(at) => asked(at, |client| events::events(at, client)),
-        Command::Top(typed) => asked(&typed.at, |client| top::top(typed, client)),
-        Command::Capture(typed) => asked(&typed.at, |client| capture::capture(typed, client)),
+        Command::Doctor(options) => doctor::doctor(options),
+        Command::Show(options) => asked(&options.target, |client| show::show(options, client)),
+        Command::Plan(options) => {
+            asked(&options.target, |client| configuration::plan(options, client))
+        }
+        Command::Apply(options) => {
+            asked(&options.target, |client| configuration::apply(options, client))
+        }
+        Command::Confirm(options) => {
+            asked(&options.target, |client| configuration::confirm(options, client))
+        }
+        Command::RollBack(target) => {
+            asked(target, |client| configuration::roll_back(target, client))
+        }
+        Command::Network(options) => {
+            asked(&options.target, |client| edit::network(options, client))
+        }
+        Command::Port(options) => asked(&options.target, |client| edit::port(options, client)),
+        Command::Vtep(options) => asked(&options.target, |client| edit::vtep(options, client)),
+        Command::Mac(options) => asked(&options.target, |client| edit::mac(options, client)),
+        Command::Explain(options) => {
+            asked(&options.target, |client| explain::explain(options, client))
+        }
+        Command::Events(target) => asked(target, |client| events::events(target, client)),
+        Command::Top(options) => asked(&options.target, |client| top::top(options, client)),
+        Command::Capture(options) => {
+            asked(&options.target, |client| capture::capture(options, client))
+        }
         Command::Bench(options) => bench::bench(options),
-        Command::Completions { shell } => pages::completions(*shell),
-        Command::Man(typed) => pages::man(typed),
+        Command::Completions { shell } => pages::completions(*shell, Cli::command()),
+        Command::Man(options) => pages::man(options, Cli::command()),
     }
 }
 
 /// Asks a running switch, and says why it could not be asked or did not do it.
-fn asked(at: &At, ask: impl FnOnce(&Client) -> Result<Exit, ClientError>) -> Exit {
-    match Client::new(&at.socket).and_then(|client| ask(&client)) {
+fn asked(target: &Target, ask: impl FnOnce(&Client) -> Result<Exit, ClientError>) -> Exit {
+    match Client::new(&target.socket).and_then(|client| ask(&client)) {
         Ok(exit) => exit,
         Err(error) => {
             let who = match error {
                 ClientError::Problem { .. } => "vswitch".into(),
-                _ => at.socket.to_string_lossy(),
+                _ => target.socket.to_string_lossy(),
             };
             note(format_args!("{who}: error: {error}"));
             error.exit()
@@ -322,44 +215,9 @@ fn asked(at: &At, ask: impl FnOnce(&Client) -> Result<Exit, ClientError>) -> Exi
     }
 }
 
-/// Prints a result; a closed pipe (`| head`) is a reader that has seen enough.
-fn print(text: &str) -> Exit {
-    emit(text).unwrap_or(Exit::Success)
-}
-
-/// Prints what an API said.
-fn print_json(json: &str) -> Exit {
-    let end = if json.ends_with('\n') { "" } else { "\n" };
-    print(&format!("{json}{end}"))
-}
-
-/// Prints a part of a result; `Some`: there is nobody to print more for.
-fn emit(text: &str) -> Option<Exit> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => None,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(Exit::Success),
-        Err(error) => {
-            Some(complain(format_args!("vswitch: cannot write to the standard output: {error}")))
-        }
-    }
-}
-
-/// Says on the standard error why a command failed.
-fn complain(text: impl std::fmt::Display) -> Exit {
-    note(text);
-    Exit::Failure
-}
-
-/// Prints to the standard error. If even that is closed, nobody is left to tell.
-fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
+    use super::show::What;
     use super::*;
 
     #[test]
@@ -372,7 +230,7 @@ mod tests {
         for line in ["vswitch show --json drops", "vswitch show drops --json"] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             let Command::Show(show) = cli.command else { panic!("{cli:?}") };
-            assert!(show.at.json && show.what == What::Drops, "{line}");
+            assert!(show.target.json && show.what == What::Drops, "{line}");
         }
     }
 
@@ -440,13 +298,5 @@ mod tests {
             let error = read(line).unwrap_err().to_string();
             assert!(error.contains(words), "{line}: {error}");
         }
-    }
-
-    #[test]
-    fn the_usual_socket_is_not_named_again() {
-        // Nothing sets the variable for the unit tests.
-        let at = |path: &str| At { socket: path.into(), json: false };
-        assert_eq!(at(crate::config::SOCKET).repeated(), "");
-        assert_eq!(at("/tmp/s").repeated(), " --socket /tmp/s");
     }
 }

@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory as _, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use clap_complete::Shell;
 
-use super::{Cli, Exit, complain, print};
-use crate::words::count;
+use super::output::{Exit, complain, print};
+use crate::text::count;
 
 /// A shell that completions can be made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,32 +30,29 @@ pub struct Man {
 }
 
 /// `vswitch completions`.
-pub(super) fn completions(shell: KnownShell) -> Exit {
+pub(super) fn completions(shell: KnownShell, mut vswitch: Command) -> Exit {
     let shell = match shell {
         KnownShell::Bash => Shell::Bash,
         KnownShell::Zsh => Shell::Zsh,
         KnownShell::Fish => Shell::Fish,
     };
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "vswitch", &mut text);
+    clap_complete::generate(shell, &mut vswitch, "vswitch", &mut text);
     print(&String::from_utf8_lossy(&text))
 }
 
-/// Without `vswitch help`, which has no page.
-fn definition() -> clap::Command {
-    Cli::command().disable_help_subcommand(true)
-}
-
 /// `vswitch man`.
-pub(super) fn man(typed: &Man) -> Exit {
-    let Some(directory) = &typed.directory else {
+pub(super) fn man(options: &Man, vswitch: Command) -> Exit {
+    // `vswitch help` has no page.
+    let vswitch = vswitch.disable_help_subcommand(true);
+    let Some(directory) = &options.directory else {
         let mut text = Vec::new();
-        return match clap_mangen::Man::new(definition()).render(&mut text) {
+        return match clap_mangen::Man::new(vswitch).render(&mut text) {
             Ok(()) => print(&String::from_utf8_lossy(&text)),
             Err(error) => complain(format_args!("vswitch: error: {error}")),
         };
     };
-    match write_pages(directory) {
+    match write_pages(directory, vswitch) {
         Ok(pages) => print(&format!("{} in {}\n", count(pages, "page"), directory.display())),
         Err(error) => complain(format_args!(
             "vswitch: error: cannot write manual pages to {}: {error}\nhelp: name a directory \
@@ -66,14 +63,13 @@ pub(super) fn man(typed: &Man) -> Exit {
 }
 
 /// Writes a page for each command that can be called; returns how many.
-fn write_pages(directory: &Path) -> io::Result<usize> {
+fn write_pages(directory: &Path, mut vswitch: Command) -> io::Result<usize> {
     fs::create_dir_all(directory)?;
-    let mut root = definition();
-    root.build();
-    write_page(directory, &root)
+    vswitch.build();
+    write_page(directory, &vswitch)
 }
 
-fn write_page(directory: &Path, command: &clap::Command) -> io::Result<usize> {
+fn write_page(directory: &Path, command: &Command) -> io::Result<usize> {
     let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
     let mut text = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut text)?;
@@ -87,12 +83,16 @@ fn write_page(directory: &Path, command: &clap::Command) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn every_command_has_a_page() {
         let folder = tempfile::tempdir().unwrap();
-        let pages = write_pages(folder.path()).unwrap();
+        let pages =
+            write_pages(folder.path(), Cli::command().disable_help_subcommand(true)).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), pages);
         for (page, words) in [
             ("vswitch.1", "Exit status"),

@@ -1,14 +1,18 @@
-//! `vswitch run`: from a valid configuration to a running switch.
+//! `vswitch run`: from a configuration file to a running switch.
+//!
+//! In this order: [`run`] reads the configuration; [`start`] opens the state, chooses between the
+//! state and the file, and checks the host; [`run_switch`] binds the API's sockets, and runs the
+//! control loop with the API beside it.
 
-#[cfg(feature = "dpdk")]
 use std::error::Error;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use super::{Exit, Run, complain, note};
+use super::output::{Exit, complain, note};
 #[cfg(feature = "dpdk")]
 use crate::api::{
     connections::Limits,
@@ -25,15 +29,27 @@ use crate::doctor::files::Kept;
 use crate::doctor::host::Host;
 use crate::doctor::{self, Findings, Purpose, Severity, View};
 
-/// Before anything is looked at or made: what is found of the host would be in vain.
+/// Options of `vswitch run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where the state is kept; default: a directory below /var/lib/vswitch, named after FILE.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Start with FILE, whatever the state says. The state is kept aside.
+    #[arg(long)]
+    pub fresh: bool,
+}
+
 const WITHOUT_DPDK: &str =
     "this binary was built without DPDK: rebuild it with the default features";
 
-/// Runs the switch until it is told to stop. Nothing is started if the configuration is wrong, even if the state would be
-/// used in its place: who edits a file wants to know.
+/// Runs the switch until it is told to stop. A wrong configuration starts nothing, even where the
+/// state would be used in its place: the user who edits the file wants to know.
 pub(super) fn run(options: &Run, log: &str) -> Exit {
-    let file = &options.config;
-    let config = match config::load(file) {
+    let config = match config::load(&options.config) {
         Ok(config) => config,
         Err(error) => {
             note(error);
@@ -48,20 +64,25 @@ pub(super) fn run(options: &Run, log: &str) -> Exit {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    for warning in &config.warnings {
-        note(warning);
+    config.warnings.iter().for_each(note);
+    match start(options, config) {
+        Ok(()) => Exit::Success,
+        Err(error) => complain(format_args!("vswitch: error: {error}")),
     }
+}
+
+/// Opens the state, chooses what to start with, checks the host, and runs the switch.
+fn start(options: &Run, config: Config) -> Result<(), Box<dyn Error>> {
+    let file = &options.config;
     let directory = state_directory(options.state.as_deref(), file);
     let (store, loaded) = match StateStore::open(&directory) {
         Ok(opened) => opened,
         Err(error) => {
-            // One problem of several, perhaps, or because another switch is running: the checks tell.
-            let said = error.to_string();
+            // Another switch may be running, or this is one problem of several. The checks tell.
+            let message = error.to_string();
             let kept = Kept { directory, start: Err(error), reports: Vec::new() };
-            return match check_host(&config, File::read(file).as_ref(), &kept) {
-                Ok(()) => complain(format_args!("vswitch: error: {said}")),
-                Err(findings) => complain(format_args!("vswitch: error: {findings}")),
-            };
+            check_host(&config, File::read(file).as_ref(), &kept)?;
+            return Err(message.into());
         }
     };
     for report in &loaded.reports {
@@ -72,24 +93,19 @@ pub(super) fn run(options: &Run, log: &str) -> Exit {
     note(format_args!("vswitch: {line}"));
     let editable = File::of_start(&start, file, &directory);
     let kept = Kept { directory, start: Ok(line), reports: Vec::new() };
-    if let Err(findings) = check_host(&start.config, editable.as_ref(), &kept) {
-        return complain(format_args!("vswitch: error: {findings}"));
-    }
-    match run_switch(start, store) {
-        Ok(()) => Exit::Success,
-        Err(error) => complain(format_args!("vswitch: error: {error}")),
-    }
+    check_host(&start.config, editable.as_ref(), &kept)?;
+    run_switch(start, store)
 }
 
 /// The directory of `--state`, or that of the configuration file.
-pub(super) fn state_directory(typed: Option<&Path>, file: &Path) -> PathBuf {
-    // The file was read a moment ago. Without a path there is still a name.
+pub(super) fn state_directory(options: Option<&Path>, file: &Path) -> PathBuf {
+    // The file was read a moment ago, so this only fails if it was removed since.
     let usual = || state::default_directory(&file.canonicalize().unwrap_or_else(|_| file.into()));
-    typed.map_or_else(usual, Path::to_owned)
+    options.map_or_else(usual, Path::to_owned)
 }
 
-/// Looks at everything before anything is started. What does not keep the switch from starting is logged, beside what
-/// does as well: it may be the cause (no IOMMU, so no vfio-pci).
+/// Checks the host before anything is started. Warnings are logged even if the start fails: they may
+/// name the cause (no IOMMU, so no vfio-pci).
 fn check_host(config: &Config, file: Option<&File>, state: &Kept) -> Result<(), Findings> {
     let host = Host::here(&config.api.socket);
     let (config, state) = (Some(config), Some(state));
@@ -105,7 +121,7 @@ fn check_host(config: &Config, file: Option<&File>, state: &Kept) -> Result<(), 
     report.startable()
 }
 
-/// Puts together what runs: the sockets, the control loop and, when that has started, the API.
+/// Binds the API's sockets, and runs the control loop. The API serves once that has started.
 #[cfg(feature = "dpdk")]
 fn run_switch(start: state::Start, store: StateStore) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -115,7 +131,7 @@ fn run_switch(start: state::Start, store: StateStore) -> Result<(), Box<dyn Erro
         .map_err(|error| format!("cannot start the control thread's runtime: {error}"))?;
     let config = start.config.clone();
     runtime.block_on(async {
-        // First of all, so that a signal during the start is not lost and nothing is left behind.
+        // First, so that a signal during the start is not lost, and nothing is left behind.
         let signals = StopSignals::catch()?;
         let (listeners, _socket) = Listeners::bind(&config.api).await?;
         let serve = |requests| server::serve(listeners, requests, Limits::default());
@@ -125,6 +141,6 @@ fn run_switch(start: state::Start, store: StateStore) -> Result<(), Box<dyn Erro
 }
 
 #[cfg(not(feature = "dpdk"))]
-fn run_switch(_: state::Start, _: StateStore) -> Result<(), &'static str> {
-    Err(WITHOUT_DPDK)
+fn run_switch(_: state::Start, _: StateStore) -> Result<(), Box<dyn Error>> {
+    Err(WITHOUT_DPDK.into())
 }

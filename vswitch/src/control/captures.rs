@@ -6,9 +6,9 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::capture::names::{Names, Shelf};
-use crate::capture::stream::{self, SinceStart, Stream, unix_nanos};
-use crate::capture::wanted::{Limits, Wanted};
+use crate::capture::generation_names::{GenerationNames, NameHistory};
+use crate::capture::request::{CaptureRequest, Limits};
+use crate::capture::stream::{self, RecordContext, SinceStart, Stream, unix_nanos};
 use crate::datapath::capture::drops::DropQueue;
 use crate::datapath::capture::{Capture, DroppedFrame, MAX_CAPTURES, Missed, Phase, Watch};
 use crate::metrics::drop_reason::DropReason;
@@ -20,7 +20,7 @@ pub const KEPT_DROPS: usize = 16;
 /// Everything that is set aside of frames.
 pub struct Captures {
     running: Vec<Running>,
-    shelf: Shelf,
+    names: NameHistory,
     since_start: SinceStart,
     next_id: u64,
     /// Those of the VTEPs.
@@ -39,7 +39,7 @@ pub struct Captures {
 /// A capture.
 struct Running {
     id: u64,
-    wanted: Wanted,
+    request: CaptureRequest,
     capture: Arc<Capture>,
     /// The generation without it was published: when every worker has that one, nothing more comes.
     is_unpublished: bool,
@@ -93,12 +93,12 @@ impl Captures {
         drops: Vec<DropQueue>,
         since_start: SinceStart,
     ) -> Self {
-        let shelf = Shelf::default();
-        shelf.put(number, Names::of(topology));
+        let names = NameHistory::default();
+        names.put(number, GenerationNames::of(topology));
         let kept = vec![Vec::new(); DropReason::COUNT];
         Self {
             running: Vec::new(),
-            shelf,
+            names,
             since_start,
             next_id: 1,
             udp_ports: udp_ports(topology),
@@ -126,7 +126,7 @@ impl Captures {
     pub fn configured(&mut self, number: u64, topology: &Topology) {
         self.number = number;
         self.udp_ports = udp_ports(topology);
-        self.shelf.put(number, Names::of(topology));
+        self.names.put(number, GenerationNames::of(topology));
     }
 
     /// The UDP ports of the VTEPs, on which VXLAN is to be looked for in what was dropped.
@@ -140,7 +140,7 @@ impl Captures {
     pub fn watches(&self, topology: &Topology) -> Vec<Watch> {
         let live = self.running.iter().filter(|running| !running.is_unpublished);
         let watch = |running: &Running| {
-            let selection = running.wanted.selection(topology)?;
+            let selection = running.request.selection(topology)?;
             Some(Watch { selection, capture: Arc::clone(&running.capture) })
         };
         live.filter_map(watch).collect()
@@ -150,13 +150,17 @@ impl Captures {
     ///
     /// # Errors
     /// See [`CaptureError`].
-    pub fn watch(&mut self, wanted: Wanted, capture: Arc<Capture>) -> Result<u64, CaptureError> {
+    pub fn watch(
+        &mut self,
+        request: CaptureRequest,
+        capture: Arc<Capture>,
+    ) -> Result<u64, CaptureError> {
         if self.running.len() >= MAX_CAPTURES {
             return Err(CaptureError::TooMany);
         }
         let id = self.next_id;
         self.next_id += 1;
-        self.running.push(Running { id, wanted, capture, is_unpublished: false });
+        self.running.push(Running { id, request, capture, is_unpublished: false });
         self.is_changed = true;
         Ok(id)
     }
@@ -167,14 +171,15 @@ impl Captures {
     /// See [`CaptureError`].
     pub fn begin(
         &mut self,
-        wanted: Wanted,
+        request: CaptureRequest,
         limits: Limits,
         capture: Arc<Capture>,
     ) -> Result<Stream, CaptureError> {
-        let id = self.watch(wanted.clone(), Arc::clone(&capture))?;
-        let words = (self.shelf.clone(), Arc::clone(&self.since_start));
+        let id = self.watch(request.clone(), Arc::clone(&capture))?;
+        let context =
+            RecordContext { names: self.names.clone(), since_start: Arc::clone(&self.since_start) };
         let reader = Arc::clone(&self.readers);
-        let stream = stream::begin(id, capture, &wanted, limits, words, reader);
+        let stream = stream::begin(id, capture, &request, limits, context, reader);
         if stream.is_err() {
             self.running.retain(|running| running.id != id);
         }
@@ -197,7 +202,7 @@ impl Captures {
     pub fn rows(&self) -> Vec<RunningCapture> {
         let row = |running: &Running| RunningCapture {
             id: running.id,
-            what: running.wanted.words(),
+            what: running.request.description(),
             missed: running.capture.missed(),
         };
         self.running.iter().map(row).collect()
@@ -253,7 +258,7 @@ impl Captures {
                 if kept.len() == KEPT_DROPS && place == 0 {
                     continue;
                 }
-                let names = self.shelf.get(frame.generation);
+                let names = self.names.get(frame.generation);
                 let (port, network) = names.site(frame.site);
                 let (port, network) = (port.into_owned(), network.into_owned());
                 kept.insert(place, KeptDrop { frame, unix_nanos, port, network });

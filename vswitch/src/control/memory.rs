@@ -11,7 +11,7 @@ use crate::datapath::io::LearnEvent;
 use crate::datapath::vector::BURST;
 use crate::metrics::counters;
 use crate::table::fdb;
-use crate::words::count;
+use crate::text::count;
 
 /// Buffers that each lcore keeps aside for itself.
 pub const POOL_CACHE: u32 = 256;

@@ -13,6 +13,7 @@ use crate::datapath::generation;
 use crate::ids::{NetworkId, PortId, RemoteId, TunnelId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals, Site};
 use crate::metrics::drop_reason::{DropReason, SiteKind};
+use crate::metrics::rate::busy_percent;
 use crate::table::{Destination, Entry, Key};
 
 use super::baselines::Drops;
@@ -243,9 +244,6 @@ impl Switch {
             let (ledger, turns) = (worker.view.ledger(), worker.view.turns());
             let queue =
                 |polled: &Polled| format!("{}/{}", self.port_name(polled.port), polled.queue);
-            let cycles = turns.busy_cycles + turns.idle_cycles;
-            #[allow(clippy::cast_precision_loss, reason = "a percentage, for people")]
-            let busy_percent = 100.0 * turns.busy_cycles as f64 / cycles.max(1) as f64;
             WorkerRow {
                 worker: number,
                 core: worker.core,
@@ -261,7 +259,8 @@ impl Switch {
                 handed_over: ledger.handed_out,
                 busy_cycles: turns.busy_cycles,
                 idle_cycles: turns.idle_cycles,
-                busy_percent: (busy_percent * 10.0).round() / 10.0,
+                busy_percent: (busy_percent(turns.busy_cycles, turns.idle_cycles) * 10.0).round()
+                    / 10.0,
                 unaccounted: ledger.unaccounted(),
                 learn_events_lost: turns.learn_events_lost,
             }

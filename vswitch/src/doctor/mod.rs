@@ -54,7 +54,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::control::memory::Ordinary;
-use crate::words::count;
+use crate::text::count;
 use edit::File;
 use files::Kept;
 pub use finding::{Check, Finding, Findings, Severity};

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::difference::Edit;
-use super::layers::Layer;
 use crate::control::events::Whereabouts;
 use crate::control::rows::EntryKind;
 use crate::datapath::worker::Stage;
+use crate::decode::Layer;
 
 /// What the switch would do with a frame now, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

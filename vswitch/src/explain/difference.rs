@@ -1,8 +1,8 @@
-//! The byte-level difference between the frame that came and one that leaves.
+//! The byte-level difference between the frame that came and a frame that leaves.
 //!
-//! Exact, and not guessed from the bytes: each [packet](super::io::Traced) knows which part of the
-//! frame that came it still holds, and how much was put before it. Bytes of that part are compared one
-//! by one, so that whatever a stage may change in place is seen.
+//! The difference is exact, not guessed from the bytes: each [frame](super::io::TracedFrame) knows
+//! which part of the received frame it still holds, and how many bytes were put before that part.
+//! The bytes of that part are compared one by one, so changes in place show up as well.
 
 use std::ops::Range;
 
@@ -11,43 +11,43 @@ use utoipa::ToSchema;
 
 use crate::hex;
 
-/// One difference. Places are in bytes, counted from 0.
+/// One difference. Offsets are in bytes, from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[schema(as = ExplainedEdit)]
 pub enum Edit {
-    /// Bytes of the frame that came are gone.
+    /// Bytes of the frame that came are removed.
     Removed {
-        /// Where they were, in the frame as it is before this step.
+        /// Their offset in the frame before this step.
         at: usize,
-        /// How many.
+        /// Their number.
         length: usize,
-        /// What they were.
+        /// Their values.
         hex: String,
     },
-    /// Bytes are new.
+    /// Bytes are added.
     Put {
-        /// Where they are, in the frame as it is after this step.
+        /// Their offset in the frame after this step.
         at: usize,
-        /// How many.
+        /// Their number.
         length: usize,
-        /// What they are.
+        /// Their values.
         hex: String,
     },
-    /// Bytes are others than they were.
+    /// Bytes have other values.
     Changed {
-        /// Where, in the frame that leaves.
+        /// Their offset in the frame that leaves.
         at: usize,
-        /// How many.
+        /// Their number.
         length: usize,
-        /// What they were.
+        /// Their values in the frame that came.
         before: String,
-        /// What they are.
+        /// Their values in the frame that leaves.
         after: String,
     },
 }
 
-/// What makes `output` of `input`: of that, `kept` is in it, behind `put` bytes that are new.
+/// The steps from `input` to `output`, which has the range `kept` of `input` behind `put` new bytes.
 pub(super) fn between(input: &[u8], output: &[u8], kept: &Range<usize>, put: usize) -> Vec<Edit> {
     let mut edits = Vec::new();
     let mut remove = |at: usize, range: Range<usize>| {
@@ -55,7 +55,7 @@ pub(super) fn between(input: &[u8], output: &[u8], kept: &Range<usize>, put: usi
             edits.push(Edit::Removed { at, length: bytes.len(), hex: hex::text(bytes) });
         }
     };
-    // The end first, so that the places of what follows are those of the frame that came.
+    // The end first, so that the following offsets are those of the frame that came.
     remove(kept.end, kept.end..input.len());
     remove(0, 0..kept.start);
     if let Some(bytes) = output.get(..put).filter(|bytes| !bytes.is_empty()) {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_off_what_was_put_and_what_changed() {
+    fn removed_added_and_changed_bytes() {
         let input = [1, 2, 3, 4, 5, 6];
         assert_eq!(between(&input, &input, &(0..6), 0), []);
         let removed = |at, length, hex: &str| Edit::Removed { at, length, hex: hex.to_owned() };
@@ -88,7 +88,4 @@ mod tests {
             Edit::Changed { at: 3, length: 1, before: "04".to_owned(), after: "09".to_owned() };
         assert_eq!(edits, [removed(5, 1, "06"), removed(0, 2, "0102"), put, changed]);
     }
-
-    #[test]
-    fn bytes_are_two_digits_each() {}
 }

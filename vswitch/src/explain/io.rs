@@ -1,7 +1,7 @@
-//! Queues for one frame: whatever leaves, is dropped or would be told is kept for the explanation.
+//! The queues of one frame. They keep what leaves, what is dropped and which events are reported.
 //!
-//! Nothing here reaches a device, a worker or the control thread's queues. All queues take everything,
-//! and buffers never run out: an explanation is about decisions, not about the moment.
+//! Nothing here reaches a device, a worker or the control thread's queues. The queues are never
+//! full, and buffers never run out: an explanation is about decisions, not about the load.
 
 use std::ops::Range;
 
@@ -16,21 +16,21 @@ use crate::sim::{Buffer, Buffers};
 /// Room before a received frame, in bytes: DPDK's default (`RTE_PKTMBUF_HEADROOM`).
 const HEADROOM: usize = 128;
 
-/// How many copies, and how many drops, are kept. Of more, which takes a network with more remote
-/// VTEPs, only the number is.
+/// The most copies, and the most drops, that are kept; more are only counted. More come from
+/// networks with more members and remote VTEPs.
 pub const MAX_KEPT: usize = 1000;
 
-/// A frame that knows what of it came, and what was put before that.
+/// A frame that knows which part of it came, and how many bytes were put before that part.
 #[derive(Debug)]
-pub struct Traced {
+pub struct TracedFrame {
     buffer: Buffer,
-    /// The part of the frame that came that is still in it.
+    /// The range of the received frame that is still in it.
     pub kept: Range<usize>,
     /// How many bytes were put before that part.
     pub put: usize,
 }
 
-impl Packet for Traced {
+impl Packet for TracedFrame {
     fn bytes(&self) -> &[u8] {
         self.buffer.bytes()
     }
@@ -64,34 +64,34 @@ pub struct TracedDrop {
     pub bytes: Vec<u8>,
 }
 
-/// What is said of a frame besides its bytes.
+/// What the device reports about a frame besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// The device took a VLAN tag off it.
+pub struct RxFlags {
+    /// The device removed a VLAN tag.
     pub stripped_vlan: bool,
-    /// The device spread it over several buffers.
+    /// The frame is spread over several buffers.
     pub scattered: bool,
 }
 
-/// See the head of the file.
+/// Implements the queues; see the header of this file.
 #[derive(Debug)]
 pub struct TracedIo {
     buffers: Buffers,
-    /// The port that receives the frame, if one does.
+    /// The port that receives the frame, if it does not come from the kernel.
     polled: Option<PortId>,
-    received: Option<Traced>,
-    relayed: Option<Relayed<Traced>>,
-    /// What left, by which port.
-    pub transmitted: Vec<(PortId, Traced)>,
-    /// How many more did.
+    received: Option<TracedFrame>,
+    relayed: Option<Relayed<TracedFrame>>,
+    /// The frames that left, with their ports.
+    pub transmitted: Vec<(PortId, TracedFrame)>,
+    /// The number of further frames that left.
     pub transmitted_more: u64,
-    /// What the kernel got.
-    pub punted: Vec<(VtepId, Traced)>,
-    /// What the control thread would be told.
+    /// The frames for the kernel.
+    pub punted: Vec<(VtepId, TracedFrame)>,
+    /// The events for the control thread.
     pub events: Vec<LearnEvent>,
-    /// What was dropped.
+    /// The dropped frames.
     pub dropped: Vec<TracedDrop>,
-    /// How many more were.
+    /// The number of further dropped frames.
     pub dropped_more: u64,
 }
 
@@ -111,20 +111,20 @@ impl TracedIo {
         }
     }
 
-    fn frame(&self, bytes: &[u8]) -> Option<Traced> {
+    fn frame(&self, bytes: &[u8]) -> Option<TracedFrame> {
         let buffer = self.buffers.take(bytes, HEADROOM)?;
-        Some(Traced { buffer, kept: 0..bytes.len(), put: 0 })
+        Some(TracedFrame { buffer, kept: 0..bytes.len(), put: 0 })
     }
 
-    /// A frame in the receive queue of a port.
+    /// With a frame in the receive queue of a port.
     #[must_use]
-    pub fn receiving(port: PortId, bytes: &[u8], marks: Marks) -> Self {
+    pub fn receiving(port: PortId, bytes: &[u8], rx_flags: RxFlags) -> Self {
         let mut io = Self::empty();
         io.received = io.frame(bytes).map(|mut frame| {
-            if marks.stripped_vlan {
+            if rx_flags.stripped_vlan {
                 frame.buffer.set_stripped_vlan();
             }
-            if marks.scattered {
+            if rx_flags.scattered {
                 frame.buffer.set_scattered();
             }
             frame
@@ -133,7 +133,7 @@ impl TracedIo {
         io
     }
 
-    /// A frame from the kernel that leaves by an uplink.
+    /// With a frame from the kernel that leaves by an uplink.
     #[must_use]
     pub fn relaying(uplink: PortId, bytes: &[u8]) -> Self {
         use crate::datapath::io::RelayedFrom;
@@ -145,18 +145,18 @@ impl TracedIo {
 }
 
 impl Io for TracedIo {
-    type Packet = Traced;
+    type Packet = TracedFrame;
 
     fn queues(&self) -> usize {
         usize::from(self.polled.is_some())
     }
 
-    fn receive(&mut self, _queue: usize, burst: &mut Burst<Traced>) -> PortId {
+    fn receive(&mut self, _queue: usize, burst: &mut Burst<TracedFrame>) -> PortId {
         burst.extend(self.received.take());
         self.polled.unwrap_or(PortId(0))
     }
 
-    fn transmit(&mut self, port: PortId, burst: &mut Burst<Traced>) -> Sent {
+    fn transmit(&mut self, port: PortId, burst: &mut Burst<TracedFrame>) -> Sent {
         let sent = burst.len();
         for packet in burst.drain(..) {
             if self.transmitted.len() < MAX_KEPT {
@@ -168,21 +168,26 @@ impl Io for TracedIo {
         Sent::Transmitted(sent)
     }
 
-    fn replicate(&mut self, packet: &Traced, _port: PortId, _headers: usize) -> Option<Traced> {
+    fn replicate(
+        &mut self,
+        packet: &TracedFrame,
+        _port: PortId,
+        _headers: usize,
+    ) -> Option<TracedFrame> {
         let buffer = self.buffers.take(packet.bytes(), packet.buffer.headroom())?;
-        Some(Traced { buffer, kept: packet.kept.clone(), put: packet.put })
+        Some(TracedFrame { buffer, kept: packet.kept.clone(), put: packet.put })
     }
 
-    fn discard(&mut self, burst: &mut Burst<Traced>) {
+    fn discard(&mut self, burst: &mut Burst<TracedFrame>) {
         burst.clear();
     }
 
-    fn punt(&mut self, vtep: VtepId, packet: Traced) -> Result<(), Traced> {
+    fn punt(&mut self, vtep: VtepId, packet: TracedFrame) -> Result<(), TracedFrame> {
         self.punted.push((vtep, packet));
         Ok(())
     }
 
-    fn next_relayed(&mut self) -> Option<Relayed<Traced>> {
+    fn next_relayed(&mut self) -> Option<Relayed<TracedFrame>> {
         self.relayed.take()
     }
 

@@ -7,6 +7,7 @@
 //! | [`queue`] | what a receive queue gave |
 //! | [`drop_reason`] | every reason for which a frame is dropped, declared once |
 //! | [`build_info`] | from what the binary was built |
+//! | [`rate`] | rates and shares from counters |
 //! | [`family`] | one metric with its values, and the text format |
 //!
 //! Exposition, API and `vswitch show` take drop reasons from [`drop_reason::DropReason`].
@@ -18,3 +19,4 @@ pub mod drop_reason;
 pub mod family;
 pub mod histogram;
 pub mod queue;
+pub mod rate;

@@ -1,4 +1,4 @@
-//! `vswitch explain`: the journey in lines, the frame by options or from a file.
+//! `vswitch explain`: the stages in lines, the frame by options or from a file.
 
 use std::path::PathBuf;
 
@@ -14,22 +14,22 @@ use crate::served::Served;
 const TO_9: &str = "explain --port a --src 02:00:00:00:00:01 --dst 02:00:00:00:00:09";
 
 #[test]
-fn the_journey_and_what_leaves() {
+fn the_stages_and_what_leaves() {
     let served = Served::default();
     let said = served.types(&format!("{TO_9} --ipv4 203.0.113.1,203.0.113.9 --udp 1000,2000")).ok();
     let lines: Vec<_> = said.lines().collect();
     assert_eq!(lines[0], "The frame leaves by port uplink, encapsulated for 198.51.100.2.");
     for line in [
-        "frame     60 bytes by port a",
+        "frame     60 bytes on port a",
         "            Ethernet 02:00:00:00:00:01 → 02:00:00:00:00:09, IPv4",
         "            IPv4 203.0.113.1 → 203.0.113.9, UDP, TTL 64, 28 bytes",
         "            UDP 1000 → 2000, 8 bytes",
-        "rx        60 bytes by port a, which takes up to 1514",
+        "rx        60 bytes on port a, which accepts up to 1514",
         "parse     port a is in network blue (VNI 100)",
-        "learn     sender 02:00:00:00:00:01 is not known: would be learned on port a",
-        "forward   receiver 02:00:00:00:00:09 is behind remote VTEP 198.51.100.2, a static MAC",
-        "encap     50 bytes of outer headers with VNI 100 before the frame",
-        "tx        out by port uplink",
+        "learn     sender 02:00:00:00:00:01 is unknown: would be learned on port a",
+        "forward   receiver 02:00:00:00:00:09 is behind remote VTEP 198.51.100.2 (static)",
+        "encap     adds 50 bytes of outer headers with VNI 100",
+        "tx        leaves by port uplink",
         "leaves    by port uplink, encapsulated for 198.51.100.2 with VNI 100: 110 bytes",
         "            VXLAN VNI 100",
     ] {
@@ -70,7 +70,7 @@ fn what_it_was_dropped_for_is_explained_beside_what_would_happen_now() {
     let served = Served::default();
     let said = served.types(&format!("{TO_9} --was transmit_queue_full")).ok();
     assert!(said.starts_with("The frame leaves by port uplink"), "{said}");
-    assert!(said.contains("\nwas       transmit_queue_full, some time ago\n"), "{said}");
+    assert!(said.contains("\nwas       transmit_queue_full, earlier\n"), "{said}");
     assert!(said.contains("(/port/0/queues)\n"), "{said}");
 }
 

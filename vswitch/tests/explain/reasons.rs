@@ -3,7 +3,7 @@
 use serde_json::Value;
 use vswitch::config::{self, Document};
 use vswitch::explain::answer::{Explanation, Origin, Outcome};
-use vswitch::explain::io::Marks;
+use vswitch::explain::io::RxFlags;
 use vswitch::explain::{Question, Trace};
 use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::{Options, Simulation};
@@ -19,7 +19,7 @@ struct Case {
     has_next_hops: bool,
     port: &'static str,
     frame: Vec<u8>,
-    marks: Marks,
+    rx_flags: RxFlags,
     /// It is not to be had with queues that take everything: asked for as something that was.
     was: bool,
     pointer: &'static str,
@@ -42,7 +42,7 @@ impl Case {
             has_next_hops: true,
             port,
             frame,
-            marks: Marks::default(),
+            rx_flags: RxFlags::default(),
             was: false,
             pointer,
             words,
@@ -94,7 +94,7 @@ fn case(reason: DropReason) -> Case {
     match reason {
         R::Runt => Case::new("a", unicast()[..13].to_vec(), "/port/1", ["port a", "13 bytes"]),
         R::NotContiguous => Case {
-            marks: Marks { scattered: true, ..Marks::default() },
+            rx_flags: RxFlags { scattered: true, ..RxFlags::default() },
             ..Case::new("a", unicast(), "/port/1/mtu", ["port a: mtu is not set", "one buffer"])
         },
         R::Oversize => {
@@ -106,7 +106,7 @@ fn case(reason: DropReason) -> Case {
         )
         .cured("port = \"g\"", "port = \"g\"\n[[network.port]]\nport = \"unused\""),
         R::VlanNotConfigured => Case {
-            marks: Marks { stripped_vlan: true, ..Marks::default() },
+            rx_flags: RxFlags { stripped_vlan: true, ..RxFlags::default() },
             ..Case::new("a", unicast(), "/network/0/port/0", ["port a is in network blue", "untagged"])
         },
         R::InvalidSourceMac => Case::new(
@@ -128,16 +128,16 @@ fn case(reason: DropReason) -> Case {
         R::Truncated => {
             let frame = tunnelled(&unicast());
             let frame = frame[..frame.len() - 1].to_vec();
-            Case::new("uplink", frame, "/vtep/0/address", ["198.51.100.1", "spoils the frame"])
+            Case::new("uplink", frame, "/vtep/0/address", ["198.51.100.1", "corrupts the frame"])
         }
         R::OuterBadIhl => {
-            Case::tunnel(|f| f.ihl = Some(4), "/vtep/0/address", ["VTEP fabric", "spoils the frame"])
+            Case::tunnel(|f| f.ihl = Some(4), "/vtep/0/address", ["VTEP fabric", "corrupts the frame"])
         }
         R::OuterBadLength => {
-            Case::tunnel(|f| f.udp_len = Some(77), "/vtep/0/address", ["VTEP fabric", "spoils"])
+            Case::tunnel(|f| f.udp_len = Some(77), "/vtep/0/address", ["VTEP fabric", "corrupts"])
         }
         R::OuterBadChecksum => {
-            Case::tunnel(|f| f.ip_checksum = Some(0), "/vtep/0/address", ["VTEP fabric", "spoils"])
+            Case::tunnel(|f| f.ip_checksum = Some(0), "/vtep/0/address", ["VTEP fabric", "corrupts"])
         }
         R::OuterFragment => {
             Case::tunnel(|f| f.flags_offset = 0x2000, "/port/0/mtu", ["port uplink", "raise the MTU"])
@@ -157,7 +157,7 @@ fn case(reason: DropReason) -> Case {
             |f| f.vni = 101,
             "/network",
             [
-                "no network has VNI 101; those of VTEP fabric have 100 (blue), 200 (green)",
+                "no network has VNI 101; VTEP fabric has the VNIs 100 (blue), 200 (green)",
                 "network create NAME --vni 101 --vtep fabric --remote-vtep 198.51.100.2",
             ],
         )
@@ -264,7 +264,7 @@ fn explained(case: &Case, toml: &str, reason: DropReason) -> (Explanation, Value
         sim.run();
     }
     let asked = Question {
-        marks: case.marks,
+        rx_flags: case.rx_flags,
         was: case.was.then_some((reason, None)),
         ..question(Origin::Port(case.port.to_owned()), case.frame.clone())
     };

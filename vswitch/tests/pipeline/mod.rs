@@ -7,9 +7,9 @@ pub mod random;
 
 use std::sync::Arc;
 
-use vswitch::capture::names::Names;
-use vswitch::capture::wanted::Wanted;
-use vswitch::capture::words::comment;
+use vswitch::capture::comment::comment;
+use vswitch::capture::generation_names::GenerationNames;
+use vswitch::capture::request::CaptureRequest;
 use vswitch::config::{self, Config};
 use vswitch::datapath::capture::Capture;
 use vswitch::datapath::generation::Role;
@@ -248,20 +248,20 @@ impl Switch {
     }
 
     /// Begins a capture that the test reads itself.
-    pub fn watch(&mut self, wanted: Wanted) -> Arc<Capture> {
-        self.watch_with(wanted, Capture::new(None, 2048, 512, 1))
+    pub fn watch(&mut self, request: CaptureRequest) -> Arc<Capture> {
+        self.watch_with(request, Capture::new(None, 2048, 512, 1))
     }
 
-    pub fn watch_with(&mut self, wanted: Wanted, capture: Capture) -> Arc<Capture> {
+    pub fn watch_with(&mut self, request: CaptureRequest, capture: Capture) -> Arc<Capture> {
         let capture = Arc::new(capture);
-        self.sim.captures().watch(wanted, Arc::clone(&capture)).unwrap();
+        self.sim.captures().watch(request, Arc::clone(&capture)).unwrap();
         self.sim.look_after_captures();
         capture
     }
 
     /// What a capture took, in order: the comments of its packets, and their bytes.
     pub fn taken(&mut self, capture: &Capture) -> Vec<(String, Vec<u8>)> {
-        let names = Names::of(self.sim.topology());
+        let names = GenerationNames::of(self.sim.topology());
         let taken = std::iter::from_fn(|| {
             let record = capture.next()?;
             let taken = (comment(&record, &names), record.bytes.clone());

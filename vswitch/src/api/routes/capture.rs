@@ -18,8 +18,8 @@ use crate::api::problem::{Kind, Place, Problem, ValueProblem};
 use crate::api::refusal::{absent, no_such_reason};
 use crate::capture::filter;
 use crate::capture::pcapng::CONTENT_TYPE;
+use crate::capture::request::{CaptureRequest, Limits, MAX_SNAPLEN, records};
 use crate::capture::stream::Stream;
-use crate::capture::wanted::{Limits, MAX_SNAPLEN, Wanted, records};
 use crate::config::Config;
 use crate::control::captures::{CaptureError, KeptDrop};
 use crate::control::rows::{CaptureRow, DroppedFrameRow};
@@ -112,11 +112,11 @@ fn in_range(name: &str, value: Option<u64>, most: u64) -> Result<(), Problem> {
 }
 
 impl CaptureQuery {
-    fn read(self) -> Result<(Wanted, Limits, Option<usize>), Problem> {
+    fn read(self) -> Result<(CaptureRequest, Limits, Option<usize>), Problem> {
         in_range("snaplen", self.snaplen.map(|n| n as u64), MAX_SNAPLEN as u64)?;
         in_range("count", self.count, u64::MAX)?;
         in_range("secs", self.secs, MAX_SECS)?;
-        let wanted = Wanted {
+        let request = CaptureRequest {
             port: self.port,
             network: self.network,
             vtep: self.vtep,
@@ -124,12 +124,12 @@ impl CaptureQuery {
             points: self.stage.as_deref().map(points_of).transpose()?.unwrap_or_default(),
             filter: self.filter.filter(|filter| !filter.trim().is_empty()),
         };
-        if wanted.reason.is_some() && wanted.points.contains(&CapturePoint::Transmitted) {
+        if request.reason.is_some() && request.points.contains(&CapturePoint::Transmitted) {
             let help = "leave the reason or the stage out".to_owned();
             return Err(wrong("stage", "what was transmitted was not dropped".to_owned(), help));
         }
         let limits = Limits { count: self.count, time: self.secs.map(Duration::from_secs) };
-        Ok((wanted, limits, self.snaplen))
+        Ok((request, limits, self.snaplen))
     }
 }
 
@@ -140,7 +140,7 @@ fn known(
     network: Option<&String>,
     vtep: Option<&String>,
 ) -> Result<(), Problem> {
-    let check = |what: &str, wanted: Option<&String>, names: Vec<&str>| match wanted {
+    let check = |what: &str, name: Option<&String>, names: Vec<&str>| match name {
         Some(name) if !names.contains(&name.as_str()) => {
             Err(absent(what, name, names, Place::Query, &format!("/{}", what.to_lowercase())))
         }
@@ -173,24 +173,24 @@ pub(super) async fn get_capture(
     State(app): State<App>,
     Params(query): Params<CaptureQuery>,
 ) -> Answer {
-    let (wanted, limits, snaplen) = query.read()?;
+    let (request, limits, snaplen) = query.read()?;
     // However many ask at once: no more memory is made at a time than captures may run. Whoever goes away
     // meanwhile leaves his seat when his memory is gone, too.
     let Ok(seat) = Arc::clone(&app.seats).acquire_owned().await else { return Err(too_many()) };
-    let (wanted, running, threads, longest) = app
+    let (request, running, threads, longest) = app
         .control
         .ask(|switch| {
-            let Wanted { port, network, vtep, .. } = &wanted;
+            let CaptureRequest { port, network, vtep, .. } = &request;
             known(switch.config(), port.as_ref(), network.as_ref(), vtep.as_ref())?;
             let longest = switch.longest_frame();
             let captures = switch.captures();
-            Ok::<_, Problem>((wanted, captures.rows().len(), captures.threads(), longest))
+            Ok::<_, Problem>((request, captures.rows().len(), captures.threads(), longest))
         })
         .await??;
     if running >= MAX_CAPTURES {
         return Err(too_many());
     }
-    let expression = wanted.filter.clone();
+    let expression = request.filter.clone();
     let snaplen = snaplen.unwrap_or(longest.min(MAX_SNAPLEN));
     let capture = aside(move || {
         let filter = expression.as_deref().map(filter::compile).transpose()?;
@@ -202,7 +202,7 @@ pub(super) async fn get_capture(
         Problem::new(Kind::BadFilter, error.to_string()).because(value)
     })?;
     let its = Arc::clone(&capture);
-    let begun = app.control.ask(move |switch| switch.captures().begin(wanted, limits, its)).await;
+    let begun = app.control.ask(move |switch| switch.captures().begin(request, limits, its)).await;
     // If it was refused, this is what is left of it. To free it takes milliseconds.
     aside(move || drop((capture, seat))).await?;
     match begun? {

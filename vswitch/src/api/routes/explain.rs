@@ -12,7 +12,7 @@ use crate::api::extract::{JsonBody, NoParams};
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
 use crate::api::refusal::{absent, no_such_reason};
 use crate::explain::answer::{Explanation, Origin};
-use crate::explain::io::Marks;
+use crate::explain::io::RxFlags;
 use crate::explain::{Question, Unknown};
 use crate::hex::{self, HexError};
 use crate::metrics::drop_reason::DropReason;
@@ -91,9 +91,9 @@ fn reason_of(label: &str) -> Result<DropReason, Problem> {
 
 impl ExplainRequest {
     fn question(self) -> Result<Question, Problem> {
-        let marks = Marks { stripped_vlan: self.stripped_vlan, scattered: self.scattered };
+        let rx_flags = RxFlags { stripped_vlan: self.stripped_vlan, scattered: self.scattered };
         let was = self.was.map(|was| Ok((reason_of(&was.reason)?, was.port))).transpose()?;
-        Ok(Question { frame: bytes_of(&self.frame)?, from: self.from, marks, was })
+        Ok(Question { frame: bytes_of(&self.frame)?, from: self.from, rx_flags, was })
     }
 }
 

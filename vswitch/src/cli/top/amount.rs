@@ -29,11 +29,6 @@ fn with_space(amount: &str) -> String {
     if amount.contains(' ') { amount.to_owned() } else { format!("{amount} ") }
 }
 
-/// "1 port", "2 ports".
-pub(super) fn many(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +52,5 @@ mod tests {
             assert_eq!(amount(Some(value)), text, "{value}");
         }
         assert_eq!(amount(None), "–");
-        assert_eq!((many(1, "port"), many(0, "port")), ("1 port".to_owned(), "0 ports".to_owned()));
     }
 }

@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
-use crate::cli::failure::plain;
+use crate::cli::output::plain;
 
 /// Between two columns.
 const SPACING: u16 = 2;
@@ -20,6 +20,11 @@ pub(super) enum Column {
     Text(u16),
     /// What the others leave.
     Rest,
+}
+
+/// The style of what is wrong.
+pub(super) fn alarm() -> Style {
+    Style::new().fg(Color::Red).add_modifier(Modifier::BOLD)
 }
 
 /// A table of a panel.

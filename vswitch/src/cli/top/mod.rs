@@ -16,6 +16,7 @@ mod amount;
 mod listing;
 mod panels;
 mod rates;
+mod sample;
 mod view;
 
 use std::io::{self, IsTerminal as _};
@@ -27,10 +28,12 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use self::rates::{Rates, Sample};
+use self::rates::Rates;
+use self::sample::Sample;
 use self::view::Screen;
 use super::client::{Client, ClientError};
-use super::{At, Exit, emit, note};
+use super::options::Target;
+use super::output::{Exit, emit, note};
 
 /// How long a key waits at most for what it does.
 const KEYS_EVERY: Duration = Duration::from_millis(50);
@@ -43,7 +46,7 @@ pub struct Top {
     pub interval: Duration,
     /// Which switch. With --json: no screen, but the rates of each interval as a line of JSON.
     #[command(flatten)]
-    pub at: At,
+    pub target: Target,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -54,9 +57,9 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 /// Shows the switch until the user, or the reader of the lines, has seen enough.
-pub(super) fn top(typed: &Top, client: &Client) -> Result<Exit, ClientError> {
-    if typed.at.json {
-        return lines(typed.interval, client);
+pub(super) fn top(options: &Top, client: &Client) -> Result<Exit, ClientError> {
+    if options.target.json {
+        return lines(options.interval, client);
     }
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         note(
@@ -67,10 +70,10 @@ pub(super) fn top(typed: &Top, client: &Client) -> Result<Exit, ClientError> {
     }
     // What is wrong with the socket is said before the screen is taken.
     let first = Sample::take(client)?;
-    let (socket, interval) = (typed.at.socket.clone(), typed.interval);
-    let (tell, told) = mpsc::channel();
+    let (socket, interval) = (options.target.socket.clone(), options.interval);
+    let (sender, answers) = mpsc::channel();
     // Not joined: it may wait for a switch that does not answer. It ends when nobody hears it any more.
-    thread::spawn(move || keep_asking(socket, interval, &tell));
+    thread::spawn(move || keep_asking(socket, interval, &sender));
     let mut terminal = match ratatui::try_init() {
         Ok(terminal) => terminal,
         Err(error) => {
@@ -78,7 +81,7 @@ pub(super) fn top(typed: &Top, client: &Client) -> Result<Exit, ClientError> {
             return Ok(Exit::Failure);
         }
     };
-    let ended = watch(&mut terminal, Screen::new(first, interval), &told);
+    let ended = watch(&mut terminal, Screen::new(first, interval), &answers);
     ratatui::restore();
     Ok(match ended {
         Ok(()) => Exit::Success,
@@ -104,13 +107,15 @@ fn lines(interval: Duration, client: &Client) -> Result<Exit, ClientError> {
     }
 }
 
-type Told = Result<Sample, String>;
+/// A sample, or why the switch did not answer.
+type Answer = Result<Sample, String>;
 
-fn keep_asking(socket: PathBuf, interval: Duration, tell: &Sender<Told>) {
+/// Sends a sample in each interval until nobody receives them.
+fn keep_asking(socket: PathBuf, interval: Duration, answers: &Sender<Answer>) {
     let client = match Client::new(&socket) {
         Ok(client) => client,
         Err(error) => {
-            let _ = tell.send(Err(error.to_string()));
+            let _ = answers.send(Err(error.to_string()));
             return;
         }
     };
@@ -118,8 +123,8 @@ fn keep_asking(socket: PathBuf, interval: Duration, tell: &Sender<Told>) {
     loop {
         thread::sleep(next.saturating_duration_since(Instant::now()));
         next = Instant::now() + interval;
-        let told = Sample::take(&client).map_err(|error| error.to_string());
-        if tell.send(told).is_err() {
+        let answer = Sample::take(&client).map_err(|error| error.to_string());
+        if answers.send(answer).is_err() {
             return;
         }
     }
@@ -128,14 +133,14 @@ fn keep_asking(socket: PathBuf, interval: Duration, tell: &Sender<Told>) {
 fn watch(
     terminal: &mut ratatui::DefaultTerminal,
     mut screen: Screen,
-    told: &Receiver<Told>,
+    answers: &Receiver<Answer>,
 ) -> io::Result<()> {
     loop {
         terminal.draw(|frame| screen.draw(frame))?;
         loop {
-            match told.recv_timeout(Duration::ZERO) {
-                Ok(told) => {
-                    screen.take(told);
+            match answers.recv_timeout(Duration::ZERO) {
+                Ok(answer) => {
+                    screen.take(answer);
                     break;
                 }
                 Err(RecvTimeoutError::Timeout) => {}

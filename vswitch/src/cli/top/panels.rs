@@ -2,11 +2,11 @@
 
 use ratatui::style::{Color, Style};
 
-use super::amount::{amount, many};
-use super::listing::{Column, Listing};
+use super::amount::amount;
+use super::listing::{Column, Listing, alarm};
 use super::rates::{DropRates, NetworkRates, PortRates, Rates, WorkerRates};
-use super::view::bad;
 use crate::control::rows::{Link, Role};
+use crate::text::count;
 
 /// A worker that is busier may be losing frames.
 const BUSY_PERCENT: f64 = 90.0;
@@ -58,7 +58,7 @@ pub(super) fn ports(rates: &Rates) -> Listing {
     let row = |port: &PortRates| {
         let (link, style) = match port.link {
             Link::Up => ("up", Style::new()),
-            Link::Down => ("DOWN", bad()),
+            Link::Down => ("DOWN", alarm()),
             Link::Unknown => ("?", Style::new()),
         };
         let role = match port.role {
@@ -108,8 +108,8 @@ pub(super) fn networks(rates: &Rates) -> Listing {
             amount(network.moves),
             format!(
                 "{}, {}",
-                many(network.ports, "port"),
-                many(network.remote_vteps, "remote VTEP")
+                count(network.ports, "port"),
+                count(network.remote_vteps, "remote VTEP")
             ),
         ];
         (cells, Style::new())

@@ -1,54 +1,14 @@
-//! Rates: what was counted between two samples, by second.
+//! Rates per second, from the counters of two samples.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Instant;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::cli::client::{Client, ClientError};
-use crate::control::rows::{DropRow, Link, NetworkRow, PortRow, Role, Status, WorkerRow};
-
-/// Rows, and when they were said.
-#[derive(Clone, Debug)]
-pub(super) struct Rows<T> {
-    pub at: Instant,
-    pub rows: Vec<T>,
-}
-
-/// What the switch said, one thing after another.
-#[derive(Clone, Debug)]
-pub(super) struct Sample {
-    pub at: Instant,
-    pub status: Status,
-    pub ports: Rows<PortRow>,
-    pub networks: Rows<NetworkRow>,
-    pub workers: Rows<WorkerRow>,
-    pub drops: Rows<DropRow>,
-}
-
-impl Sample {
-    /// Asks.
-    ///
-    /// # Errors
-    /// As [`Client::get`].
-    pub fn take(client: &Client) -> Result<Self, ClientError> {
-        fn rows<T: DeserializeOwned>(client: &Client, path: &str) -> Result<Rows<T>, ClientError> {
-            let answer = client.get(path)?;
-            Ok(Rows { at: Instant::now(), rows: answer.read()? })
-        }
-        let status = client.get("/v1/status")?;
-        Ok(Self {
-            at: Instant::now(),
-            status: status.read()?,
-            ports: rows(client, "/v1/ports")?,
-            networks: rows(client, "/v1/networks")?,
-            workers: rows(client, "/v1/workers")?,
-            drops: rows(client, "/v1/drops")?,
-        })
-    }
-}
+use super::sample::Sample;
+use crate::control::rows::{DropRow, Link, NetworkRow, PortRow, Role, WorkerRow};
+use crate::metrics::rate::{busy_percent, per_second};
 
 /// So much a second; `None` if it is not known, as the counter has gone back.
 pub(super) type Rate = Option<f64>;
@@ -71,10 +31,11 @@ impl Meter {
     /// From a counter before, if it was there, to the same after. What is new has counted from 0, and so has everything
     /// once the switch was started anew. A sum that goes back lost a part of it: a port that left its network, say.
     fn rate(&self, before: Option<u64>, after: u64) -> Rate {
-        let before = before.filter(|_| self.is_same_run).unwrap_or(0);
-        #[allow(clippy::cast_precision_loss, reason = "a rate")]
-        let rate = |more: u64| more as f64 / self.secs;
-        after.checked_sub(before).map(rate)
+        self.increase(before, after).map(|more| per_second(more, self.secs))
+    }
+
+    fn increase(&self, before: Option<u64>, after: u64) -> Option<u64> {
+        after.checked_sub(before.filter(|_| self.is_same_run).unwrap_or(0))
     }
 }
 
@@ -235,15 +196,13 @@ fn workers(before: &[WorkerRow], after: &[WorkerRow], meter: &Meter) -> Vec<Work
     let row = |row: &WorkerRow| {
         let known = known.get(&row.worker).copied();
         let of = |field: fn(&WorkerRow) -> u64| meter.rate(known.map(field), field(row));
-        let cycles = (of(|row| row.busy_cycles), of(|row| row.idle_cycles));
-        let busy_percent = match cycles {
-            (Some(busy), Some(idle)) if busy + idle > 0.0 => 100.0 * busy / (busy + idle),
-            _ => 0.0,
+        let more = |field: fn(&WorkerRow) -> u64| {
+            meter.increase(known.map(field), field(row)).unwrap_or(0)
         };
         WorkerRates {
             worker: row.worker,
             core: row.core,
-            busy_percent,
+            busy_percent: busy_percent(more(|row| row.busy_cycles), more(|row| row.idle_cycles)),
             turns: of(|row| row.loops),
             received: of(|row| row.received),
             transmitted: of(|row| row.transmitted),
@@ -341,99 +300,11 @@ fn drops(before: &[DropRow], after: &[DropRow], meter: &Meter) -> Vec<DropRates>
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    /// A switch after so many steps of a second, in each of which port a received 1,000 frames of 100 bytes.
-    pub fn sample(started: Instant, steps: u64) -> Sample {
-        let port = |name: &str, role, network: Option<&str>, received: u64| PortRow {
-            name: name.to_owned(),
-            device: String::new(),
-            driver: String::new(),
-            mac: String::new(),
-            numa_node: None,
-            mtu: 1500,
-            rx_queues: 1,
-            tx_queues: 1,
-            link: Link::Up,
-            role,
-            network: network.map(str::to_owned),
-            vtep: None,
-            receive_packets: received,
-            receive_bytes: received * 100,
-            transmit_packets: 0,
-            transmit_bytes: 0,
-            drops: 0,
-        };
-        let network = |name: &str, vni| NetworkRow {
-            name: name.to_owned(),
-            vni,
-            vtep: None,
-            ports: vec!["a".to_owned()],
-            remote_vteps: Vec::new(),
-            mac_ageing_secs: 300,
-            fdb_entries: 2,
-            fdb_moves: steps,
-            fdb_refused: 0,
-            drops: 0,
-        };
-        let drop = |reason: &str, packets| DropRow {
-            reason: reason.to_owned(),
-            help: format!("{reason} is explained."),
-            port: "a".to_owned(),
-            network: "blue".to_owned(),
-            packets,
-        };
-        let at = started + Duration::from_secs(steps);
-        Sample {
-            at,
-            status: Status {
-                version: "1.2.3".to_owned(),
-                host: "here".to_owned(),
-                generation: 3,
-                started_unix_millis: 1_000,
-                dropped: 7 + 5 * steps,
-                unaccounted: 0,
-            },
-            ports: rows(
-                at,
-                vec![
-                    port("uplink", Role::Uplink, None, 0),
-                    port("a", Role::Tenant, Some("blue"), 1000 * steps),
-                ],
-            ),
-            networks: rows(at, vec![network("red", 200), network("blue", 100)]),
-            workers: rows(
-                at,
-                vec![WorkerRow {
-                    worker: 0,
-                    core: 1,
-                    numa_node: None,
-                    queues: vec!["a/0".to_owned()],
-                    loops: 10 * steps,
-                    received: 1000 * steps,
-                    transmitted: 0,
-                    relayed: 0,
-                    replicated: 0,
-                    dropped: 1000 * steps,
-                    punted: 0,
-                    handed_over: 0,
-                    busy_cycles: 250 * steps,
-                    idle_cycles: 750 * steps,
-                    busy_percent: 0.0,
-                    unaccounted: 0,
-                    learn_events_lost: 0,
-                }],
-            ),
-            drops: rows(at, vec![drop("long_ago", 7), drop("runt", 5 * steps), drop("never", 0)]),
-        }
-    }
-
-    fn rows<T>(at: Instant, rows: Vec<T>) -> Rows<T> {
-        Rows { at, rows }
-    }
+    use crate::cli::top::sample::tests::sample;
 
     #[test]
     fn rates_are_differences_by_second() {

@@ -12,11 +12,12 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Sparkline};
 
-use super::Told;
 use super::amount::{amount, flow};
+use super::listing::alarm;
 use super::panels::{drops, networks, ports, workers};
-use super::rates::{Flow, Rates, Sample};
-use crate::cli::failure::plain;
+use super::rates::{Flow, Rates};
+use super::sample::Sample;
+use crate::cli::output::plain;
 
 /// How many intervals the sparklines go back at most.
 const HISTORY: usize = 300;
@@ -74,9 +75,9 @@ impl Screen {
         }
     }
 
-    /// Takes what the switch said. During a pause it is remembered, and not shown.
-    pub fn take(&mut self, told: Told) {
-        let sample = match told {
+    /// Takes an answer of the switch. During a pause it is kept, but not shown.
+    pub fn take(&mut self, answer: Result<Sample, String>) {
+        let sample = match answer {
             Ok(sample) => sample,
             Err(error) => {
                 let since = self.silent.take().map_or_else(Instant::now, |(since, _)| since);
@@ -191,7 +192,7 @@ impl Screen {
         first.push(format!("on {}  generation {generation}  ", plain(host)).into());
         first.push(Span::styled(
             format!("unaccounted {unaccounted}  "),
-            if unaccounted == 0 { Style::new() } else { bad() },
+            if unaccounted == 0 { Style::new() } else { alarm() },
         ));
         let dropped = rates.and_then(|rates| rates.dropped);
         first.push(Span::styled(
@@ -226,7 +227,7 @@ impl Screen {
             let error = plain(error.lines().next().unwrap_or_default());
             let secs = since.elapsed().as_secs();
             let text = format!("no answer for {secs} s, this is as it was then: {error}");
-            spans.push(Span::styled(text, bad()));
+            spans.push(Span::styled(text, alarm()));
         }
         if spans.is_empty() {
             let every = humantime::format_duration(self.interval);
@@ -238,17 +239,12 @@ impl Screen {
     }
 }
 
-/// Something is wrong.
-pub(super) fn bad() -> Style {
-    Style::new().fg(Color::Red).add_modifier(Modifier::BOLD)
-}
-
 #[cfg(test)]
 mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
-    use super::super::rates::tests::sample;
+    use super::super::sample::tests::sample;
     use super::*;
 
     fn drawn(screen: &mut Screen, width: u16, height: u16) -> Vec<String> {

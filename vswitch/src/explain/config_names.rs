@@ -1,23 +1,24 @@
-//! Names and places in the configuration of what the data path knows by index.
+//! Names and JSON pointers in the configuration for the indices of the data path.
 //!
-//! Something that is just being removed is in the FDB or in a worker's hands for a moment longer than in the
-//! configuration. It has no name any more.
+//! A port or network that is being removed stays in the FDB and in workers' bursts for a moment
+//! longer than in the configuration. It has no name any more.
 
 use crate::control::events::Whereabouts;
 use crate::ids::{MacAddr, NetworkId, PortId, TunnelId, VtepId};
 use crate::table::Destination;
 use crate::topology::Topology;
 
-/// For what is just being removed.
+/// Stands for the name of what is being removed.
 const GONE: &str = "(being removed)";
 
 /// The most names in one sentence.
 const MAX_LISTED: usize = 12;
 
+/// The names in a topology.
 #[derive(Clone, Copy)]
-pub(super) struct Names<'a>(pub &'a Topology);
+pub(super) struct ConfigNames<'a>(pub &'a Topology);
 
-impl Names<'_> {
+impl ConfigNames<'_> {
     pub fn port(self, id: PortId) -> String {
         self.0.port(id).map_or_else(|| GONE.to_owned(), |port| port.name.clone())
     }
@@ -38,8 +39,8 @@ impl Names<'_> {
         self.0.remote(tunnel).map_or_else(|| GONE.to_owned(), |remote| remote.address.to_string())
     }
 
-    pub fn whereabouts(self, place: Destination) -> Whereabouts {
-        match place {
+    pub fn whereabouts(self, destination: Destination) -> Whereabouts {
+        match destination {
             Destination::Port(port) => {
                 Whereabouts { port: Some(self.port(port)), remote_vtep: None }
             }
@@ -49,50 +50,50 @@ impl Names<'_> {
         }
     }
 
-    /// "on port a", "behind remote VTEP 198.51.100.2".
-    pub fn place(self, place: Destination) -> String {
-        match place {
+    /// As in "on port a", "behind remote VTEP 198.51.100.2".
+    pub fn location(self, destination: Destination) -> String {
+        match destination {
             Destination::Port(port) => format!("on port {}", self.port(port)),
             Destination::Tunnel(tunnel) => format!("behind remote VTEP {}", self.remote(tunnel)),
         }
     }
 
-    /// `/port/3/mtu`, or `/port` if it is not there any more.
+    /// As in `/port/3/mtu`, or `/port` if the port is gone.
     pub fn at_port(self, id: PortId, key: &str) -> String {
         at("port", self.0.ports().position(|(other, _)| other == id), key)
     }
 
-    /// `/vtep/0/address`.
+    /// As in `/vtep/0/address`.
     pub fn at_vtep(self, id: VtepId, key: &str) -> String {
         at("vtep", self.0.vteps().position(|(other, _)| other == id), key)
     }
 
-    /// `/network/2/remote-vteps`.
+    /// As in `/network/2/remote-vteps`.
     pub fn at_network(self, domain: NetworkId, key: &str) -> String {
         at("network", self.0.network_place(domain), key)
     }
 
-    /// The membership of a port in its network: `/network/2/port/0`.
+    /// The membership of a port in its network, as in `/network/2/port/0`.
     pub fn at_member(self, domain: NetworkId, port: PortId) -> String {
         let ports = self.0.network(domain).map(|network| &network.ports);
         let member = ports.and_then(|ports| ports.iter().position(|member| *member == port));
         self.at_network(domain, &member.map_or_else(|| "port".to_owned(), |m| format!("port/{m}")))
     }
 
-    /// A static MAC of a network, if it has it: `/network/2/mac/1`.
+    /// A static MAC of a network, as in `/network/2/mac/1`.
     pub fn at_mac(self, domain: NetworkId, mac: MacAddr) -> Option<String> {
         let macs = &self.0.network(domain)?.macs;
         let index = macs.iter().position(|known| known.address == mac)?;
         Some(self.at_network(domain, &format!("mac/{index}")))
     }
 
-    /// The network that has a VNI.
+    /// The network with a VNI.
     pub fn network_of(self, vni: u32) -> Option<NetworkId> {
         let found = self.0.networks().find(|(_, network)| network.vni.get() == vni);
         found.map(|(domain, _)| domain)
     }
 
-    /// The local VTEP that carries a network.
+    /// The local VTEP of a network.
     pub fn vtep_of(self, domain: NetworkId) -> Option<VtepId> {
         self.0.network(domain)?.vtep
     }
@@ -106,7 +107,7 @@ fn at(list: &str, index: Option<usize>, key: &str) -> String {
     }
 }
 
-/// "a, b and 3 more"; "none".
+/// As in "a, b and 3 more", or "none".
 pub(super) fn listed(names: impl IntoIterator<Item = String>) -> String {
     let names: Vec<_> = names.into_iter().collect();
     let more = names.len().saturating_sub(MAX_LISTED);

@@ -1,4 +1,5 @@
-//! What somebody wants to capture, in names. What the names stand for can change while it runs.
+//! Which frames a user wants to capture, by names. The indices behind the names can change while
+//! the capture runs.
 
 use std::time::Duration;
 
@@ -6,18 +7,18 @@ use crate::datapath::capture::{CapturePoint, Selection};
 use crate::metrics::drop_reason::DropReason;
 use crate::topology::Topology;
 
-/// Memory for the frames of a capture that wait, in bytes.
+/// Memory for the waiting frames of a capture, in bytes.
 const MEMORY: usize = 16 * 1024 * 1024;
-/// What a record takes beside the bytes of its frame, allocator included.
+/// Memory of a record in addition to the bytes of its frame, allocator included, in bytes.
 const RECORD_OVERHEAD: usize = 160;
-/// The most records of a capture: they are short, so many of them are a few milliseconds.
+/// The most records of a capture. At full rate they are some milliseconds of traffic.
 const MAX_RECORDS: usize = 16 * 1024;
-/// The most bytes of a frame that can be asked for.
+/// The most bytes of each frame that a capture can ask for.
 pub const MAX_SNAPLEN: usize = 16 * 1024;
 
-/// Which frames, in names; `None` does not matter.
+/// The selected frames. A field that is `None` selects all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct CaptureRequest {
     /// Name of a port.
     pub port: Option<String>,
     /// Name of a network.
@@ -26,9 +27,9 @@ pub struct Wanted {
     pub vtep: Option<String>,
     /// A drop reason.
     pub reason: Option<DropReason>,
-    /// Where; none: everywhere, and of a drop reason where it is dropped.
+    /// Where frames are captured. Empty: everywhere, or with a drop reason where frames are dropped.
     pub points: Vec<CapturePoint>,
-    /// A filter as pcap-filter(7) has them.
+    /// A filter, see pcap-filter(7).
     pub filter: Option<String>,
 }
 
@@ -41,8 +42,8 @@ pub struct Limits {
     pub time: Option<Duration>,
 }
 
-impl Wanted {
-    /// Where it looks.
+impl CaptureRequest {
+    /// The stages at which frames are captured.
     #[must_use]
     pub fn points(&self) -> Vec<CapturePoint> {
         match (&self.points[..], self.reason) {
@@ -52,10 +53,11 @@ impl Wanted {
         }
     }
 
-    /// The same in the indices of a topology; `None` if it has no such thing, and there is nothing to capture.
+    /// The same by the indices of a topology. `None`: a name does not exist, so nothing can be
+    /// captured.
     #[must_use]
     pub fn selection(&self, topology: &Topology) -> Option<Selection> {
-        let found = |wanted: Option<&String>, has: &dyn Fn(&str) -> Option<u16>| match wanted {
+        let found = |name: Option<&String>, has: &dyn Fn(&str) -> Option<u16>| match name {
             Some(name) => has(name).map(Some),
             None => Some(None),
         };
@@ -72,9 +74,9 @@ impl Wanted {
         })
     }
 
-    /// In words: `port tenant-a, network blue, filter "arp"`.
+    /// For people: `port tenant-a, network blue, filter "arp"`.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn description(&self) -> String {
         let names = [("port", &self.port), ("network", &self.network), ("VTEP", &self.vtep)];
         let names =
             names.iter().filter_map(|(what, name)| Some(format!("{what} {}", (*name).as_ref()?)));
@@ -85,7 +87,7 @@ impl Wanted {
     }
 }
 
-/// How many records a capture has of so many bytes each.
+/// The number of records of a capture, for frames of `snaplen` bytes.
 #[must_use]
 pub fn records(snaplen: usize) -> usize {
     (MEMORY / (snaplen + RECORD_OVERHEAD)).min(MAX_RECORDS)

@@ -3,22 +3,26 @@
 //! Each is one request to the API, which checks it and says what is wrong. Runs on the calling thread, and waits
 //! for the answer.
 
+pub mod options;
+
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use options::{MacVerb, Migrate, NetworkVerb, PortVerb, RemoteVtepVerb, VtepVerb};
+
 use super::client::{Base, Client, ClientError, NOTHING, path, query};
 use super::configuration::report;
-use super::failure::plain;
+use super::options::Target;
+use super::output::{Exit, note, plain, print, print_json};
+use super::show::{self, What, tables};
 use super::terminal::{Look, Progress};
-use super::verbs::{self, MacVerb, Migrate, NetworkVerb, PortVerb, RemoteVtepVerb, VtepVerb};
-use super::{At, Exit, What, note, print, print_json, table};
 use crate::api::change::Change;
 use crate::api::edit::{MacMigration, Migration, PortMigration};
 use crate::config::document::{
     MacDocument, MemberDocument, NetworkDocument, PortDocument, VtepDocument,
 };
-use crate::words::count;
+use crate::text::count;
 
 /// A change, as the API takes it.
 #[derive(Debug, PartialEq)]
@@ -39,12 +43,12 @@ impl Request {
 
     /// Makes the change, and says what it was. It is for whichever configuration is running: all that it is about is in
     /// it, and the switch makes it anew if another change came first.
-    fn make(&self, client: &Client, at: &At) -> Result<Exit, ClientError> {
+    fn make(&self, client: &Client, target: &Target) -> Result<Exit, ClientError> {
         let progress = Progress::begin("changing");
         let body = self.body.as_ref();
         let answer = client.change(self.method.clone(), &self.path, body, Base::Any)?;
         drop(progress);
-        if at.json {
+        if target.json {
             return Ok(print_json(&answer.body));
         }
         let change: Change = answer.read()?;
@@ -56,7 +60,7 @@ impl Request {
         if steps.is_empty() {
             steps = format!("{}\n", change.plan);
         }
-        Ok(report(&change, &steps, at))
+        Ok(report(&change, &steps, target))
     }
 }
 
@@ -176,40 +180,42 @@ impl MacVerb {
 }
 
 /// `vswitch network`.
-pub(super) fn network(typed: &verbs::Network, client: &Client) -> Result<Exit, ClientError> {
-    match (&typed.verb, typed.verb.request()) {
-        (_, Some(request)) => request.make(client, &typed.at),
-        (NetworkVerb::Show { name: Some(name) }, None) => show_network(name, client, &typed.at),
-        _ => super::show::list(What::Networks, false, client, &typed.at),
+pub(super) fn network(options: &options::Network, client: &Client) -> Result<Exit, ClientError> {
+    match (&options.verb, options.verb.request()) {
+        (_, Some(request)) => request.make(client, &options.target),
+        (NetworkVerb::Show { name: Some(name) }, None) => {
+            show_network(name, client, &options.target)
+        }
+        _ => show::list(What::Networks, false, client, &options.target),
     }
 }
 
 /// `vswitch port`.
-pub(super) fn port(typed: &verbs::Port, client: &Client) -> Result<Exit, ClientError> {
-    typed.verb.request().make(client, &typed.at)
+pub(super) fn port(options: &options::Port, client: &Client) -> Result<Exit, ClientError> {
+    options.verb.request().make(client, &options.target)
 }
 
 /// `vswitch vtep`.
-pub(super) fn vtep(typed: &verbs::Vtep, client: &Client) -> Result<Exit, ClientError> {
-    typed.verb.request().make(client, &typed.at)
+pub(super) fn vtep(options: &options::Vtep, client: &Client) -> Result<Exit, ClientError> {
+    options.verb.request().make(client, &options.target)
 }
 
 /// `vswitch mac`.
-pub(super) fn mac(typed: &verbs::Mac, client: &Client) -> Result<Exit, ClientError> {
-    let request = typed.verb.request();
-    match typed.verb {
-        MacVerb::Flush { .. } => flush(&request.path, client, &typed.at),
-        MacVerb::Add { .. } | MacVerb::Remove { .. } => request.make(client, &typed.at),
+pub(super) fn mac(options: &options::Mac, client: &Client) -> Result<Exit, ClientError> {
+    let request = options.verb.request();
+    match options.verb {
+        MacVerb::Flush { .. } => flush(&request.path, client, &options.target),
+        MacVerb::Add { .. } | MacVerb::Remove { .. } => request.make(client, &options.target),
     }
 }
 
-fn flush(path: &str, client: &Client, at: &At) -> Result<Exit, ClientError> {
+fn flush(path: &str, client: &Client, target: &Target) -> Result<Exit, ClientError> {
     #[derive(Deserialize)]
     struct Flushed {
         flushed: usize,
     }
     let answer = client.post(path, NOTHING)?;
-    if at.json {
+    if target.json {
         return Ok(print_json(&answer.body));
     }
     let Flushed { flushed } = answer.read()?;
@@ -217,13 +223,13 @@ fn flush(path: &str, client: &Client, at: &At) -> Result<Exit, ClientError> {
 }
 
 /// One network, with what is in it.
-fn show_network(name: &str, client: &Client, at: &At) -> Result<Exit, ClientError> {
+fn show_network(name: &str, client: &Client, target: &Target) -> Result<Exit, ClientError> {
     let row = client.get(&path(&[&"networks", &name]))?;
-    if at.json {
+    if target.json {
         return Ok(print_json(&row.body));
     }
     let macs: Vec<MacDocument> = client.get(&path(&[&"networks", &name, &"macs"]))?.read()?;
-    Ok(print(&table::network(&row.read()?, &macs, Look::of_output())))
+    Ok(print(&tables::network(&row.read()?, &macs, Look::of_output())))
 }
 
 #[cfg(test)]
@@ -236,10 +242,10 @@ mod tests {
     fn request(line: &str) -> (String, String, Value) {
         let words = std::iter::once("vswitch").chain(line.split(' '));
         let request = match Cli::try_parse_from(words).unwrap().command {
-            Command::Network(typed) => typed.verb.request().unwrap(),
-            Command::Port(typed) => typed.verb.request(),
-            Command::Vtep(typed) => typed.verb.request(),
-            Command::Mac(typed) => typed.verb.request(),
+            Command::Network(options) => options.verb.request().unwrap(),
+            Command::Port(options) => options.verb.request(),
+            Command::Vtep(options) => options.verb.request(),
+            Command::Mac(options) => options.verb.request(),
             other => panic!("{other:?}"),
         };
         (request.method.to_string(), request.path, request.body.unwrap_or_default())

@@ -4,34 +4,16 @@
 
 use std::fmt;
 
-use super::Exit;
-use super::client::ClientError;
 use crate::api::problem::{Kind, Place, Problem, ValueProblem};
+use crate::cli::output::plain;
 
 /// A problem, and the generation that the change was made for.
-pub(super) struct Explained<'p> {
+pub(super) struct ProblemText<'p> {
     pub problem: &'p Problem,
     pub base: Option<u64>,
 }
 
-impl ClientError {
-    /// How a command that failed so ends.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Problem { problem, .. }
-                if problem.is(Kind::Invalid)
-                    || problem.is(Kind::BadRequest)
-                    || problem.is(Kind::BadFilter) =>
-            {
-                Exit::Usage
-            }
-            _ => Exit::Failure,
-        }
-    }
-}
-
-impl fmt::Display for Explained<'_> {
+impl fmt::Display for ProblemText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let problem = self.problem;
         if problem.is(Kind::PreconditionFailed) {
@@ -60,7 +42,7 @@ impl fmt::Display for Explained<'_> {
     }
 }
 
-impl Explained<'_> {
+impl ProblemText<'_> {
     fn overtaken(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("somebody else changed the configuration meanwhile")?;
         if let (Some(running), Some(base)) = (self.problem.generation, self.base) {
@@ -129,17 +111,12 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-/// A text from the socket with nothing in it that a terminal would obey.
-pub(super) fn plain(text: &str) -> String {
-    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn said(problem: Problem) -> String {
-        ClientError::Problem { problem, base: Some(7) }.to_string()
+        ProblemText { problem: &problem, base: Some(7) }.to_string()
     }
 
     #[test]
@@ -172,15 +149,5 @@ mod tests {
     fn a_terminal_does_not_obey_what_a_switch_says() {
         let text = said(Problem::new(Kind::Conflict, "\u{1b}[2J gone"));
         assert!(!text.contains('\u{1b}'), "{text:?}");
-    }
-
-    #[test]
-    fn what_was_typed_wrong_ends_differently_from_what_cannot_be_done() {
-        let exit =
-            |kind| ClientError::Problem { problem: Problem::new(kind, ""), base: None }.exit();
-        assert_eq!(exit(Kind::Invalid), Exit::Usage);
-        assert_eq!(exit(Kind::BadRequest), Exit::Usage);
-        assert_eq!(exit(Kind::PreconditionFailed), Exit::Failure);
-        assert_eq!(ClientError::Absent.exit(), Exit::Failure);
     }
 }

@@ -1,11 +1,11 @@
-//! What the indices in a record were called in the generation that it is of.
+//! The names that the indices in a record had in the record's generation.
 //!
-//! The control thread puts the names of each generation on the shelf when it is published; whoever writes records
-//! in words takes them from there. Workers know nothing of it.
+//! The control thread adds the names of each generation to the history when it publishes the
+//! generation. The threads that write records read them. Workers know no names.
 //!
-//! A record is usually written some milliseconds after its frame. Behind a slow reader it waits for up to half a minute, and
-//! the configuration may change more often than there is room on the shelf. Then its indices are said as
-//! numbers: by now they may belong to another tenant.
+//! A record is usually written some milliseconds after its frame. Behind a slow reader it waits for
+//! up to half a minute, and the configuration may change more often than the history has room.
+//! Then numbers stand for the names: the indices may belong to another tenant by now.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -17,21 +17,21 @@ use crate::ids::{NetworkId, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{Place, Site};
 use crate::topology::Topology;
 
-/// Generations whose names are kept.
+/// The number of generations whose names are kept.
 const KEPT: usize = 8;
 
 /// The names of one generation.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub struct GenerationNames {
     ports: Vec<Option<(String, Option<NetworkId>)>>,
     networks: Vec<Option<Network>>,
     vteps: Vec<Option<String>>,
     remotes: Vec<Option<Ipv4Addr>>,
-    /// They were known once, and are not on the shelf any more.
+    /// They are not in the history any more.
     are_gone: bool,
 }
 
-/// A network.
+/// The names of a network, and the uplink of its VTEP.
 #[derive(Clone, Debug)]
 struct Network {
     name: String,
@@ -39,8 +39,8 @@ struct Network {
     uplink: Option<PortId>,
 }
 
-impl Names {
-    /// Those of a topology.
+impl GenerationNames {
+    /// The names in a topology.
     #[must_use]
     pub fn of(topology: &Topology) -> Self {
         let mut names = Self {
@@ -71,8 +71,8 @@ impl Names {
         names
     }
 
-    /// Takes over what was there before and is not any more: an index is given away only two changes later,
-    /// and until then some of its frames may be on their way.
+    /// Takes over names that were removed since `before`: frames may still have their indices, which
+    /// are reused two changes later at the earliest.
     fn inherit(&mut self, before: &Self) {
         fn fill<T: Clone>(names: &mut Vec<Option<T>>, before: &[Option<T>]) {
             names.resize(names.len().max(before.len()), None);
@@ -88,7 +88,7 @@ impl Names {
         fill(&mut self.remotes, &before.remotes);
     }
 
-    /// Whether nothing is known of the generation any more: there are numbers for names.
+    /// Nothing is known about the generation any more: numbers stand for names.
     #[must_use]
     pub fn are_gone(&self) -> bool {
         self.are_gone
@@ -120,7 +120,8 @@ impl Names {
         self.remotes.get(id.index()).copied().flatten()
     }
 
-    /// Names of the port and the network of a drop; empty where it belongs to none. As `GET /v1/drops` has them.
+    /// Names of the port and the network of a drop, as in `GET /v1/drops`. Empty where a drop belongs
+    /// to none.
     #[must_use]
     pub fn site(&self, site: Site) -> (Cow<'_, str>, Cow<'_, str>) {
         let network = |domain: NetworkId| {
@@ -144,16 +145,16 @@ fn named(name: Option<&String>, index: usize) -> Cow<'_, str> {
     name.map_or_else(|| Cow::Owned(format!("#{index}")), |name| Cow::Borrowed(name.as_str()))
 }
 
-/// The names of the last generations. Clones are the same shelf.
+/// The names of the last generations. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Shelf(Arc<Mutex<Kept>>);
+pub struct NameHistory(Arc<Mutex<Kept>>);
 
 /// By generation, the newest last.
-type Kept = VecDeque<(u64, Arc<Names>)>;
+type Kept = VecDeque<(u64, Arc<GenerationNames>)>;
 
-impl Shelf {
-    /// Puts the names of a generation on it.
-    pub fn put(&self, generation: u64, mut names: Names) {
+impl NameHistory {
+    /// Adds the names of a generation.
+    pub fn put(&self, generation: u64, mut names: GenerationNames) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, before)) = kept.back() {
             names.inherit(before);
@@ -165,14 +166,15 @@ impl Shelf {
         kept.push_back((generation, Arc::new(names)));
     }
 
-    /// The names of a generation. If they [are gone](Names::are_gone), not another's.
+    /// The names of a generation, or [no names](GenerationNames::are_gone), but never those of
+    /// another generation.
     #[must_use]
-    pub fn get(&self, generation: u64) -> Arc<Names> {
+    pub fn get(&self, generation: u64) -> Arc<GenerationNames> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().find(|(number, _)| *number == generation);
         match found {
             Some((_, names)) => Arc::clone(names),
-            None => Arc::new(Names { are_gone: true, ..Names::default() }),
+            None => Arc::new(GenerationNames { are_gone: true, ..GenerationNames::default() }),
         }
     }
 }
@@ -182,24 +184,24 @@ mod tests {
     use super::*;
     use crate::config;
 
-    fn names(port: &str) -> Names {
+    fn names(port: &str) -> GenerationNames {
         let port = format!("[[port]]\nname = {port:?}\ndevice = \"net_null0\"\n");
         let network = "[[network]]\nname = \"blue\"\nvni = 100\n[[network.port]]\nport = ";
         let toml = format!("{port}{network}{:?}\n", port.split('"').nth(1).unwrap());
-        Names::of(&Topology::new(config::parse("test.toml", &toml).unwrap()).unwrap())
+        GenerationNames::of(&Topology::new(config::parse("test.toml", &toml).unwrap()).unwrap())
     }
 
     #[test]
-    fn names_that_are_gone_are_numbers_and_never_anothers() {
-        let shelf = Shelf::default();
-        shelf.put(1, names("a"));
-        assert_eq!(shelf.get(1).site(Site::port(PortId(0))), ("a".into(), "blue".into()));
+    fn names_that_are_gone_are_numbers() {
+        let history = NameHistory::default();
+        history.put(1, names("a"));
+        assert_eq!(history.get(1).site(Site::port(PortId(0))), ("a".into(), "blue".into()));
         for generation in 2..=9 {
-            shelf.put(generation, names("b"));
+            history.put(generation, names("b"));
         }
-        assert_eq!(shelf.get(2).port(PortId(0)), "b");
-        let gone = shelf.get(1);
-        assert!(gone.are_gone() && !shelf.get(9).are_gone());
+        assert_eq!(history.get(2).port(PortId(0)), "b");
+        let gone = history.get(1);
+        assert!(gone.are_gone() && !history.get(9).are_gone());
         assert_eq!((gone.port(PortId(0)), gone.vtep(VtepId(3))), ("#0".into(), "#3".into()));
         assert_eq!(gone.site(Site::port(PortId(0))), ("#0".into(), "".into()));
         assert_eq!(gone.site(Site::network(NetworkId(7))), ("".into(), "#7".into()));

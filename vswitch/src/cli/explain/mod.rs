@@ -1,28 +1,32 @@
-//! `vswitch explain`: what the running switch would do with a frame, and why, line by line.
+//! `vswitch explain`: what the running switch would do with a frame, and why.
 //!
-//! The switch explains; here the question is put together and the answer laid out.
+//! The switch explains; this builds the question and lays out the answer.
+
+pub mod frame;
 
 use anstyle::AnsiColor;
 use clap::Args;
 
+use frame::{FrameOptions, tunnelled};
+
 use super::client::{Client, ClientError};
-use super::failure::plain;
-use super::frame::{FrameOptions, tunnelled};
+use super::options::Target;
+use super::output::{Exit, note, plain, print, print_json};
 use super::terminal::{Look, Progress};
-use super::{At, Exit, note, print, print_json};
 use crate::api::{ExplainRequest, Was};
 use crate::control::events::Whereabouts;
 use crate::control::rows::VtepRow;
+use crate::decode::Layer;
 use crate::explain::answer::{self, Explanation, Origin, Reason};
 use crate::explain::difference::Edit;
-use crate::explain::layers::Layer;
 use crate::hex;
+use crate::text::count;
 
 /// The most copies in the text.
 const SHOWN: usize = 12;
 /// The most bytes of a difference in the text.
 const SHOWN_BYTES: usize = 64;
-/// The columns of what stands before each line.
+/// The columns of the label before each line.
 const MARGIN: usize = 10;
 
 /// Options of `vswitch explain`.
@@ -40,13 +44,13 @@ pub struct Explain {
     /// Which frame.
     #[command(flatten)]
     pub frame: FrameOptions,
-    /// The device took a VLAN tag off the frame, as net_af_packet does.
+    /// The device removed a VLAN tag from the frame, as net_af_packet does.
     #[arg(long)]
     pub stripped_vlan: bool,
-    /// The device spread the frame over several buffers.
+    /// The frame is spread over several buffers.
     #[arg(long)]
     pub scattered: bool,
-    /// Also explain this reason, for which such a frame was dropped some time ago.
+    /// Also explain this reason, for which such a frame was dropped earlier.
     #[arg(long, value_name = "REASON")]
     pub was: Option<String>,
     /// The port where it was dropped; default: the one that received it.
@@ -54,42 +58,42 @@ pub struct Explain {
     pub was_port: Option<String>,
     /// Which switch.
     #[command(flatten)]
-    pub at: At,
+    pub target: Target,
 }
 
 /// `vswitch explain`.
-pub(super) fn explain(typed: &Explain, client: &Client) -> Result<Exit, ClientError> {
-    let frame = match frame(typed, client)? {
+pub(super) fn explain(options: &Explain, client: &Client) -> Result<Exit, ClientError> {
+    let frame = match frame(options, client)? {
         Ok(frame) => frame,
         Err(what) => {
             note(format_args!("vswitch: error: {what}"));
             return Ok(Exit::Usage);
         }
     };
-    let from = match (&typed.from_host, &typed.port) {
+    let from = match (&options.from_host, &options.port) {
         (Some(vtep), _) => Origin::Vtep(vtep.clone()),
         (None, port) => Origin::Port(port.clone().unwrap_or_default()),
     };
-    let port = typed.was_port.clone();
+    let port = options.was_port.clone();
     let request = ExplainRequest {
         from,
         frame,
-        stripped_vlan: typed.stripped_vlan,
-        scattered: typed.scattered,
-        was: typed.was.clone().map(|reason| Was { reason, port }),
+        stripped_vlan: options.stripped_vlan,
+        scattered: options.scattered,
+        was: options.was.clone().map(|reason| Was { reason, port }),
     };
     let progress = Progress::begin("asking the switch");
     let answer = client.post("/v1/explain", Some(&request))?;
     drop(progress);
-    if typed.at.json {
+    if options.target.json {
         return Ok(print_json(&answer.body));
     }
     Ok(print(&text(&answer.read()?, Look::of_output())))
 }
 
 /// The frame in hexadecimal, or what is wrong with the options.
-fn frame(typed: &Explain, client: &Client) -> Result<Result<String, String>, ClientError> {
-    let given = match typed.frame.given() {
+fn frame(options: &Explain, client: &Client) -> Result<Result<String, String>, ClientError> {
+    let given = match options.frame.given() {
         Ok(given) => given,
         Err(what) => return Ok(Err(what)),
     };
@@ -97,16 +101,16 @@ fn frame(typed: &Explain, client: &Client) -> Result<Result<String, String>, Cli
         given.note.into_iter().for_each(note);
         given.bytes
     });
-    let Some((vni, from)) = typed.frame.vxlan.zip(typed.frame.from_vtep) else {
-        let typed = typed.frame.hex.clone().unwrap_or_default();
-        return Ok(Ok(given.map_or(typed, |bytes| hex::text(&bytes))));
+    let Some((vni, from)) = options.frame.vxlan.zip(options.frame.from_vtep) else {
+        let options = options.frame.hex.clone().unwrap_or_default();
+        return Ok(Ok(given.map_or(options, |bytes| hex::text(&bytes))));
     };
     let Some(inner) = given else {
-        let what = "--vxlan: hexadecimal digits are sent as they are\nhelp: give the frame by --dst and --src, or by --pcap";
+        let what = "--vxlan: not with --hex\nhelp: give the frame by --dst and --src, or by --pcap";
         return Ok(Err(what.to_owned()));
     };
     let vteps: Vec<VtepRow> = client.get("/v1/vteps")?.read()?;
-    let port = typed.port.clone().unwrap_or_default();
+    let port = options.port.clone().unwrap_or_default();
     let Some(vtep) = vteps.iter().find(|vtep| vtep.port == port) else {
         let uplinks: Vec<_> = vteps.iter().map(|vtep| plain(&vtep.port)).collect();
         let uplinks = if uplinks.is_empty() { "none".to_owned() } else { uplinks.join(", ") };
@@ -117,7 +121,7 @@ fn frame(typed: &Explain, client: &Client) -> Result<Result<String, String>, Cli
     Ok(tunnelled(&inner, vni, from, vtep).map(|frame| hex::text(&frame)))
 }
 
-/// Lines with a margin that says what they are.
+/// Lines with a label in their margin.
 struct Page {
     look: Look,
     text: String,
@@ -154,35 +158,37 @@ impl Page {
 }
 
 /// The answer for people.
-fn text(told: &Explanation, look: Look) -> String {
+fn text(explanation: &Explanation, look: Look) -> String {
     let mut page = Page { look, text: String::new() };
-    let is_dropped = told.verdict == answer::Outcome::Dropped;
+    let is_dropped = explanation.verdict == answer::Outcome::Dropped;
     let colour = if is_dropped { AnsiColor::Red } else { AnsiColor::Green };
-    page.text.push_str(&look.paint(colour.on_default().bold(), &plain(&told.summary)));
+    page.text.push_str(&look.paint(colour.on_default().bold(), &plain(&explanation.summary)));
     page.blank();
     page.blank();
-    let from = match &told.from {
-        Origin::Port(port) => format!("by port {port}"),
-        Origin::Vtep(vtep) => format!("from the kernel, by the host interface of VTEP {vtep}"),
+    let from = match &explanation.from {
+        Origin::Port(port) => format!("on port {port}"),
+        Origin::Vtep(vtep) => {
+            format!("from the kernel, through the host interface of VTEP {vtep}")
+        }
     };
-    page.line("frame", None, &format!("{} bytes {from}", told.frame.length));
-    page.layers(&told.frame.layers);
-    for step in &told.steps {
+    page.line("frame", None, &format!("{} bytes {from}", explanation.frame.length));
+    page.layers(&explanation.frame.layers);
+    for step in &explanation.steps {
         page.line(&step.stage, step.drops.then_some(AnsiColor::Red), &step.says);
     }
-    for copy in told.copies.iter().take(SHOWN) {
+    for copy in explanation.copies.iter().take(SHOWN) {
         page.blank();
         copied(&mut page, copy);
     }
-    let more = told.copies.len().saturating_sub(SHOWN) as u64 + told.copies_left_out;
+    let more = explanation.copies.len().saturating_sub(SHOWN) as u64 + explanation.copies_left_out;
     if more > 0 {
         page.blank();
-        page.line("leaves", None, &format!("{more} copies more (the first 1000 are in --json)"));
+        page.line("leaves", None, &format!("{more} more copies (the first 1000 are in --json)"));
     }
-    for drop in told.drops.iter().take(SHOWN) {
+    for drop in explanation.drops.iter().take(SHOWN) {
         page.blank();
         let to =
-            drop.to.as_ref().map_or(String::new(), |to| format!(" on its way to {}", place(to)));
+            drop.to.as_ref().map_or(String::new(), |to| format!(" on its way to {}", location(to)));
         let network = match &*drop.network {
             "" => String::new(),
             network => format!(", network {network}"),
@@ -192,20 +198,20 @@ fn text(told: &Explanation, look: Look) -> String {
         page.line("dropped", Some(AnsiColor::Red), &says);
         page.reason(&drop.reason);
     }
-    let more = told.drops.len().saturating_sub(SHOWN) as u64 + told.drops_left_out;
+    let more = explanation.drops.len().saturating_sub(SHOWN) as u64 + explanation.drops_left_out;
     if more > 0 {
         page.blank();
-        page.line("dropped", None, &format!("{more} copies more (the first 1000 are in --json)"));
+        page.line("dropped", None, &format!("{more} more copies (the first 1000 are in --json)"));
     }
-    if let Some(was) = &told.was {
+    if let Some(was) = &explanation.was {
         page.blank();
-        page.line("was", Some(AnsiColor::Red), &format!("{}, some time ago", was.reason));
+        page.line("was", Some(AnsiColor::Red), &format!("{}, earlier", was.reason));
         page.reason(was);
     }
     page.text
 }
 
-fn place(to: &Whereabouts) -> String {
+fn location(to: &Whereabouts) -> String {
     match (&to.port, &to.remote_vtep) {
         (Some(port), _) => format!("port {port}"),
         (None, Some(remote)) => format!("remote VTEP {remote}"),
@@ -216,7 +222,9 @@ fn place(to: &Whereabouts) -> String {
 fn copied(page: &mut Page, copy: &answer::Copy) {
     let to = match &copy.to {
         answer::Exit::Port(port) => format!("by port {port}"),
-        answer::Exit::Vtep(vtep) => format!("to the kernel, by the host interface of VTEP {vtep}"),
+        answer::Exit::Vtep(vtep) => {
+            format!("to the kernel, through the host interface of VTEP {vtep}")
+        }
     };
     let tunnel = copy.encapsulated.as_ref().map_or(String::new(), |tunnel| {
         format!(", encapsulated for {} with VNI {}", tunnel.remote_vtep, tunnel.vni)
@@ -224,7 +232,7 @@ fn copied(page: &mut Page, copy: &answer::Copy) {
     let says = format!("{to}{tunnel}: {} bytes", copy.frame.length);
     page.line("leaves", Some(AnsiColor::Green), &says);
     if copy.differences.is_empty() {
-        page.line("", None, "  as it came");
+        page.line("", None, "  unchanged");
         return;
     }
     page.layers(&copy.frame.layers);
@@ -241,8 +249,7 @@ fn shortened(hex: &str) -> String {
 }
 
 fn difference(edit: &Edit) -> String {
-    let bytes =
-        |length: &usize| if *length == 1 { "1 byte".to_owned() } else { format!("{length} bytes") };
+    let bytes = |length: &usize| count(*length, "byte");
     match edit {
         Edit::Removed { at, length, hex } => {
             format!("- {} at {at}: {}", bytes(length), shortened(hex))

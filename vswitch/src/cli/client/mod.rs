@@ -4,11 +4,16 @@
 //! says which configuration it was made for, so that nobody overwrites what somebody else did; or that it is for
 //! whichever runs, if it is complete in itself.
 
+mod error;
+mod events;
+mod problem;
+mod url;
+
 use std::error::Error;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fmt, io};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -24,8 +29,11 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::api::percent_encoded;
-use crate::api::problem::{Kind, Problem};
+pub use error::ClientError;
+use events::EventParser;
+pub use url::{path, query};
+
+use crate::api::problem::Kind;
 
 /// A switch answers from its own memory; one that takes longer is in trouble.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,93 +44,7 @@ const PATIENCE_FOR_EVENTS: Duration = Duration::from_secs(45);
 /// For a request without a body.
 pub(super) const NOTHING: Option<&serde_json::Value> = None;
 
-/// Why a switch did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// There is no such socket.
-    #[error(
-        "there is no such socket\nhelp: is the switch running? If its configuration has another \
-         [api] socket, name it with --socket"
-    )]
-    Absent,
-    /// There is a file, but nobody listens.
-    #[error(
-        "nobody listens there\nhelp: is the switch running? This is what it left when it was \
-         killed, or no socket"
-    )]
-    Refused,
-    /// The file's permissions forbid it.
-    #[error(
-        "permission denied\nhelp: ask as root, or as a member of the group that [api] group names"
-    )]
-    Denied,
-    /// Another failure to connect.
-    #[error("cannot connect: {0}\nhelp: check the path of the socket")]
-    Connect(#[source] io::Error),
-    /// Something else than HTTP came back.
-    #[error(
-        "this is not the socket of a vswitch: {0}\nhelp: check [api] socket in the configuration"
-    )]
-    NotHttp(#[source] hyper::Error),
-    /// The connection ended before the answer.
-    #[error(
-        "the switch ended before it answered\nhelp: it stops, or was killed: see its log, and ask again when \
-         it runs"
-    )]
-    Broken,
-    /// The connection ended before the answer to a change.
-    #[error(
-        "the switch ended before it answered\nhelp: the change may have been made or not: `vswitch show \
-         config` tells when it runs again; see also the log of the switch"
-    )]
-    BrokenInChange,
-    /// HTTP, but neither success nor a problem.
-    #[error(
-        "the switch answered {status}: {body}\nhelp: is this the vswitch binary that is running?"
-    )]
-    Status {
-        /// The status.
-        status: StatusCode,
-        /// What it says.
-        body: String,
-    },
-    /// The switch says why not.
-    #[error("{}", super::failure::Explained { problem, base: *base })]
-    Problem {
-        /// What it says.
-        problem: Problem,
-        /// The generation that the change was for.
-        base: Option<u64>,
-    },
-    /// No answer.
-    #[error(
-        "no answer within {} seconds\nhelp: see the log of the switch; its management core may be \
-         overloaded",
-        .0.as_secs()
-    )]
-    Silent(Duration),
-    /// No answer to a change.
-    #[error(
-        "no answer within {} seconds\nhelp: the change may have been made or not: `vswitch show \
-         config` tells; see also the log of the switch",
-        PATIENCE_FOR_CHANGES.as_secs()
-    )]
-    SilentAboutChange,
-    /// An answer with another content than this version knows.
-    #[error(
-        "the answer is not what this version of vswitch understands: {0}\nhelp: use the vswitch \
-         binary that is running, or --json"
-    )]
-    NotUnderstood(String),
-    /// The stream of events ended.
-    #[error("the switch has ended the stream\nhelp: it stops, or was restarted: ask again")]
-    Ended,
-    /// No runtime.
-    #[error("cannot make a runtime: {0}\nhelp: check the limits of this process")]
-    Runtime(#[source] io::Error),
-}
-
-/// Where a running switch is asked.
+/// Where a running switch is call.
 #[derive(Debug)]
 pub struct Client {
     socket: PathBuf,
@@ -169,7 +91,7 @@ impl Base {
 }
 
 /// What to ask.
-struct Asked<'a> {
+struct Call<'a> {
     method: Method,
     path: &'a str,
     accept: &'static str,
@@ -177,9 +99,9 @@ struct Asked<'a> {
     body: Option<String>,
 }
 
-impl Asked<'_> {
-    fn get(path: &str) -> Asked<'_> {
-        Asked { method: Method::GET, path, accept: "application/json", base: None, body: None }
+impl Call<'_> {
+    fn get(path: &str) -> Call<'_> {
+        Call { method: Method::GET, path, accept: "application/json", base: None, body: None }
     }
 
     fn request(self) -> Request<Full<Bytes>> {
@@ -217,7 +139,7 @@ impl Client {
     /// # Errors
     /// Nobody listens there, or not a switch, or it does not answer with success.
     pub fn get(&self, path: &str) -> Result<Answer, ClientError> {
-        self.ask(Asked::get(path), PATIENCE)
+        self.ask(Call::get(path), PATIENCE)
     }
 
     /// Gets the running configuration as a file.
@@ -225,7 +147,7 @@ impl Client {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn configuration_file(&self) -> Result<Answer, ClientError> {
-        self.ask(Asked { accept: "application/toml", ..Asked::get("/v1/config") }, PATIENCE)
+        self.ask(Call { accept: "application/toml", ..Call::get("/v1/config") }, PATIENCE)
     }
 
     /// Gets a list, all pages as one; `page` is called after each.
@@ -250,7 +172,7 @@ impl Client {
     /// As [`get`](Self::get).
     pub fn post(&self, path: &str, body: Option<&impl Serialize>) -> Result<Answer, ClientError> {
         let body = body.map(written);
-        self.ask(Asked { method: Method::POST, body, ..Asked::get(path) }, PATIENCE_FOR_CHANGES)
+        self.ask(Call { method: Method::POST, body, ..Call::get(path) }, PATIENCE_FOR_CHANGES)
     }
 
     /// The generation of the running configuration.
@@ -274,10 +196,9 @@ impl Client {
         base: Base,
     ) -> Result<Answer, ClientError> {
         let (base, body) = (Some(base), body.map(written));
-        let asked =
-            self.ask(Asked { method, base, body, ..Asked::get(path) }, PATIENCE_FOR_CHANGES);
-        asked.map_err(|error| match error {
-            ClientError::Silent(_) => ClientError::SilentAboutChange,
+        let call = self.ask(Call { method, base, body, ..Call::get(path) }, PATIENCE_FOR_CHANGES);
+        call.map_err(|error| match error {
+            ClientError::Silent(patience) => ClientError::SilentAboutChange(patience),
             ClientError::Broken => ClientError::BrokenInChange,
             other => other,
         })
@@ -291,22 +212,22 @@ impl Client {
         &self,
         mut each: impl FnMut(&str, &str) -> ControlFlow<T>,
     ) -> Result<T, ClientError> {
-        let asked = Asked { accept: "text/event-stream", ..Asked::get("/v1/events") };
+        let call = Call { accept: "text/event-stream", ..Call::get("/v1/events") };
         self.runtime.block_on(async {
             let silent = ClientError::Silent(PATIENCE);
-            let response = timeout(PATIENCE, self.send(asked)).await.map_err(|_| silent)??;
+            let response = timeout(PATIENCE, self.send(call)).await.map_err(|_| silent)??;
             if response.status() != StatusCode::OK {
                 return Err(whole(response, None).await.err().unwrap_or(ClientError::Ended));
             }
             let mut body = response.into_body();
-            let mut lines = Lines::default();
+            let mut parser = EventParser::default();
             loop {
                 let frame = timeout(PATIENCE_FOR_EVENTS, body.frame()).await;
                 let frame = frame.map_err(|_| ClientError::Silent(PATIENCE_FOR_EVENTS))?;
                 // The switch was killed: for whoever listens it is the same as that it ended.
                 let Some(Ok(frame)) = frame else { return Err(ClientError::Ended) };
                 let Ok(data) = frame.into_data() else { continue };
-                if let ControlFlow::Break(enough) = lines.take(&data, &mut each) {
+                if let ControlFlow::Break(enough) = parser.take(&data, &mut each) {
                     return Ok(enough);
                 }
             }
@@ -323,12 +244,12 @@ impl Client {
         path: &str,
         mut each: impl FnMut(&[u8]) -> Result<bool, ClientError>,
     ) -> Result<(), ClientError> {
-        let asked = Asked { accept: "application/x-pcapng", ..Asked::get(path) };
+        let call = Call { accept: "application/x-pcapng", ..Call::get(path) };
         self.runtime.block_on(async {
             let mut interrupt = signal(SignalKind::interrupt()).map_err(ClientError::Runtime)?;
             let mut terminate = signal(SignalKind::terminate()).map_err(ClientError::Runtime)?;
             let silent = ClientError::Silent(PATIENCE);
-            let response = timeout(PATIENCE, self.send(asked)).await.map_err(|_| silent)??;
+            let response = timeout(PATIENCE, self.send(call)).await.map_err(|_| silent)??;
             if response.status() != StatusCode::OK {
                 return Err(whole(response, None).await.err().unwrap_or(ClientError::Ended));
             }
@@ -359,7 +280,7 @@ impl Client {
                     continue;
                 }
                 ends = Some(Instant::now() + PATIENCE);
-                let end = Asked { method: Method::DELETE, ..Asked::get(&place) };
+                let end = Call { method: Method::DELETE, ..Call::get(&place) };
                 let ended = timeout(PATIENCE, async { whole(self.send(end).await?, None).await });
                 match ended.await.unwrap_or(Err(ClientError::Silent(PATIENCE))) {
                     // It has just ended by itself.
@@ -370,18 +291,18 @@ impl Client {
         })
     }
 
-    fn ask(&self, asked: Asked<'_>, patience: Duration) -> Result<Answer, ClientError> {
-        let base = match asked.base {
+    fn ask(&self, call: Call<'_>, patience: Duration) -> Result<Answer, ClientError> {
+        let base = match call.base {
             Some(Base::Generation(generation)) => Some(generation),
             Some(Base::Any) | None => None,
         };
         self.runtime.block_on(async {
-            let answer = timeout(patience, async { whole(self.send(asked).await?, base).await });
+            let answer = timeout(patience, async { whole(self.send(call).await?, base).await });
             answer.await.unwrap_or(Err(ClientError::Silent(patience)))
         })
     }
 
-    async fn send(&self, asked: Asked<'_>) -> Result<Response<Incoming>, ClientError> {
+    async fn send(&self, call: Call<'_>) -> Result<Response<Incoming>, ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|e| match e.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ClientError::Absent,
             io::ErrorKind::ConnectionRefused => ClientError::Refused,
@@ -392,7 +313,7 @@ impl Client {
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
         // Ends with the connection; its errors reach the request.
         tokio::spawn(connection);
-        sender.send_request(asked.request()).await.map_err(no_answer)
+        sender.send_request(call.request()).await.map_err(no_answer)
     }
 }
 
@@ -447,65 +368,6 @@ fn next_page(link: &str) -> Option<String> {
     parameters.contains("rel=\"next\"").then(|| path.to_owned())
 }
 
-/// A path below `/v1`: names may have any character in them.
-#[must_use]
-pub fn path(parts: &[&dyn fmt::Display]) -> String {
-    let part = |part: &&dyn fmt::Display| format!("/{}", percent_encoded(&part.to_string()));
-    format!("/v1{}", parts.iter().map(part).collect::<String>())
-}
-
-/// The same with a query of what is given.
-#[must_use]
-pub fn query(path: &str, given: &[(&str, Option<String>)]) -> String {
-    let mut text = path.to_owned();
-    for (name, value) in given {
-        if let Some(value) = value {
-            let separator = if text.contains('?') { '&' } else { '?' };
-            text.push_str(&format!("{separator}{name}={}", percent_encoded(value)));
-        }
-    }
-    text
-}
-
-/// Server-sent events, as they come in pieces.
-#[derive(Default)]
-struct Lines {
-    rest: Vec<u8>,
-    event: String,
-    data: String,
-}
-
-impl Lines {
-    fn take<T>(
-        &mut self,
-        piece: &[u8],
-        each: &mut impl FnMut(&str, &str) -> ControlFlow<T>,
-    ) -> ControlFlow<T> {
-        self.rest.extend_from_slice(piece);
-        while let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            let line = line.trim_end_matches(['\r', '\n']);
-            if line.is_empty() {
-                let (event, data) =
-                    (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
-                if !data.is_empty() {
-                    each(&event, &data)?;
-                }
-                continue;
-            }
-            let (field, value) = line.split_once(':').unwrap_or((line, ""));
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match field {
-                "event" => value.clone_into(&mut self.event),
-                "data" => self.data.push_str(value),
-                _ => {}
-            }
-        }
-        ControlFlow::Continue(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
@@ -520,7 +382,7 @@ mod tests {
         got.map(|answer| answer.body)
     }
 
-    /// What a client makes of an answer, and what it had asked.
+    /// What a client makes of an answer, and what it had call.
     fn of_one_that_says<T>(
         answer: &'static str,
         ask: impl FnOnce(&Client) -> Result<T, ClientError>,
@@ -577,29 +439,5 @@ mod tests {
         assert!(matches!(ask(), Err(ClientError::Absent)));
         drop(UnixListener::bind(&path).unwrap());
         assert!(matches!(ask(), Err(ClientError::Refused)));
-    }
-
-    #[test]
-    fn names_are_encoded() {
-        assert_eq!(path(&[&"networks", &"a/b ü"]), "/v1/networks/a%2Fb%20%C3%BC");
-        let given = [("mac", None), ("port", Some("a&b".to_owned())), ("n", Some("1".to_owned()))];
-        assert_eq!(query("/v1/fdb", &given), "/v1/fdb?port=a%26b&n=1");
-    }
-
-    #[test]
-    fn events_come_in_any_pieces() {
-        let text =
-            b": hello\n\nid: 1\nevent: port-up\ndata: {\"a\":1}\n\r\nevent: x\n\ndata: 2\n\n";
-        for size in 1..text.len() {
-            let (mut lines, mut seen) = (Lines::default(), Vec::new());
-            for piece in text.chunks(size) {
-                let taken = lines.take(piece, &mut |event: &str, data: &str| {
-                    seen.push(format!("{event}={data}"));
-                    ControlFlow::<()>::Continue(())
-                });
-                assert!(taken.is_continue());
-            }
-            assert_eq!(seen, ["port-up={\"a\":1}", "=2"]);
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! What each stage left of the one frame: taken down while the stages run.
+//! The state of the frame after each stage, recorded while the stages run.
 
 use crate::datapath::packet::Packet;
 use crate::datapath::vector::{Tunnelled, Vector};
@@ -8,9 +8,9 @@ use crate::ids::NetworkId;
 use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, Found, Key};
 
-/// What stood beside the frame when a stage ended.
+/// What the vector holds about the frame when a stage ends.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct FrameState {
     pub verdict: Verdict,
     domain: NetworkId,
     pub origin: Destination,
@@ -20,13 +20,13 @@ pub(super) struct Seen {
     pub len: u32,
 }
 
-impl Seen {
-    /// The network, if it has one by now.
+impl FrameState {
+    /// The network, if it is decided.
     pub fn domain(&self) -> Option<NetworkId> {
         (self.domain != NetworkId::NONE).then_some(self.domain)
     }
 
-    /// The reason it is dropped for.
+    /// The reason for which the frame is dropped.
     pub fn dropped(&self) -> Option<DropReason> {
         match self.verdict {
             Verdict::Drop(reason) => Some(reason),
@@ -35,17 +35,17 @@ impl Seen {
     }
 }
 
-/// What every stage left, in their order.
+/// The state after every stage, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Journey(Vec<(Stage, Seen)>);
+pub(super) struct StageLog(Vec<(Stage, FrameState)>);
 
-impl Observer for Journey {
+impl Observer for StageLog {
     fn ended<P: Packet>(&mut self, stage: Stage, _frames: usize, vector: &Vector<P>) {
         // Before `rx` and after `encap` the vector has no frame.
         if vector.is_empty() {
             return;
         }
-        let seen = Seen {
+        let seen = FrameState {
             verdict: vector.verdicts[0].unpack(),
             domain: vector.networks[0],
             origin: vector.origins[0].into(),
@@ -58,14 +58,14 @@ impl Observer for Journey {
     }
 }
 
-impl Journey {
-    /// What a stage left; `None` for a frame that only leaves.
-    pub fn after(&self, stage: Stage) -> Option<&Seen> {
+impl StageLog {
+    /// The state after a stage. `None`: the frame did not pass it.
+    pub fn after(&self, stage: Stage) -> Option<&FrameState> {
         self.0.iter().find(|(at, _)| *at == stage).map(|(_, seen)| seen)
     }
 
-    /// What a stage left of a frame that was still to be decided before it.
-    pub fn decided_by(&self, stage: Stage) -> Option<&Seen> {
+    /// The state after a stage, if the frame was still undecided before it.
+    pub fn decided_by(&self, stage: Stage) -> Option<&FrameState> {
         let index = self.0.iter().position(|(at, _)| *at == stage)?;
         let was_pending = match index.checked_sub(1) {
             Some(before) => self.0[before].1.verdict == Verdict::Pending,
@@ -77,17 +77,17 @@ impl Journey {
     /// The outer headers, if `parse` took the frame for a tunnel frame.
     pub fn tunnelled(&self) -> Option<Tunnelled> {
         let seen = self.decided_by(Stage::Parse)?;
-        // A default where nobody wrote to it: on a tenant's port.
+        // On a tenant's port no stage writes it, so it is the default.
         let is_one = seen.verdict == Verdict::Pending && seen.tunnelled.outer_len > 0;
         is_one.then_some(seen.tunnelled)
     }
 
-    /// The FDB was asked, and this is what it said.
-    pub fn looked_up(&self) -> Option<&Seen> {
+    /// The state with the results of the FDB lookups, if there were any.
+    pub fn looked_up(&self) -> Option<&FrameState> {
         self.after(Stage::Learn).filter(|seen| seen.verdict == Verdict::Pending)
     }
 
-    /// The network, as soon as there is one.
+    /// The network, from the first stage that decides it.
     pub fn domain(&self) -> Option<NetworkId> {
         self.0.iter().find_map(|(_, seen)| seen.domain())
     }

@@ -1,17 +1,17 @@
-//! What is known of a captured frame, in words: the comment of its packet.
+//! The comment of a captured packet: what is known about its frame.
 
 use std::fmt::Write as _;
 
-use super::names::Names;
+use super::generation_names::GenerationNames;
 use crate::datapath::capture::{CapturePoint, Record};
 use crate::datapath::verdict::Verdict;
 use crate::ids::NetworkId;
 use crate::table::Destination;
 
-/// As in `received on port tenant-a, network blue (VNI 100), forwarded to port tenant-b, generation 7`. Nothing but the
-/// truth: where names are gone there are numbers.
+/// As in `received on port tenant-a, network blue (VNI 100), forwarded to port tenant-b,
+/// generation 7`. Numbers stand for names that are gone.
 #[must_use]
-pub fn comment(record: &Record, names: &Names) -> String {
+pub fn comment(record: &Record, names: &GenerationNames) -> String {
     let mut text = String::with_capacity(96);
     let at = if record.point == CapturePoint::Dropped { "at" } else { "on" };
     let port = names.port(record.port);
@@ -43,7 +43,7 @@ pub fn comment(record: &Record, names: &Names) -> String {
     text
 }
 
-fn verdict(verdict: Verdict, names: &Names, text: &mut String) {
+fn verdict(verdict: Verdict, names: &GenerationNames, text: &mut String) {
     let _ = match verdict {
         Verdict::Forward(port) => write!(text, "forwarded to port {}", names.port(port)),
         Verdict::Encapsulate(tunnel) => match names.remote(tunnel) {

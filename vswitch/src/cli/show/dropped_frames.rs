@@ -5,26 +5,29 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::client::{Client, ClientError, query};
-use super::failure::plain;
-use super::{Exit, Show, complain, print, print_json};
 use crate::capture::pcapng::{Packet, Writer};
+use crate::cli::client::{Client, ClientError};
+use crate::cli::options::Target;
+use crate::cli::output::{Exit, complain, plain, print, print_json};
 use crate::control::rows::DroppedFrameRow;
 use crate::datapath::capture::Missed;
 use crate::datapath::capture::drops::KEPT_BYTES;
 use crate::hex;
-use crate::words::count;
+use crate::text::count;
 
-/// Asks, and prints the answer.
-pub(super) fn show(typed: &Show, client: &Client) -> Result<Exit, ClientError> {
-    let (reason, port, network) = (typed.reason.clone(), typed.port.clone(), typed.network.clone());
-    let given = [("reason", reason), ("port", port), ("network", network)];
-    let answer = client.get(&query("/v1/drops/frames", &given))?;
-    if typed.at.json {
+/// Asks for the frames, and prints them or writes them to a file.
+pub(super) fn show(
+    path: &str,
+    file: Option<&Path>,
+    client: &Client,
+    target: &Target,
+) -> Result<Exit, ClientError> {
+    let answer = client.get(path)?;
+    if target.json {
         return Ok(print_json(&answer.body));
     }
     let rows: Vec<DroppedFrameRow> = answer.read()?;
-    match &typed.write {
+    match file {
         Some(file) => Ok(write(file, &rows)),
         None => Ok(print(&text(&rows))),
     }

@@ -1,36 +1,36 @@
-//! All that is known of one frame, and pieces of configuration in words: what [`cause`](super::cause) is made of.
+//! All that is known about one frame, and the settings that concern it as text.
 
-use super::Entrance;
 use super::answer::Cause;
-use super::journey::{Journey, Seen};
-use super::layers::{Header, Layer};
-use super::names::{Names, listed};
+use super::config_names::{ConfigNames, listed};
+use super::question::Entrance;
+use super::stage_log::{FrameState, StageLog};
 use crate::control::live_state::LiveState;
 use crate::datapath::generation::{OUTER_LEN, Role};
 use crate::datapath::worker::Stage;
+use crate::decode::{Fields, Layer};
 use crate::ids::{NetworkId, PortId, TunnelId, VtepId};
 use crate::table::Destination;
 use crate::wire::ethernet;
 
-/// By how much a frame is longer than what its MTU counts, in bytes.
+/// The bytes of a frame that its MTU does not count.
 pub(super) const FRAME_OVERHEAD: usize = ethernet::HEADER_LEN;
-/// By how much a tunnel's inner frame is shorter than its uplink's MTU.
+/// By how many bytes a tunnel's inner frame must be shorter than the MTU of its uplink.
 pub(super) const TUNNEL_OVERHEAD: usize = OUTER_LEN - ethernet::HEADER_LEN;
 
-/// All that is known of one frame.
+/// All that is known about one frame.
 #[derive(Clone, Copy)]
-pub(super) struct Case<'a> {
+pub(super) struct Analysis<'a> {
     pub live: LiveState<'a>,
-    pub names: Names<'a>,
+    pub names: ConfigNames<'a>,
     pub entrance: Entrance,
-    pub journey: &'a Journey,
-    /// As it came.
+    pub stage_log: &'a StageLog,
+    /// The frame as it came.
     pub frame: &'a [u8],
-    /// The same, decoded.
+    /// The same frame, decoded.
     pub layers: &'a [Layer],
 }
 
-/// A setting that decides.
+/// The cause is a setting; a change of it lets such frames pass.
 pub(super) fn setting(
     pointer: String,
     configured: impl Into<String>,
@@ -40,7 +40,7 @@ pub(super) fn setting(
     Cause { pointer, configured, remedy, by_configuration: true }
 }
 
-/// Something that no setting lets pass.
+/// No setting of this switch lets such frames pass.
 pub(super) fn fixed(
     pointer: String,
     configured: impl Into<String>,
@@ -49,34 +49,34 @@ pub(super) fn fixed(
     Cause { by_configuration: false, ..setting(pointer, configured, remedy) }
 }
 
-impl Case<'_> {
-    /// The port that the frame came by, or leaves by if it comes from the host.
+impl Analysis<'_> {
+    /// The port that received the frame, or the uplink that it leaves by if the kernel sent it.
     pub fn port(&self) -> PortId {
         match self.entrance {
             Entrance::Port(port) | Entrance::Vtep(_, port) => port,
         }
     }
 
-    /// Length of the frame as the tenant has it.
+    /// Length of the tenant's frame.
     pub fn inner_len(&self) -> usize {
-        let seen = self.journey.after(Stage::Forward);
+        let seen = self.stage_log.after(Stage::Forward);
         seen.map_or(self.frame.len(), |seen| seen.len as usize)
     }
 
-    /// The network, of the frame or of its port.
+    /// The network of the frame, or of its port.
     pub fn domain(&self) -> Option<NetworkId> {
         let of_port = match self.live.topology.role(self.port()) {
             Role::Tenant(domain) => Some(domain),
             _ => None,
         };
-        self.journey.domain().or(of_port)
+        self.stage_log.domain().or(of_port)
     }
 
     pub fn uplink_of(&self, tunnel: TunnelId) -> PortId {
         self.live.generation.tunnels.get(tunnel.index()).map_or(self.port(), |t| t.port())
     }
 
-    /// The VTEP whose uplink a port is; else that of the frame, or of its network.
+    /// The VTEP whose uplink is the port `at`; otherwise the VTEP of the frame or of its network.
     pub fn vtep(&self, at: PortId) -> Option<VtepId> {
         if let Role::Uplink(vtep) = self.live.topology.role(at) {
             return Some(vtep);
@@ -92,12 +92,13 @@ impl Case<'_> {
         vtep.map_or(at, |vtep| vtep.port)
     }
 
-    /// A cause at the VTEP of a port, given its MAC and address; if there is none, the place where it would be.
+    /// A cause at the VTEP of a port. `cause` gets the VTEP with its MAC and address. Without a VTEP,
+    /// the cause is that there is none.
     pub fn of_vtep(
         &self,
         at: PortId,
         key: &str,
-        say: impl FnOnce(VtepId, String, String) -> Cause,
+        cause: impl FnOnce(VtepId, String, String) -> Cause,
     ) -> Cause {
         let found = self.vtep(at).and_then(|id| Some((id, self.live.topology.vtep(id)?)));
         let Some((id, vtep)) = found else {
@@ -106,15 +107,15 @@ impl Case<'_> {
         };
         let known = vtep.port.index() < self.live.facts.len();
         let mac = known.then(|| self.live.topology.vtep_mac(vtep, self.live.facts).to_string());
-        say(id, mac.unwrap_or_else(|| "unknown".to_owned()), vtep.address.to_string())
+        cause(id, mac.unwrap_or_else(|| "unknown".to_owned()), vtep.address.to_string())
     }
 
-    /// The longest frame of a port.
+    /// The longest frame that a port accepts.
     pub fn longest(&self, port: PortId) -> usize {
         self.live.generation.ports.get(port.index()).map_or(0, |port| port.max_frame_len as usize)
     }
 
-    /// "port a: mtu = 1500".
+    /// As in "port a: mtu = 1500".
     pub fn mtu(&self, port: PortId) -> String {
         let name = self.names.port(port);
         match self.live.topology.port(port).map(|port| port.mtu) {
@@ -130,7 +131,7 @@ impl Case<'_> {
     pub fn membership(&self, at: PortId) -> String {
         match self.live.topology.role(at) {
             Role::Tenant(domain) => self.names.at_member(domain, at),
-            Role::Uplink(vtep) => match self.journey.domain() {
+            Role::Uplink(vtep) => match self.stage_log.domain() {
                 Some(domain) => self.names.at_network(domain, "remote-vteps"),
                 None => self.names.at_vtep(vtep, "port"),
             },
@@ -144,7 +145,7 @@ impl Case<'_> {
             Role::Tenant(domain) => {
                 format!("port {port} is in network {}", self.names.network(domain))
             }
-            Role::Uplink(vtep) => match self.journey.domain() {
+            Role::Uplink(vtep) => match self.stage_log.domain() {
                 Some(domain) => {
                     format!(
                         "network {} takes frames from its remote VTEPs",
@@ -157,34 +158,35 @@ impl Case<'_> {
         }
     }
 
-    /// The sender that the stages look at: that of the frame, or in our tunnel. A tenant may have tunnels of its own.
+    /// The source MAC that the stages check: that of the frame, or inside our tunnel. A tenant may
+    /// have tunnels of its own inside.
     pub fn source_text(&self) -> String {
-        let ours = usize::from(self.journey.tunnelled().is_some());
-        let mut sources = self.layers.iter().filter_map(|layer| match &layer.header {
-            Header::Ethernet { source, .. } => Some(source),
+        let ours = usize::from(self.stage_log.tunnelled().is_some());
+        let mut sources = self.layers.iter().filter_map(|layer| match &layer.fields {
+            Fields::Ethernet { source, .. } => Some(source),
             _ => None,
         });
         sources.nth(ours).map_or(String::new(), |source| format!(", not {source}"))
     }
 
     pub fn destination_text(&self) -> String {
-        match self.layers.first().map(|layer| &layer.header) {
-            Some(Header::Ethernet { destination, .. }) => format!(", not to {destination}"),
+        match self.layers.first().map(|layer| &layer.fields) {
+            Some(Fields::Ethernet { destination, .. }) => format!(", not to {destination}"),
             _ => String::new(),
         }
     }
 
     pub fn outer_destination_text(&self) -> String {
-        let found = self.layers.iter().find_map(|layer| match &layer.header {
-            Header::Ipv4 { destination, .. } => Some(destination),
+        let found = self.layers.iter().find_map(|layer| match &layer.fields {
+            Fields::Ipv4 { destination, .. } => Some(destination),
             _ => None,
         });
         found.map_or(String::new(), |address| format!(", not to {address}"))
     }
 
     pub fn udp_text(&self) -> String {
-        let found = self.layers.iter().find_map(|layer| match &layer.header {
-            Header::Udp { destination, .. } => Some(destination),
+        let found = self.layers.iter().find_map(|layer| match &layer.fields {
+            Fields::Udp { destination, .. } => Some(destination),
             _ => None,
         });
         found.map_or(String::new(), |port| format!(", and this frame is for {port}"))
@@ -194,7 +196,7 @@ impl Case<'_> {
         let vtep = self.live.topology.vtep(vtep);
         match vtep {
             Some(vtep) if vtep.mac.is_none() => {
-                format!(": mac is not set, so it is that of port {}", self.names.port(vtep.port))
+                format!(": mac is not set, so it is the MAC of port {}", self.names.port(vtep.port))
             }
             _ => String::new(),
         }
@@ -215,7 +217,7 @@ impl Case<'_> {
 
     pub fn unknown_vni(&self, at: PortId) -> Cause {
         let vtep = self.vtep(at).map_or_else(|| "NAME".to_owned(), |vtep| self.names.vtep(vtep));
-        let Some(vni) = self.journey.tunnelled().map(|tunnelled| tunnelled.vni) else {
+        let Some(vni) = self.stage_log.tunnelled().map(|tunnelled| tunnelled.vni) else {
             let text = format!("the networks of VTEP {vtep} have the VNIs {}", self.vnis(at));
             return setting("/network".to_owned(), text, "one of them needs the VNI of the frame");
         };
@@ -230,9 +232,9 @@ impl Case<'_> {
         }
         setting(
             "/network".to_owned(),
-            format!("no network has VNI {vni}; those of VTEP {vtep} have {}", self.vnis(at)),
+            format!("no network has VNI {vni}; VTEP {vtep} has the VNIs {}", self.vnis(at)),
             format!(
-                "make a network of it: `vswitch network create NAME --vni {vni} --vtep {vtep} --remote-vtep {}`",
+                "create a network: `vswitch network create NAME --vni {vni} --vtep {vtep} --remote-vtep {}`",
                 self.remote_text()
             ),
         )
@@ -246,7 +248,7 @@ impl Case<'_> {
     }
 
     pub fn remote_text(&self) -> String {
-        let remote = self.journey.tunnelled().map(|tunnelled| tunnelled.remote);
+        let remote = self.stage_log.tunnelled().map(|tunnelled| tunnelled.remote);
         remote.map_or("ADDRESS".to_owned(), |r| std::net::Ipv4Addr::from_bits(r).to_string())
     }
 
@@ -260,7 +262,7 @@ impl Case<'_> {
         let Some(domain) = self.domain() else {
             let text =
                 format!("{}: each network has its own remote VTEPs", self.membership_text(at));
-            return setting("/network".to_owned(), text, "the sender has to be one of them");
+            return setting("/network".to_owned(), text, "the sender must be one of them");
         };
         let (name, remote) = (self.names.network(domain), self.remote_text());
         setting(
@@ -272,13 +274,14 @@ impl Case<'_> {
         )
     }
 
-    /// Where the FDB has the receiver.
-    pub fn receiver(&self) -> Option<(&Seen, NetworkId)> {
-        let seen = self.journey.looked_up()?;
+    /// The result of looking up the receiver, and its network.
+    pub fn receiver(&self) -> Option<(&FrameState, NetworkId)> {
+        let seen = self.stage_log.looked_up()?;
         Some((seen, seen.destination.0.network()))
     }
 
-    /// The configured entry of the receiver, or what is there instead, and how to forget a learned one.
+    /// The pointer to the receiver's static MAC, how to change it, and whether that is a setting; for a
+    /// learned one the pointer `otherwise`, and how to forget it.
     pub fn entry(&self, otherwise: impl Fn(NetworkId) -> String) -> (String, String, bool) {
         let Some((seen, domain)) = self.receiver() else {
             return (self.at_network("mac"), String::new(), false);
@@ -288,14 +291,14 @@ impl Case<'_> {
         match self.names.at_mac(domain, key.mac()).filter(|_| found.is_static()) {
             Some(pointer) => {
                 let remedy = format!(
-                    "if the station is elsewhere, change its home: `vswitch network migrate --mac {} --network {network} …`",
+                    "if the station is elsewhere, change its location: `vswitch network migrate --mac {} --network {network} …`",
                     key.mac()
                 );
                 (pointer, remedy, true)
             }
             None => {
                 let remedy = format!(
-                    "if the station is elsewhere, it is known there with its next frame, or forget it: \
+                    "if the station is elsewhere, its next frame corrects the entry; or forget it: \
                      `vswitch mac flush --network {network} --mac {}`",
                     key.mac()
                 );
@@ -307,7 +310,7 @@ impl Case<'_> {
     pub fn receiver_text(&self) -> String {
         let Some((seen, domain)) = self.receiver() else { return self.network_text() };
         let (key, found) = seen.destination;
-        let place = found.destination().map_or(String::new(), |place| self.names.place(place));
+        let place = found.destination().map_or(String::new(), |place| self.names.location(place));
         let kind = if found.is_static() { "a static MAC" } else { "learned" };
         format!("network {}: {} is {place} ({kind})", self.names.network(domain), key.mac())
     }
@@ -320,7 +323,8 @@ impl Case<'_> {
         )
     }
 
-    /// The destination is where the frame may not go back to. `otherwise` is the remedy, before that of the entry.
+    /// The frame would have to go back to where it comes from. `otherwise` is the first remedy; the
+    /// second is a change of the receiver's entry.
     fn back_to_its_sender(
         &self,
         at: impl Fn(NetworkId) -> String,
@@ -341,7 +345,7 @@ impl Case<'_> {
         self.back_to_its_sender(
             |domain| self.names.at_network(domain, "remote-vteps"),
             "and the frame comes from the overlay",
-            "the sender has to send to that remote VTEP itself: its network needs it among its remote VTEPs",
+            "the sender must send to that remote VTEP itself: it needs that VTEP as a remote VTEP",
         )
     }
 
@@ -350,7 +354,7 @@ impl Case<'_> {
             return setting(
                 "/network".to_owned(),
                 self.membership_text(at),
-                "a network needs other members",
+                "the network needs other members",
             );
         };
         let name = self.names.network(domain);
@@ -363,7 +367,7 @@ impl Case<'_> {
             return setting(
                 self.names.at_network(domain, "port"),
                 format!("network {name}: ports are {ports}"),
-                format!("give it the port of the station that the frame is for: {attach}"),
+                format!("attach the port of the receiving station: {attach}"),
             );
         }
         setting(
@@ -373,7 +377,7 @@ impl Case<'_> {
                 self.remotes_text(domain)
             ),
             format!(
-                "give it another port, {attach}, or a remote VTEP, `vswitch network remote-vtep add {name} ADDRESS`"
+                "add another port, {attach}, or a remote VTEP, `vswitch network remote-vtep add {name} ADDRESS`"
             ),
         )
     }
@@ -381,7 +385,7 @@ impl Case<'_> {
     pub fn next_hop_unresolved(&self, to: Option<Destination>) -> Cause {
         let Some(Destination::Tunnel(tunnel)) = to else {
             let (at, text) = (self.at_network("remote-vteps"), self.network_text());
-            return fixed(at, text, "`vswitch show vteps` says why the next hop is not known");
+            return fixed(at, text, "`vswitch show vteps` says why the next hop is unresolved");
         };
         let remote = self.names.remote(tunnel);
         let key = self.domain().and_then(|domain| {
@@ -403,7 +407,7 @@ impl Case<'_> {
                 self.network_text()
             ),
             format!(
-                "the host needs a way there: `ip route get {remote}`, `ip neigh`; is that host up?"
+                "the kernel must reach it: check `ip route get {remote}` and `ip neigh`; is that host up?"
             ),
         )
     }
@@ -437,7 +441,7 @@ impl Case<'_> {
         match self.live.topology.port(port).and_then(|port| port.queues) {
             Some(queues) => format!("port {name}: queues = {queues}"),
             None => format!(
-                "port {name}: queues is not set; as many as there are workers, if the device has them"
+                "port {name}: queues is not set, so it has one per worker, if the device has as many"
             ),
         }
     }

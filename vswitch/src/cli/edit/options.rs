@@ -1,18 +1,17 @@
-//! What can be typed after `vswitch network|port|vtep|mac`.
+//! Options of `vswitch network`, `port`, `vtep` and `mac`.
 //!
-//! Nothing is checked here but that the options fit together: what they say is for the API to check,
-//! and `requests` makes the request from them.
+//! Parsing checks only which options go together. The API checks their values.
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::At;
+use crate::cli::options::Target;
 
 /// Options of `vswitch network`.
 #[derive(Debug, Args)]
 pub struct Network {
     /// Which switch.
     #[command(flatten)]
-    pub at: At,
+    pub target: Target,
     /// What to do.
     #[command(subcommand)]
     pub verb: NetworkVerb,
@@ -134,7 +133,7 @@ pub enum RemoteVtepVerb {
 pub struct Port {
     /// Which switch.
     #[command(flatten)]
-    pub at: At,
+    pub target: Target,
     /// What to do.
     #[command(subcommand)]
     pub verb: PortVerb,
@@ -169,7 +168,7 @@ pub enum PortVerb {
 pub struct Vtep {
     /// Which switch.
     #[command(flatten)]
-    pub at: At,
+    pub target: Target,
     /// What to do.
     #[command(subcommand)]
     pub verb: VtepVerb,
@@ -210,7 +209,7 @@ pub enum VtepVerb {
 pub struct Mac {
     /// Which switch.
     #[command(flatten)]
-    pub at: At,
+    pub target: Target,
     /// What to do.
     #[command(subcommand)]
     pub verb: MacVerb,
@@ -298,8 +297,8 @@ mod tests {
     #[test]
     fn which_switch_can_be_said_anywhere() {
         for line in ["network --socket s delete a", "network delete a --socket s --json"] {
-            let Command::Network(typed) = read(line).unwrap().command else { panic!() };
-            assert_eq!(typed.at.socket.to_str(), Some("s"), "{line}");
+            let Command::Network(options) = read(line).unwrap().command else { panic!() };
+            assert_eq!(options.target.socket.to_str(), Some("s"), "{line}");
         }
     }
 }
