@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn planned(old: &str, new: &str) -> Plan {
-        let read = |text| config::parse("t", text).unwrap();
+        let read = |text| crate::config::parse("t", text).unwrap();
         Plan::between(&read(old), &read(new))
     }
 
