@@ -1,6 +1,6 @@
 //! Newtypes for the indices and identifiers that the whole switch shares.
 //!
-//! Indices ([`PortId`], [`NetworkId`], [`TunnelId`], [`VtepId`]) are dense: they index arrays in a
+//! Indices ([`PortId`], [`MemberId`], [`UnderlayId`], [`NetworkId`], [`TunnelId`], [`VtepId`]) are dense: they index arrays in a
 //! [generation](crate::datapath). An index is that of one thing for as long as the thing exists, and goes to another
 //! only when nobody refers to the first any more: see [`Topology`](crate::topology::Topology). [`Vni`] and [`MacAddr`] are values from the wire.
 
@@ -9,11 +9,11 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 macro_rules! index {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident($int:ty)) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(transparent)]
-        pub struct $name(pub u16);
+        pub struct $name(pub $int);
 
         impl $name {
             /// The index as an array subscript.
@@ -28,11 +28,19 @@ macro_rules! index {
 
 index! {
     /// A port of the switch: one DPDK ethdev. Dense.
-    PortId
+    PortId(u16)
+}
+index! {
+    /// A network's touch of a port. Dense.
+    MemberId(u32)
+}
+index! {
+    /// A port that carries VTEPs. Dense.
+    UnderlayId(u16)
 }
 index! {
     /// A network: one tenant's broadcast domain. Dense.
-    NetworkId
+    NetworkId(u16)
 }
 impl NetworkId {
     /// No network: an index that none has.
@@ -40,11 +48,11 @@ impl NetworkId {
 }
 index! {
     /// A remote VTEP as seen from one local VTEP. Dense.
-    TunnelId
+    TunnelId(u16)
 }
 index! {
     /// A local VTEP. Dense.
-    VtepId
+    VtepId(u16)
 }
 
 /// A remote VTEP as seen from a local one.

@@ -9,9 +9,9 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use pipeline::*;
-use vswitch::config::{self, Config, Home, Network, StaticMac, Vtep};
+use vswitch::config::{self, Config, Home, Network, PortIndex, StaticMac, Vtep, VtepIndex};
 use vswitch::control::learner::ARRIVAL_MILLIS;
-use vswitch::ids::{MacAddr, PortId, Vni, VtepId};
+use vswitch::ids::{MacAddr, PortId, Vni};
 use vswitch::metrics::drop_reason::DropReason;
 use vswitch::sim::{Options, Simulation};
 use vswitch::table::{Destination, Key};
@@ -353,7 +353,10 @@ fn check_against(sim: &mut Simulation, config: &Config) {
     for (key, entry) in sim.learner().entries() {
         let network = sim.topology().network(key.network()).expect("a network that is there");
         if let vswitch::table::Destination::Port(port) = entry.destination {
-            assert!(network.ports.contains(&port), "learned on a port of another network");
+            assert!(
+                sim.topology().ports_of(network).any(|p| p == port),
+                "learned on a port of another network"
+            );
         }
     }
     // The same frame goes the same ways, seen from every port.
@@ -389,15 +392,14 @@ fn random_config(random: &impl Fn(u64) -> u64) -> Config {
         .filter(|_| random(3) > 0)
         .map(|n| Vtep {
             name: format!("v{n}"),
-            port: PortId(n),
+            port: PortIndex(n.into()),
             address: std::net::Ipv4Addr::new(203, 0, 113, 1 + u8::try_from(n).unwrap()),
             host_interface: format!("vtep{n}"),
             udp_port: 4789,
             ..vtep.clone()
         })
         .collect();
-    let mut free: Vec<_> =
-        (3..config.ports.len()).map(|n| PortId(u16::try_from(n).unwrap())).collect();
+    let mut free: Vec<_> = (3..config.ports.len()).map(PortIndex).collect();
     let network = config.networks[0].clone();
     config.networks = (0..6)
         .filter(|_| random(3) > 0)
@@ -415,7 +417,7 @@ fn random_config(random: &impl Fn(u64) -> u64) -> Config {
                 .collect();
             let vteps = config.vteps.len() as u64;
             let vtep = (vteps > 0 && random(3) > 0)
-                .then(|| VtepId(u16::try_from(random(vteps.max(1))).unwrap()));
+                .then(|| VtepIndex(usize::try_from(random(vteps.max(1))).unwrap()));
             let mut remote_vteps: Vec<_> = (2..6)
                 .filter(|_| random(2) > 0)
                 .map(|n| std::net::Ipv4Addr::new(198, 51, 100, n))

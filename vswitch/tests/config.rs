@@ -11,9 +11,10 @@ use std::process::Command;
 use bad::BAD;
 use proptest::prelude::*;
 use vswitch::config::{
-    self, Api, Config, Dpdk, Home, LoadError, Network, Port, Severity, StaticMac, Vtep,
+    self, Api, Config, Dpdk, Home, LoadError, Network, Port, PortIndex, Severity, StaticMac, Vtep,
+    VtepIndex,
 };
-use vswitch::ids::{PortId, Vni, VtepId};
+use vswitch::ids::Vni;
 
 /// The example of the design, which the bad files are made from by one replacement each.
 const GOOD: &str = r#"[dpdk]
@@ -91,7 +92,7 @@ fn good() -> Config {
         ],
         vteps: vec![Vtep {
             name: "fabric".into(),
-            port: PortId(0),
+            port: PortIndex(0),
             address: Ipv4Addr::new(198, 51, 100, 1),
             prefix_len: 24,
             host_interface: "vtep0".into(),
@@ -101,10 +102,10 @@ fn good() -> Config {
         networks: vec![Network {
             name: "blue".into(),
             vni: Vni::new(100).unwrap(),
-            vtep: Some(VtepId(0)),
+            vtep: Some(VtepIndex(0)),
             remote_vteps: vec![Ipv4Addr::new(198, 51, 100, 2)],
             mac_ageing_secs: 300,
-            ports: vec![PortId(1)],
+            ports: vec![PortIndex(1)],
             macs: vec![StaticMac {
                 address: "02:00:00:00:00:09".parse().unwrap(),
                 home: Home::RemoteVtep(Ipv4Addr::new(198, 51, 100, 2)),

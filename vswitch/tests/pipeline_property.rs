@@ -15,8 +15,8 @@ use pipeline::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use vswitch::config::{Config, Home};
-use vswitch::ids::{MacAddr, NetworkId, PortId};
+use vswitch::config::{Config, Home, PortIndex};
+use vswitch::ids::{MacAddr, NetworkId};
 use vswitch::sim::Options;
 
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ struct Plan {
 
 impl Plan {
     fn new(config: &Config) -> Self {
-        let name = |id: PortId| config.ports[id.index()].name.clone();
+        let name = |PortIndex(port): PortIndex| config.ports[port].name.clone();
         let members = config.networks.iter().enumerate();
         Self {
             ports: config.ports.iter().map(|port| port.name.clone()).collect(),
@@ -287,7 +287,7 @@ impl<'a> Model<'a> {
         for (n, network) in plan.config.networks.iter().enumerate() {
             for mac in &network.macs {
                 let place = match mac.home {
-                    Home::Port(port) => Place::Port(plan.ports[port.index()].clone()),
+                    Home::Port(port) => Place::Port(plan.ports[port.0].clone()),
                     Home::RemoteVtep(address) => Place::Remote(address),
                 };
                 known.insert((n, mac.address.to_bytes()), Known { place, heard_secs: None });
@@ -316,7 +316,7 @@ impl<'a> Model<'a> {
             },
             None => {
                 let ports = network.ports.iter();
-                let ports = ports.map(|port| Place::Port(self.plan.ports[port.index()].clone()));
+                let ports = ports.map(|port| Place::Port(self.plan.ports[port.0].clone()));
                 let remotes = network.remote_vteps.iter().map(|remote| Place::Remote(*remote));
                 let from_overlay = matches!(origin, Place::Remote(_));
                 let everybody = ports.chain(remotes.filter(|_| !from_overlay));

@@ -107,7 +107,7 @@ fn configuration(options: &Options) -> Result<Config, config::Errors> {
             name: format!("network-{}", domain.0),
             vni: Vni::new(traffic::vni(domain)).unwrap_or(model.vni),
             remote_vteps: remote_vteps(options, domain),
-            ports,
+            ports: ports.into_iter().map(|port| config::PortIndex(port.index())).collect(),
             ..model.clone()
         });
     }

@@ -58,7 +58,8 @@ impl GenerationNames {
             names.ports[id.index()] = Some((port.name.clone(), domain));
         }
         for (id, network) in topology.networks() {
-            let uplink = network.vtep.and_then(|vtep| Some(topology.vtep(vtep)?.port));
+            let uplink =
+                network.vtep.and_then(|vtep| Some(topology.uplink_of(topology.vtep(vtep)?)));
             let (name, vni) = (network.name.clone(), network.vni.get());
             names.networks[id.index()] = Some(Network { name, vni, uplink });
         }

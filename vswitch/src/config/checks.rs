@@ -40,8 +40,3 @@ pub(super) fn checked<T>(
 pub(super) fn items<T>(typed: Option<&Spanned<Vec<Spanned<T>>>>) -> &[Spanned<T>] {
     typed.map_or(&[], |list| list.get_ref().as_slice())
 }
-
-/// An index for a type that holds 16 bits; [`limit`] has reported what does not fit.
-pub(super) fn index(index: usize) -> u16 {
-    u16::try_from(index).unwrap_or(u16::MAX)
-}

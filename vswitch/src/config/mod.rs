@@ -31,13 +31,21 @@ mod vteps;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use crate::ids::{MacAddr, PortId, Vni, VtepId};
+use crate::ids::{MacAddr, Vni};
 pub(crate) use defaults::SOCKET;
 pub use diagnostic::{Diagnostic, Errors, LoadError, Severity};
 pub(crate) use diagnostic::{listed, nearest, quoted};
 pub use document::{Document, FieldError};
 #[cfg(feature = "dpdk")]
 pub(crate) use ports::devices_conflict;
+
+/// The position of a port in [`Config::ports`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortIndex(pub usize);
+
+/// The position of a VTEP in [`Config::vteps`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VtepIndex(pub usize);
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +56,9 @@ pub struct Config {
     pub api: Api,
     /// `[fdb] capacity`: the most MAC addresses known at one time, over all networks.
     pub fdb_capacity: usize,
-    /// `[[port]]`, in the order of the file; [`PortId`] indexes it.
+    /// `[[port]]`, in the order of the file.
     pub ports: Vec<Port>,
-    /// `[[vtep]]`, in the order of the file; [`VtepId`] indexes it.
+    /// `[[vtep]]`, in the order of the file.
     pub vteps: Vec<Vtep>,
     /// `[[network]]`, in the order of the file.
     pub networks: Vec<Network>,
@@ -62,36 +70,38 @@ impl Config {
     /// This configuration without some ports and VTEPs, by their names, and without what says something of them.
     #[must_use]
     pub fn without(&self, ports: &[&str], vteps: &[&str]) -> Self {
-        let port = |id: PortId| &self.ports[id.index()];
-        let stays = |id: PortId| !ports.contains(&&*port(id).name);
+        let stays = |port: PortIndex| !ports.contains(&&*self.ports[port.0].name);
         let is_carried = |vtep: &Vtep| stays(vtep.port) && !vteps.contains(&&*vtep.name);
-        let place = |id: PortId| {
-            let before = self.ports[..id.index()].iter();
-            PortId(checks::index(before.filter(|port| !ports.contains(&&*port.name)).count()))
+        let port_index = |PortIndex(port): PortIndex| {
+            PortIndex((0..port).filter(|before| stays(PortIndex(*before))).count())
         };
-        let vtep_place = |id: VtepId| {
-            let before = self.vteps[..id.index()].iter();
-            VtepId(checks::index(before.filter(|vtep| is_carried(vtep)).count()))
+        let vtep_index = |VtepIndex(vtep): VtepIndex| {
+            VtepIndex(self.vteps[..vtep].iter().filter(|before| is_carried(before)).count())
         };
         let network = |network: &Network| {
-            let vtep = network.vtep.filter(|id| is_carried(&self.vteps[id.index()]));
+            let vtep = network.vtep.filter(|vtep| is_carried(&self.vteps[vtep.0]));
             let mac = |mac: &StaticMac| match mac.home {
-                Home::Port(id) => {
-                    stays(id).then(|| StaticMac { home: Home::Port(place(id)), ..*mac })
+                Home::Port(port) => {
+                    stays(port).then(|| StaticMac { home: Home::Port(port_index(port)), ..*mac })
                 }
                 Home::RemoteVtep(_) => vtep.map(|_| *mac),
             };
             Network {
-                vtep: vtep.map(vtep_place),
+                vtep: vtep.map(vtep_index),
                 remote_vteps: vtep.map_or(Vec::new(), |_| network.remote_vteps.clone()),
-                ports: network.ports.iter().filter(|id| stays(**id)).map(|id| place(*id)).collect(),
+                ports: network
+                    .ports
+                    .iter()
+                    .filter(|p| stays(**p))
+                    .map(|p| port_index(*p))
+                    .collect(),
                 macs: network.macs.iter().filter_map(mac).collect(),
                 ..network.clone()
             }
         };
         let vteps = self.vteps.iter().filter(|vtep| is_carried(vtep));
         Self {
-            vteps: vteps.map(|vtep| Vtep { port: place(vtep.port), ..vtep.clone() }).collect(),
+            vteps: vteps.map(|vtep| Vtep { port: port_index(vtep.port), ..vtep.clone() }).collect(),
             networks: self.networks.iter().map(network).collect(),
             ports: self.ports.iter().filter(|p| !ports.contains(&&*p.name)).cloned().collect(),
             ..self.clone()
@@ -170,7 +180,7 @@ pub struct Vtep {
     /// Unique among the VTEPs.
     pub name: String,
     /// Its uplink. No other VTEP and no network uses this port.
-    pub port: PortId,
+    pub port: PortIndex,
     /// Its unicast address on the underlay. Unique among the VTEPs.
     pub address: Ipv4Addr,
     /// Length of the underlay subnet's prefix, 1..=32.
@@ -191,13 +201,13 @@ pub struct Network {
     /// Unique among the networks.
     pub vni: Vni,
     /// The VTEP that carries it to other hosts; `None`: it stays on this host.
-    pub vtep: Option<VtepId>,
+    pub vtep: Option<VtepIndex>,
     /// Who gets flooded frames. No duplicates, none of our own; empty without a VTEP.
     pub remote_vteps: Vec<Ipv4Addr>,
     /// Seconds after which a learned MAC that was not seen is forgotten; 0: never.
     pub mac_ageing_secs: u32,
     /// Its ports on this host. A port is in one network at most.
-    pub ports: Vec<PortId>,
+    pub ports: Vec<PortIndex>,
     /// Static entries of the FDB. One per address.
     pub macs: Vec<StaticMac>,
 }
@@ -215,7 +225,7 @@ pub struct StaticMac {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
     /// On this port, a member of the same network.
-    Port(PortId),
+    Port(PortIndex),
     /// Behind this remote VTEP. It is a known peer of the network even if it is not among
     /// [`Network::remote_vteps`]; it then receives no flooded frames.
     RemoteVtep(Ipv4Addr),

@@ -5,14 +5,14 @@ use std::net::Ipv4Addr;
 
 use toml::Spanned;
 
-use super::checks::{checked, index, items, number};
+use super::checks::{checked, items, number};
 use super::diagnostic::{Problems, Span, listed, quoted};
 use super::names::Names;
-use super::ports::{Ports, User, port_id};
+use super::ports::{Ports, User};
 use super::raw::{MacTable, NetworkTable};
 use super::vteps::Vteps;
-use super::{Home, Network, StaticMac, address, defaults};
-use crate::ids::{MacAddr, PortId, Vni, VtepId};
+use super::{Home, Network, PortIndex, StaticMac, VtepIndex, address, defaults};
+use crate::ids::{MacAddr, Vni};
 
 /// The largest ageing time that a bridge takes (IEEE 802.1Q-2018, table 8-6).
 const MAX_AGEING_SECS: u32 = 1_000_000;
@@ -49,7 +49,7 @@ pub(super) fn check(
         let why = "after so long without a frame a learned MAC is forgotten; 0 is never";
         let mac_ageing_secs = number(ageing, 0..=MAX_AGEING_SECS, "mac-ageing-secs", why, problems)
             .unwrap_or(defaults::MAC_AGEING_SECS);
-        let vtep = vtep.flatten().map(|vtep| VtepId(index(vtep)));
+        let vtep = vtep.flatten().map(VtepIndex);
         let ports = members;
         if let Some(vni) = vni {
             networks.push(Network { name, vni, vtep, remote_vteps, mac_ageing_secs, ports, macs });
@@ -142,7 +142,7 @@ fn members(
     network: &str,
     ports: &mut Ports,
     problems: &mut Problems,
-) -> Vec<PortId> {
+) -> Vec<PortIndex> {
     let how = format!("a port of network {}", quoted(network));
     let mut members = Vec::new();
     for member in items(table.ports.as_ref()) {
@@ -150,7 +150,7 @@ fn members(
         let Some(port) = ports.names.find(typed, problems) else { continue };
         // Also if another has it: one report is enough, without more about its static MACs.
         ports.claim(port, User { how: how.clone(), at: typed.span() }, problems);
-        members.push(port_id(port));
+        members.push(PortIndex(port));
     }
     members
 }
@@ -158,7 +158,7 @@ fn members(
 fn macs(
     table: &NetworkTable,
     overlay: &Overlay<'_>,
-    members: &[PortId],
+    members: &[PortIndex],
     ports: &Ports,
     problems: &mut Problems,
 ) -> Vec<StaticMac> {
@@ -192,18 +192,18 @@ fn home(
     table: &MacTable,
     header: Span,
     overlay: &Overlay<'_>,
-    members: &[PortId],
+    members: &[PortIndex],
     ports: &Ports,
     problems: &mut Problems,
 ) -> Option<Home> {
     match (&table.port, &table.remote_vtep) {
         (Some(typed), None) => {
-            let port = port_id(ports.names.find(typed, problems)?);
+            let port = PortIndex(ports.names.find(typed, problems)?);
             if members.contains(&port) {
                 return Some(Home::Port(port));
             }
             let name = typed.get_ref();
-            let others = members.iter().filter_map(|port| ports.list.get(port.index()));
+            let others = members.iter().filter_map(|port| ports.list.get(port.0));
             let others = others.map(|port| port.name.as_str());
             let help = if members.is_empty() {
                 format!("add a [[network.port]] with `port = \"{}\"`", name.escape_debug())

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use toml::Spanned;
 
 use super::Port;
-use super::checks::{index, number};
+use super::checks::number;
 use super::diagnostic::{Problems, Span, quoted};
 use super::names::Names;
 use super::raw::PortTable;
-use crate::ids::PortId;
 
 /// The ports, and who uses them.
 pub(super) struct Ports {
@@ -170,11 +169,6 @@ pub(crate) fn devices_conflict(one: &str, other: &str) -> bool {
     let interface = interface_of(one);
     device_identity(one) == device_identity(other)
         || (interface.is_some() && interface == interface_of(other))
-}
-
-/// The index of a port as the rest of the switch knows it.
-pub(super) fn port_id(port: usize) -> PortId {
-    PortId(index(port))
 }
 
 #[cfg(test)]

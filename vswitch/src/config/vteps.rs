@@ -9,9 +9,9 @@ use toml::Spanned;
 use super::checks::{checked, number};
 use super::diagnostic::{Complaint, Problems, Span, quoted};
 use super::names::Names;
-use super::ports::{Ports, User, port_id};
+use super::ports::{Ports, User};
 use super::raw::VtepTable;
-use super::{Vtep, address, defaults};
+use super::{PortIndex, Vtep, address, defaults};
 
 /// The VTEPs, and what the networks must know of them.
 pub(super) struct Vteps {
@@ -75,7 +75,7 @@ pub(super) fn check(
         let udp_port = number(table.udp_port.as_ref(), 1..=u16::MAX, "udp-port", why, problems);
         vteps.list.push(Vtep {
             name,
-            port: port_id(port.unwrap_or(0)),
+            port: PortIndex(port.unwrap_or(0)),
             address: subnet.map_or(Ipv4Addr::UNSPECIFIED, |subnet| subnet.addr()),
             prefix_len: subnet.map_or(0, |subnet| subnet.prefix_len()),
             host_interface: host_interface.map(|i| i.get_ref().clone()).unwrap_or_default(),

@@ -184,8 +184,9 @@ pub fn moved_sites<'t>(
     let ports = after.ports().map(|(id, _)| id).filter(move |id| {
         before.port(*id).is_some() && network_of(before, *id) != network_of(after, *id)
     });
-    let uplink_of =
-        |topology: &Topology, domain| Some(topology.vtep(topology.network(domain)?.vtep?)?.port);
+    let uplink_of = |topology: &Topology, domain| {
+        Some(topology.uplink_of(topology.vtep(topology.network(domain)?.vtep?)?))
+    };
     let networks = after.networks().map(|(id, _)| id).filter(move |id| {
         before.network(*id).is_some() && uplink_of(before, *id) != uplink_of(after, *id)
     });

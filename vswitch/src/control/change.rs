@@ -244,7 +244,7 @@ impl Switch {
 
     /// What the underlay is to mirror.
     pub(super) fn mirrored(&self) -> UnderlayChange {
-        let local = |(id, vtep): (VtepId, &crate::config::Vtep)| {
+        let local = |(id, vtep): (VtepId, &crate::topology::Vtep)| {
             let if_index = self.hosts.get(id.index())?.interface.ifindex();
             Some(LocalVtep { vtep: id, if_index, address: vtep.address })
         };
@@ -358,7 +358,8 @@ fn without_conflicts(old: &Topology, next: &Topology) -> Option<Config> {
         .vteps_not_in(next)
         .filter(|(_, gone)| {
             next.vteps_not_in(old).any(|(_, new)| {
-                new.host_interface == gone.host_interface || new.address == gone.address
+                let interface = |t: &Topology, vtep| t.underlay_of(vtep).host_interface.clone();
+                interface(next, new) == interface(old, gone) || new.address == gone.address
             })
         })
         .map(|(_, vtep)| vtep.name.as_str())

@@ -106,15 +106,15 @@ pub(super) fn start_port(
 /// The TAP of a VTEP.
 pub(super) fn host_interface(
     topology: &Topology,
-    vtep: &crate::config::Vtep,
+    vtep: &crate::topology::Vtep,
     facts: &[PortFacts],
 ) -> Result<HostInterface, HostInterfaceError> {
     HostInterface::create(HostInterfaceConfig {
-        name: vtep.host_interface.clone(),
+        name: topology.underlay_of(vtep).host_interface.clone(),
         mac: topology.vtep_mac(vtep, facts),
         address: vtep.address,
         prefix_len: vtep.prefix_len,
-        mtu: facts[vtep.port.index()].mtu.into(),
+        mtu: facts[topology.uplink_of(vtep).index()].mtu.into(),
     })
 }
 

@@ -143,21 +143,21 @@ impl Switch {
     }
 
     /// Everything dropped of a network, at its ports and on its VTEP's uplink.
-    fn network_drops(&self, domain: NetworkId, network: &crate::config::Network) -> u64 {
-        let at_ports = network.ports.iter().flat_map(|port| self.dropped_at(*port));
+    fn network_drops(&self, domain: NetworkId, network: &crate::topology::Network) -> u64 {
+        let at_ports = self.topology.ports_of(network).flat_map(|port| self.dropped_at(port));
         at_ports.chain(self.dropped_of(domain)).sum()
     }
 
     /// `GET /v1/networks`.
     #[must_use]
     pub fn network_rows(&self) -> Vec<NetworkRow> {
-        let row = |(domain, config): (NetworkId, &crate::config::Network)| {
+        let row = |(domain, config): (NetworkId, &crate::topology::Network)| {
             let learning = self.learner.network(domain);
             NetworkRow {
                 name: config.name.clone(),
                 vni: config.vni.get(),
                 vtep: config.vtep.map(|vtep| self.vtep_name(vtep)),
-                ports: config.ports.iter().map(|port| self.port_name(*port)).collect(),
+                ports: self.topology.ports_of(config).map(|port| self.port_name(port)).collect(),
                 remote_vteps: config.remote_vteps.iter().map(ToString::to_string).collect(),
                 mac_ageing_secs: config.mac_ageing_secs,
                 fdb_entries: learning.entries,
@@ -194,13 +194,13 @@ impl Switch {
     #[must_use]
     pub fn vtep_rows(&self) -> Vec<VtepRow> {
         let networks = self.topology.networks_of_remotes();
-        let row = |(id, config): (VtepId, &crate::config::Vtep)| VtepRow {
+        let row = |(id, config): (VtepId, &crate::topology::Vtep)| VtepRow {
             name: config.name.clone(),
             address: format!("{}/{}", config.address, config.prefix_len),
             udp_port: config.udp_port,
-            port: self.port_name(config.port),
+            port: self.port_name(self.topology.uplink_of(config)),
             mac: self.topology.vtep_mac(config, &self.facts).to_string(),
-            host_interface: config.host_interface.clone(),
+            host_interface: self.topology.underlay_of(config).host_interface.clone(),
             punted_packets: self.punted(id),
             host_packets: self.hosts.get(id.index()).map_or(0, |host| host.sent_by_host),
             remotes: self.remote_rows(id, &networks),
@@ -348,7 +348,7 @@ impl Switch {
             let Some(vtep) = network.vtep.and_then(|vtep| self.topology.vtep(vtep)) else {
                 continue;
             };
-            let Some(uplink) = self.topology.port(vtep.port) else { continue };
+            let Some(uplink) = self.topology.port(self.topology.uplink_of(vtep)) else { continue };
             site(SiteKind::Network, &uplink.name, &network.name, self.dropped_of(domain));
         }
     }

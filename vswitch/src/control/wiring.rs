@@ -118,7 +118,7 @@ impl Wiring {
             self.hosts.entry(id).or_insert_with(|| HostQueues {
                 punts: frame_queue(),
                 injections: frame_queue(),
-                port: vtep.port,
+                port: topology.uplink_of(vtep),
             });
         }
         let mut parts: Vec<_> = self.workers.iter().map(|_| Part::new(topology)).collect();
@@ -197,7 +197,11 @@ impl Wiring {
         for (id, vtep) in topology.vteps() {
             let Some(queues) = self.hosts.get(&id) else { continue };
             let queue = Arc::clone(&queues.injections);
-            relays[0].push(Relay { queue, port: vtep.port, from: RelayedFrom::Host });
+            relays[0].push(Relay {
+                queue,
+                port: topology.uplink_of(vtep),
+                from: RelayedFrom::Host,
+            });
         }
         for (port, queues) in self.handovers.iter().filter(|(port, _)| !removed.contains(port)) {
             for (owner, queue) in queues {

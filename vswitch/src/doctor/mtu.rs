@@ -121,15 +121,15 @@ fn unlike_peer(host: &Host, port: &Port) -> Option<Finding> {
 fn too_small_uplinks(view: &View<'_>, config: &Config) -> Vec<Finding> {
     let host = view.host;
     let of_vtep = |(index, vtep): (usize, &crate::config::Vtep)| {
-        let uplink = &config.ports[vtep.port.index()];
+        let uplink = &config.ports[vtep.port.0];
         let (have, interface) = mtu_of(host, uplink)?;
         let networks =
-            config.networks.iter().filter(|n| n.vtep.is_some_and(|id| id.index() == index));
+            config.networks.iter().filter(|n| n.vtep.is_some_and(|vtep| vtep.0 == index));
         let members =
             networks.flat_map(|network| network.ports.iter().map(move |id| (network, *id)));
         let longest = members
             .filter_map(|(network, id)| {
-                let port = &config.ports[id.index()];
+                let port = &config.ports[id.0];
                 Some((mtu_of(host, port)?.0, network, port))
             })
             .max_by_key(|(mtu, _, _)| *mtu)?;

@@ -89,7 +89,7 @@ impl Analysis<'_> {
 
     pub fn uplink(&self, at: PortId) -> PortId {
         let vtep = self.vtep(at).and_then(|vtep| self.live.topology.vtep(vtep));
-        vtep.map_or(at, |vtep| vtep.port)
+        vtep.map_or(at, |vtep| self.live.topology.uplink_of(vtep))
     }
 
     /// A cause at the VTEP of a port. `cause` gets the VTEP with its MAC and address. Without a VTEP,
@@ -105,7 +105,7 @@ impl Analysis<'_> {
             let text = format!("no VTEP has port {} as its uplink", self.names.port(at));
             return setting("/vtep".to_owned(), text, format!("a VTEP decides this, by {key}"));
         };
-        let known = vtep.port.index() < self.live.facts.len();
+        let known = self.live.topology.uplink_of(vtep).index() < self.live.facts.len();
         let mac = known.then(|| self.live.topology.vtep_mac(vtep, self.live.facts).to_string());
         cause(id, mac.unwrap_or_else(|| "unknown".to_owned()), vtep.address.to_string())
     }
@@ -194,9 +194,10 @@ impl Analysis<'_> {
 
     pub fn mac_origin(&self, vtep: VtepId) -> String {
         let vtep = self.live.topology.vtep(vtep);
-        match vtep {
-            Some(vtep) if vtep.mac.is_none() => {
-                format!(": mac is not set, so it is the MAC of port {}", self.names.port(vtep.port))
+        match vtep.map(|vtep| self.live.topology.underlay_of(vtep)) {
+            Some(underlay) if underlay.mac.is_none() => {
+                let port = self.names.port(underlay.port);
+                format!(": mac is not set, so it is the MAC of port {port}")
             }
             _ => String::new(),
         }
@@ -358,9 +359,9 @@ impl Analysis<'_> {
             );
         };
         let name = self.names.network(domain);
-        let network = self.live.topology.network(domain);
-        let ports =
-            listed(network.into_iter().flat_map(|n| &n.ports).map(|port| self.names.port(*port)));
+        let topology = self.live.topology;
+        let ports = topology.network(domain).into_iter().flat_map(|n| topology.ports_of(n));
+        let ports = listed(ports.map(|port| self.names.port(port)));
         let from_overlay = self.live.topology.role(at) != Role::Tenant(domain);
         let attach = format!("`vswitch network attach {name} PORT`");
         if from_overlay {

@@ -28,7 +28,9 @@ impl ConfigNames<'_> {
     }
 
     pub fn host_interface(self, id: VtepId) -> String {
-        self.0.vtep(id).map_or_else(|| GONE.to_owned(), |vtep| vtep.host_interface.clone())
+        let vtep = self.0.vtep(id);
+        let name = |vtep| self.0.underlay_of(vtep).host_interface.clone();
+        vtep.map_or_else(|| GONE.to_owned(), name)
     }
 
     pub fn network(self, domain: NetworkId) -> String {
@@ -70,13 +72,13 @@ impl ConfigNames<'_> {
 
     /// As in `/network/2/remote-vteps`.
     pub fn at_network(self, domain: NetworkId, key: &str) -> String {
-        at("network", self.0.network_place(domain), key)
+        at("network", self.0.network_position(domain), key)
     }
 
     /// The membership of a port in its network, as in `/network/2/port/0`.
     pub fn at_member(self, domain: NetworkId, port: PortId) -> String {
-        let ports = self.0.network(domain).map(|network| &network.ports);
-        let member = ports.and_then(|ports| ports.iter().position(|member| *member == port));
+        let network = self.0.network(domain);
+        let member = network.and_then(|n| self.0.ports_of(n).position(|member| member == port));
         self.at_network(domain, &member.map_or_else(|| "port".to_owned(), |m| format!("port/{m}")))
     }
 

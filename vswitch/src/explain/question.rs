@@ -76,12 +76,13 @@ fn entrance(live: LiveState<'_>, from: &Origin) -> Result<Entrance, Unknown> {
         }
         Origin::Vtep(name) => {
             let mut vteps = live.topology.vteps();
-            let found = vteps.find(|(_, vtep)| vtep.name == *name && is_known(vtep.port));
+            let found = vteps
+                .find(|(_, vtep)| vtep.name == *name && is_known(live.topology.uplink_of(vtep)));
             let (id, vtep) = found.ok_or_else(|| {
                 let known = live.topology.vteps().map(|(_, vtep)| vtep.name.clone());
                 Unknown::Vtep(name.clone(), known.collect())
             })?;
-            Ok(Entrance::Vtep(id, vtep.port))
+            Ok(Entrance::Vtep(id, live.topology.uplink_of(vtep)))
         }
     }
 }

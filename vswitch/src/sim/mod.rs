@@ -235,7 +235,7 @@ impl Simulation {
     /// Lets a VTEP's host interface send a frame; false where no buffer is free.
     #[must_use]
     pub fn send_from_host(&mut self, vtep: VtepId, frame: &[u8]) -> bool {
-        let uplink = self.topology.vtep(vtep).map(|vtep| vtep.port);
+        let uplink = self.topology.vtep(vtep).map(|vtep| self.topology.uplink_of(vtep));
         uplink.is_some_and(|port| self.relay(port, frame, RelayedFrom::Host))
     }
 

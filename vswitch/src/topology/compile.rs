@@ -3,7 +3,7 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::dense_map::narrow;
-use super::model::{PortFacts, Remote, Topology, peers};
+use super::model::{PortFacts, Remote, Topology};
 use crate::datapath::capture::CapturePoints;
 use crate::datapath::directory::Directory;
 use crate::datapath::generation::{
@@ -36,7 +36,7 @@ impl Topology {
         }
         for (domain, network) in self.networks() {
             let left = left.remove(&domain).unwrap_or_default();
-            let peers = self.tunnels_to(network, peers(network)).chain(left);
+            let peers = self.tunnels_to(network, network.peers()).chain(left);
             peers_of[domain.index()] = sets.add(peers);
         }
         let of = |n: usize| 0..narrow(n);
@@ -76,8 +76,8 @@ impl Topology {
         let Some(network) = self.network(id) else { return generation::Network::nothing(peers) };
         generation::Network {
             vni: network.vni,
-            uplink: network.vtep.and_then(|vtep| Some(self.vtep(vtep)?.port)),
-            ports: network.ports.clone().into(),
+            uplink: network.vtep.and_then(|vtep| Some(self.uplink_of(self.vtep(vtep)?))),
+            ports: self.ports_of(network).collect(),
             flood: self.tunnels_to(network, network.remote_vteps.iter().copied()).collect(),
             peers,
             refresh_after_secs: refresh_after_secs(network.mac_ageing_secs),
@@ -130,7 +130,8 @@ impl Topology {
             .copied()
             .flatten()
             .map(|next_hop| Template::new(next_hop, mac, vtep.address, address, vtep.udp_port));
-        Tunnel::new(vtep.port, facts[vtep.port.index()].mtu, template)
+        let uplink = self.uplink_of(vtep);
+        Tunnel::new(uplink, facts[uplink.index()].mtu, template)
     }
 }
 

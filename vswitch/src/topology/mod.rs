@@ -24,4 +24,4 @@ mod static_entries;
 
 pub(crate) use self::compile::refresh_after_secs;
 pub use self::dense_map::{DenseMap, TooMany, narrow};
-pub use self::model::{PortFacts, Topology};
+pub use self::model::{Home, Member, Network, PortFacts, StaticMac, Topology, Underlay, Vtep};

@@ -1,7 +1,6 @@
 //! The static entries of the FDB.
 
-use super::model::Topology;
-use crate::config::Home;
+use super::model::{Home, Topology};
 use crate::ids::RemoteId;
 use crate::table::{Destination, Entry, Key};
 
@@ -11,7 +10,7 @@ impl Topology {
         self.networks().flat_map(move |(domain, network)| {
             network.macs.iter().filter_map(move |mac| {
                 let destination = match mac.home {
-                    Home::Port(port) => Destination::Port(port),
+                    Home::Member(member) => Destination::Port(self.member(member)?.port),
                     Home::RemoteVtep(address) => {
                         Destination::Tunnel(self.tunnel(RemoteId { vtep: network.vtep?, address })?)
                     }

@@ -20,7 +20,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Api, Config, Diagnostic, Home, Network, Vtep, defaults, parse_document};
+use super::{Api, Config, Diagnostic, Home, Network, PortIndex, Vtep, defaults, parse_document};
 
 /// A number as it was typed.
 pub type Integer = i64;
@@ -282,11 +282,11 @@ impl NetworkDocument {
     /// A network of a configuration.
     #[must_use]
     pub fn of(network: &Network, config: &Config) -> Self {
-        let port_name = |port: crate::ids::PortId| config.ports[port.index()].name.clone();
+        let port_name = |port: PortIndex| config.ports[port.0].name.clone();
         Self {
             name: network.name.clone(),
             vni: network.vni.get().into(),
-            vtep: network.vtep.map(|vtep| config.vteps[vtep.index()].name.clone()),
+            vtep: network.vtep.map(|vtep| config.vteps[vtep.0].name.clone()),
             remote_vteps: network.remote_vteps.iter().map(ToString::to_string).collect(),
             mac_ageing_secs: network.mac_ageing_secs.into(),
             port: network.ports.iter().map(|p| MemberDocument { port: port_name(*p) }).collect(),
@@ -385,7 +385,7 @@ fn api_document(api: &Api) -> ApiDocument {
 fn vtep_document(vtep: &Vtep, config: &Config) -> VtepDocument {
     VtepDocument {
         name: vtep.name.clone(),
-        port: config.ports[vtep.port.index()].name.clone(),
+        port: config.ports[vtep.port.0].name.clone(),
         address: format!("{}/{}", vtep.address, vtep.prefix_len),
         host_interface: vtep.host_interface.clone(),
         udp_port: vtep.udp_port.into(),
