@@ -448,7 +448,9 @@ impl Switch {
     fn look_after_captures(&mut self) {
         let is_everywhere = self.lagging().next().is_none();
         if self.captures.look_after(is_everywhere) {
-            let generation = self.generation();
+            let watches = self.captures.watches(&self.topology);
+            let current = self.publisher.current();
+            let generation = current.watched(self.captures.number(), watches);
             self.publisher.publish(Box::new(generation));
         }
         self.captures.keep_drops();
@@ -540,7 +542,9 @@ impl Switch {
             }
             self.next_hops[tunnel.index()] = Some(next_hop);
         }
-        let generation = self.generation();
+        let macs: Vec<_> = self.next_hops.iter().map(mac_of).collect();
+        let current = self.publisher.current();
+        let generation = self.topology.with_next_hops(current, &self.facts, &macs);
         self.publisher.publish(Box::new(generation));
     }
 }

@@ -3,8 +3,12 @@
 //! Built by the control thread ([`crate::topology`]), published through
 //! [`crate::table::snapshot`], read once per turn by each worker. Everything is indexed by dense
 //! newtypes; the two look-ups by value (a VNI, a remote VTEP's address) are O(1).
+//!
+//! A generation is made of parts that generations share: one with other next hops has tunnels of its
+//! own, one with other captures has watches of its own, and everything else is the same memory.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 
@@ -19,8 +23,8 @@ use crate::wire::{ethernet, ipv4, udp, vxlan};
 pub const OUTER_LEN: usize =
     ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN + vxlan::HEADER_LEN;
 
-/// The whole picture.
-#[derive(Debug)]
+/// The whole picture. A clone shares every part.
+#[derive(Clone, Debug)]
 pub struct Generation {
     /// The number of the configuration that it was made from, as users see it.
     pub number: u64,
@@ -28,17 +32,17 @@ pub struct Generation {
     /// [changes its queues](super::io::Io::rewire) first.
     pub wiring: u64,
     /// Ports by [`PortId`].
-    pub ports: Box<[Port]>,
+    pub ports: Arc<[Port]>,
     /// Networks by [`NetworkId`].
-    pub networks: Box<[Network]>,
+    pub networks: Arc<[Network]>,
     /// Local VTEPs by [`VtepId`].
-    pub vteps: Box<[Vtep]>,
+    pub vteps: Arc<[Vtep]>,
     /// Remote VTEPs by [`TunnelId`].
-    pub tunnels: Box<[Tunnel]>,
+    pub tunnels: Arc<[Tunnel]>,
     /// Who may send to whom through tunnels.
-    pub peers: PeerSets,
+    pub peers: Arc<PeerSets>,
     /// What captures there are: at most [`MAX_CAPTURES`](super::capture::selection::MAX_CAPTURES).
-    pub watches: Box<[Watch]>,
+    pub watches: Arc<[Watch]>,
     /// Where they look, all together.
     pub points: CapturePoints,
     /// The least [`Network::refresh_after_secs`]: a source that was heard more lately needs no refresh
@@ -333,12 +337,13 @@ impl Generation {
         }
     }
 
-    /// This generation, with the number that users know it by and with captures.
+    /// This generation with other captures, and with the number that users know it by. All other
+    /// parts are shared.
     #[must_use]
-    pub fn watched(self, number: u64, watches: Vec<Watch>) -> Self {
+    pub fn watched(&self, number: u64, watches: Vec<Watch>) -> Self {
         let points =
             watches.iter().fold(CapturePoints::NONE, |all, watch| all | watch.selection.points);
-        Self { number, watches: watches.into(), points, ..self }
+        Self { number, watches: watches.into(), points, ..self.clone() }
     }
 
     /// Whether the stations of a network may be at a place: on a port of it, or behind one of its peers.

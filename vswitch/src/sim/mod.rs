@@ -135,7 +135,9 @@ impl Simulation {
     /// Makes the next hop to every remote VTEP known, or unknown.
     pub fn set_next_hop(&mut self, next_hop: Option<MacAddr>) {
         self.next_hops.fill(next_hop);
-        self.publish();
+        let current = self.publisher.current();
+        let generation = self.topology.with_next_hops(current, &self.facts, &self.next_hops);
+        self.publisher.publish(Box::new(generation));
     }
 
     /// Hands the worker the generation of what is.
@@ -155,7 +157,9 @@ impl Simulation {
     pub fn look_after_captures(&mut self) {
         let is_everywhere = self.publisher.lagging().next().is_none();
         if self.captures.look_after(is_everywhere) {
-            self.publish();
+            let watches = self.captures.watches(&self.topology);
+            let generation = self.publisher.current().watched(self.captures.number(), watches);
+            self.publisher.publish(Box::new(generation));
         }
         self.captures.keep_drops();
     }

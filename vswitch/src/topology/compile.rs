@@ -1,5 +1,7 @@
 //! Compiles a topology to a [generation](crate::datapath::generation): what workers read.
 
+use std::sync::Arc;
+
 use hashbrown::{HashMap, HashSet};
 
 use super::dense_map::narrow;
@@ -12,14 +14,14 @@ use crate::datapath::generation::{
 use crate::ids::{MacAddr, NetworkId, PortId, TunnelId, VtepId};
 use crate::wire::ethernet;
 
-/// What a frame has beside its payload, in bytes, without FCS.
+/// Length of the header before the payload, in bytes; the FCS does not count.
 #[allow(clippy::cast_possible_truncation, reason = "14")]
 const FRAME_OVERHEAD: u32 = ethernet::HEADER_LEN as u32;
 
 impl Topology {
     /// A generation. `next_hops` holds, by [`TunnelId`], the MAC to which the tunnel's frames go
-    /// next, as far as known; `wiring` is the number of the queues that it goes with. What there is
-    /// not has a place all the same, in which nothing is allowed.
+    /// next, where it is known; `wiring` is the number of the queues that the generation goes with.
+    /// An index that is not in use has an entry that allows nothing.
     #[must_use]
     pub fn generation(
         &self,
@@ -28,31 +30,19 @@ impl Topology {
         wiring: u64,
     ) -> Generation {
         let mut sets = PeerSets::new(self.tunnel_slots());
-        let nobody = sets.add([]);
-        let mut peers_of = vec![nobody; self.network_slots()];
-        let mut left: HashMap<NetworkId, Vec<TunnelId>> = HashMap::new();
-        for (key, tunnel) in &self.on_the_way {
-            left.entry(key.network()).or_default().push(*tunnel);
-        }
-        for (domain, network) in self.networks() {
-            let left = left.remove(&domain).unwrap_or_default();
-            let peers = self.tunnels_to(network, network.peers()).chain(left);
-            peers_of[domain.index()] = sets.add(peers);
-        }
+        let peers_of = self.peer_sets(&mut sets);
         let of = |n: usize| 0..narrow(n);
         Generation {
             number: 0,
             wiring,
             ports: of(self.port_slots()).map(|id| self.port_entry(PortId(id), facts)).collect(),
             networks: of(self.network_slots())
-                .map(|id| self.domain(NetworkId(id), peers_of[usize::from(id)]))
+                .map(|id| self.network_entry(NetworkId(id), peers_of[usize::from(id)]))
                 .collect(),
             vteps: self.vtep_entries(facts, &peers_of),
-            tunnels: of(self.tunnel_slots())
-                .map(|id| self.tunnel_entry(TunnelId(id), next_hops, facts))
-                .collect(),
-            peers: sets,
-            watches: Box::default(),
+            tunnels: self.tunnel_entries(facts, next_hops),
+            peers: Arc::new(sets),
+            watches: Arc::default(),
             points: CapturePoints::NONE,
             refresh_after_secs: self
                 .networks()
@@ -60,6 +50,33 @@ impl Topology {
                 .min()
                 .unwrap_or(u32::MAX),
         }
+    }
+
+    /// A generation with other next hops than `current`, which must be one of this topology and of
+    /// these facts. Only the tunnels are compiled; all other parts are shared.
+    #[must_use]
+    pub fn with_next_hops(
+        &self,
+        current: &Generation,
+        facts: &[PortFacts],
+        next_hops: &[Option<MacAddr>],
+    ) -> Generation {
+        Generation { tunnels: self.tunnel_entries(facts, next_hops), ..current.clone() }
+    }
+
+    /// The number of each network's set of peers, by [`NetworkId`].
+    fn peer_sets(&self, sets: &mut PeerSets) -> Vec<u16> {
+        let mut peers_of = vec![sets.add([]); self.network_slots()];
+        let mut left: HashMap<NetworkId, Vec<TunnelId>> = HashMap::new();
+        for (key, tunnel) in &self.on_the_way {
+            left.entry(key.network()).or_default().push(*tunnel);
+        }
+        for (id, network) in self.networks() {
+            let left = left.remove(&id).unwrap_or_default();
+            let peers = self.tunnels_to(network, network.peers()).chain(left);
+            peers_of[id.index()] = sets.add(peers);
+        }
+        peers_of
     }
 
     fn port_entry(&self, id: PortId, facts: &[PortFacts]) -> Port {
@@ -72,7 +89,7 @@ impl Topology {
         }
     }
 
-    fn domain(&self, id: NetworkId, peers: u16) -> generation::Network {
+    fn network_entry(&self, id: NetworkId, peers: u16) -> generation::Network {
         let Some(network) = self.network(id) else { return generation::Network::nothing(peers) };
         generation::Network {
             vni: network.vni,
@@ -84,11 +101,11 @@ impl Topology {
         }
     }
 
-    fn vtep_entries(&self, facts: &[PortFacts], peers_of: &[u16]) -> Box<[Vtep]> {
+    fn vtep_entries(&self, facts: &[PortFacts], peers_of: &[u16]) -> Arc<[Vtep]> {
         let (mut networks, mut tunnels) = (HashMap::new(), HashMap::new());
-        for (domain, network) in self.networks() {
+        for (id, network) in self.networks() {
             let Some(vtep) = network.vtep else { continue };
-            let membership = Membership { network: domain, peers: peers_of[domain.index()] };
+            let membership = Membership { network: id, peers: peers_of[id.index()] };
             let of_vtep: &mut Vec<_> = networks.entry(vtep).or_default();
             of_vtep.push((network.vni.get(), membership.into()));
         }
@@ -115,6 +132,11 @@ impl Topology {
         (0..narrow(self.vtep_slots())).map(VtepId).map(entry).collect()
     }
 
+    fn tunnel_entries(&self, facts: &[PortFacts], next_hops: &[Option<MacAddr>]) -> Arc<[Tunnel]> {
+        let ids = (0..narrow(self.tunnel_slots())).map(TunnelId);
+        ids.map(|id| self.tunnel_entry(id, next_hops, facts)).collect()
+    }
+
     fn tunnel_entry(
         &self,
         id: TunnelId,
@@ -135,8 +157,60 @@ impl Topology {
     }
 }
 
-/// When a hit asks for a refresh: often enough that an entry in use never ages out, seldom enough
-/// to cost nothing; at most once per second.
+/// The age at which a hit asks for a refresh, in seconds: low enough that an entry in use never
+/// ages out, and high enough that refreshes cost nothing.
 pub(crate) fn refresh_after_secs(ageing_secs: u32) -> u32 {
     if ageing_secs == 0 { u32::MAX } else { (ageing_secs / 8).max(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const CONFIG: &str = "
+        [[port]]
+        name = \"u\"
+        device = \"net_null0\"
+        [[port]]
+        name = \"a\"
+        device = \"net_null1\"
+        [[vtep]]
+        name = \"v\"
+        port = \"u\"
+        address = \"203.0.113.1/24\"
+        host-interface = \"vtep0\"
+        [[network]]
+        name = \"blue\"
+        vni = 1
+        vtep = \"v\"
+        remote-vteps = [\"203.0.113.2\"]
+        [[network.port]]
+        port = \"a\"
+    ";
+
+    fn share_all_but_tunnels_and_watches(one: &Generation, other: &Generation) -> bool {
+        Arc::ptr_eq(&one.ports, &other.ports)
+            && Arc::ptr_eq(&one.networks, &other.networks)
+            && Arc::ptr_eq(&one.vteps, &other.vteps)
+            && Arc::ptr_eq(&one.peers, &other.peers)
+    }
+
+    #[test]
+    fn a_next_hop_compiles_the_tunnels_only() {
+        let topology = Topology::new(config::parse("test.toml", CONFIG).unwrap()).unwrap();
+        let facts = [PortFacts { mac: MacAddr::from_u64(0x0200_0000_0001), mtu: 1500 }; 2];
+        let before = topology.generation(&facts, &[None], 1);
+        let next_hops = [Some(MacAddr::from_u64(0x0200_0000_0002))];
+        let after = topology.with_next_hops(&before, &facts, &next_hops);
+        assert!(share_all_but_tunnels_and_watches(&before, &after));
+        assert!(Arc::ptr_eq(&before.watches, &after.watches));
+        assert!(!before.tunnels[0].is_resolved() && after.tunnels[0].is_resolved());
+
+        let watched = after.watched(7, Vec::new());
+        assert!(share_all_but_tunnels_and_watches(&after, &watched));
+        assert!(Arc::ptr_eq(&after.tunnels, &watched.tunnels));
+        let whole = topology.generation(&facts, &next_hops, 1);
+        assert_eq!(format!("{:?}", whole.tunnels), format!("{:?}", after.tunnels));
+    }
 }

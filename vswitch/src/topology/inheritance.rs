@@ -1,6 +1,6 @@
 //! What one topology takes over from the one before it: the indices of everything that stays, the
-//! tunnels to remote VTEPs that are leaving, static MACs on their way to another home, and what may
-//! be kept of what was learned. Pure.
+//! tunnels to remote VTEPs that are leaving, static MACs on their way to another home, and the
+//! networks whose learned MACs may be kept. Pure.
 
 use std::net::Ipv4Addr;
 
@@ -203,8 +203,8 @@ impl Topology {
         Ok(())
     }
 
-    /// The static MACs that are behind a remote VTEP and have another home here, with the tunnels
-    /// to where they are.
+    /// The static MACs that were behind a remote VTEP and have another home now, with the tunnels
+    /// to their former homes.
     fn departed_from<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = (Key, TunnelId)> + 'a {
         let homes: HashMap<Key, Destination> =
             self.static_entries().map(|(key, entry)| (key, entry.destination)).collect();
@@ -219,10 +219,12 @@ impl Topology {
         })
     }
 
-    /// Whatever home a static MAC is given, frames to it go where it was until it
-    /// [arrives](crate::control::learner::Learner::arrive); for so long its network accepts frames
-    /// from there, and the tunnel stays. To be called when some may have arrived. Says whether a
-    /// network accepts less from now on, so that another generation is due.
+    /// Forgets the static MACs that are no longer on their way to another home.
+    ///
+    /// Until a static MAC [arrives](crate::control::learner::Learner::arrive) at its new home,
+    /// frames to it go to the former home, the network accepts frames from there, and the tunnel
+    /// stays. Returns whether a network accepts less from now on, so that another generation is
+    /// due.
     pub fn arrived(&mut self, is_on_the_way: impl Fn(Key) -> bool) -> bool {
         let arrived: Vec<_> = self.on_the_way.extract_if(|key, _| !is_on_the_way(*key)).collect();
         arrived.into_iter().any(|(key, tunnel)| {
@@ -263,14 +265,14 @@ fn by_index<I: Copy, T>(
     ids.iter().map(|id| index(*id)).zip(items).collect()
 }
 
-/// The networks of a topology in which somebody may send who may not in the other: a port, or a
-/// remote VTEP.
+/// The networks of a topology that accept frames from a member or a remote VTEP from which the same
+/// network of the other topology does not.
 pub fn wider(topology: &Topology, other: &Topology) -> HashSet<NetworkId> {
-    let is_wider = |(domain, network): &(NetworkId, &Network)| match other.network(*domain) {
+    let is_wider = |(id, network): &(NetworkId, &Network)| match other.network(*id) {
         Some(there) => *network != there && !is_within(network, there),
         None => true,
     };
-    topology.networks().filter(is_wider).map(|(domain, _)| domain).collect()
+    topology.networks().filter(is_wider).map(|(id, _)| id).collect()
 }
 
 fn is_within(network: &Network, there: &Network) -> bool {
@@ -281,15 +283,13 @@ fn is_within(network: &Network, there: &Network) -> bool {
         && network.peers().all(|peer| known.contains(&peer))
 }
 
-/// The networks that go, each with the one that comes and is the same to other hosts: the same VNI
-/// of the same VTEP under another name.
+/// The networks that are removed, each with the new network that replaces it: one with the same VNI
+/// and VTEP under another name.
 pub fn heirs(before: &Topology, topology: &Topology) -> HashMap<NetworkId, NetworkId> {
-    let new = topology.networks().filter(|(domain, _)| before.network(*domain).is_none());
-    let new: HashMap<_, _> =
-        new.map(|(domain, network)| ((network.vtep, network.vni), domain)).collect();
-    let gone = before.networks().filter(|(domain, _)| topology.network(*domain).is_none());
-    gone.filter_map(|(domain, network)| Some((domain, *new.get(&(network.vtep, network.vni))?)))
-        .collect()
+    let new = topology.networks().filter(|(id, _)| before.network(*id).is_none());
+    let new: HashMap<_, _> = new.map(|(id, network)| ((network.vtep, network.vni), id)).collect();
+    let gone = before.networks().filter(|(id, _)| topology.network(*id).is_none());
+    gone.filter_map(|(id, network)| Some((id, *new.get(&(network.vtep, network.vni))?))).collect()
 }
 
 #[cfg(test)]
@@ -297,7 +297,8 @@ mod tests {
     use super::*;
     use crate::config;
 
-    /// Ports `u`, `a`, `b`, `c`; the VTEP's address; and the members of networks `blue` and `green`.
+    /// Ports `u`, `a`, `b`, `c`; the VTEP's address; and the members of networks `blue` and
+    /// `green`.
     fn topology(before: Option<&Topology>, vtep: &str, blue: &[&str], green: &[&str]) -> Topology {
         let mut text = String::new();
         for (n, port) in ["u", "a", "b", "c"].iter().enumerate() {

@@ -1,19 +1,19 @@
 //! The model of the switch: what is configured, with dense indices. Pure: no thread, no device, no
 //! kernel.
 //!
-//! The control thread makes a [`Topology`] of the [configuration](crate::config), the next one from
-//! the one before when the configuration changes, and compiles it to a
-//! [generation](crate::datapath::generation) whenever the configuration, a port or a next hop
-//! changes.
+//! The control thread makes the first [`Topology`] from the [configuration](crate::config), and the
+//! next one from a new configuration and the topology before it. It compiles a topology to a
+//! [generation](crate::datapath::generation), which workers read, and again the parts that a next
+//! hop changes.
 //!
 //! | file | what |
 //! |---|---|
-//! | `model` | ports, networks, local and remote VTEPs by index |
+//! | `model` | ports, members, underlays, VTEPs, networks and tunnels by index |
 //! | `dense_map` | indices that stay the same while things come and go |
-//! | `inheritance` | from one topology to the next: which indices and entries stay |
+//! | `inheritance` | from one topology to the next: which indices, tunnels and learned MACs stay |
 //! | `compile` | from a topology to a generation |
 //! | `static_entries` | the FDB's static entries |
-//! | [`plan`] | the difference between two configurations in words, and what traffic feels of it |
+//! | [`plan`] | the difference between two configurations, and its impact on traffic |
 
 mod compile;
 mod dense_map;

@@ -426,7 +426,7 @@ impl Recorder {
         let Unseen { site, reason, .. } = self.unseen;
         let unseen = std::mem::take(&mut self.unseen.count);
         let Some(place) = place_of(generation, site) else { return };
-        for Watch { selection, capture } in &generation.watches {
+        for Watch { selection, capture } in generation.watches.iter() {
             if selection.admits_drop(generation, place, reason) {
                 add(&capture.counts[self.thread].over_budget, unseen);
             }

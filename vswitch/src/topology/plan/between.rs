@@ -1,4 +1,4 @@
-//! Finding the differences.
+//! Finds the differences between two configurations.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ pub(super) fn steps(old: &Document, new: &Document) -> Vec<Step> {
     differences.steps
 }
 
-/// A thing before and after; at least one of the two is there.
+/// A thing before and after. At least one of the two is present.
 struct Pair<T> {
     old: Option<T>,
     new: Option<T>,
@@ -43,7 +43,8 @@ impl<T> Pair<T> {
     }
 }
 
-/// Pairs of the same key: first what goes, then what there is, in the order of the lists.
+/// Pairs of things with the same key: first the removed ones, then those of the new list in its
+/// order.
 fn matched<'d, T>(old: &'d [T], new: &'d [T], key: impl Fn(&'d T) -> &'d str) -> Vec<Pair<&'d T>> {
     let mut of_old: HashMap<&str, &T> = old.iter().map(|thing| (key(thing), thing)).collect();
     let of_new: Vec<_> =
@@ -93,7 +94,7 @@ impl Differences<'_> {
                 pair.map(|network| (network.name.as_str(), network_fields(network, !stays))),
             );
             for member in old.iter().flat_map(|network| &network.port) {
-                // One that goes to another network is told there.
+                // A member that moves is a step of its new network.
                 if !is_in.contains_key(member.port.as_str()) {
                     self.member(&member.port, old.map(|network| network.name.as_str()), None);
                 }
@@ -119,7 +120,7 @@ impl Differences<'_> {
         self.add(action, Kind::Member, port, new.or(old), compare(field(old), field(new)));
     }
 
-    /// What is in a network that stays.
+    /// The remote VTEPs and static MACs of a network that stays.
     fn inside(&mut self, old: &NetworkDocument, new: &NetworkDocument) {
         let network = Some(new.name.as_str());
         for pair in matched(&old.remote_vteps, &new.remote_vteps, String::as_str) {
@@ -164,7 +165,7 @@ impl Differences<'_> {
     }
 }
 
-/// The network of each port that is in one.
+/// The network of each member, by port.
 fn members(networks: &[NetworkDocument]) -> HashMap<&str, &str> {
     networks
         .iter()
@@ -174,7 +175,7 @@ fn members(networks: &[NetworkDocument]) -> HashMap<&str, &str> {
         .collect()
 }
 
-/// What differs, by key, in the order of the old fields and then of the new.
+/// The fields that differ, in the order of the old fields and then of the new.
 fn compare(old: Vec<Field>, new: Vec<Field>) -> Vec<FieldChange> {
     let mut new: Vec<Option<Field>> = new.into_iter().map(Some).collect();
     let mut changes = Vec::new();
@@ -234,8 +235,8 @@ fn vtep_fields(vtep: &VtepDocument) -> Vec<Field> {
     ]
 }
 
-/// With what is inside only for a network that comes or goes: in one that stays, that is told in
-/// steps of its own.
+/// Remote VTEPs and MACs are fields of a network that is added or removed. In a network that stays,
+/// they have steps of their own.
 fn network_fields(network: &NetworkDocument, with_inside: bool) -> Vec<Field> {
     let mut fields = vec![
         field("vni", network.vni),
@@ -252,7 +253,7 @@ fn network_fields(network: &NetworkDocument, with_inside: bool) -> Vec<Field> {
     fields
 }
 
-/// Where a static MAC lives, in words.
+/// The home of a static MAC as text.
 fn home(mac: &MacDocument) -> String {
     match (&mac.port, &mac.remote_vtep) {
         (Some(port), _) => format!("port {port}"),

@@ -1,19 +1,19 @@
-//! What traffic feels of a step, and whom it concerns.
+//! The effect of a step on traffic, and whom the step concerns.
 //!
-//! The rules are those of the control thread. What workers read is replaced as a whole, as one
-//! generation, so a change inside it costs nobody a frame. What holds a device or a kernel
-//! interface (a port, a VTEP) cannot be changed in place: it ends and begins again. What EAL, the
-//! listening sockets and the FDB were made from stays as it is until the process ends.
+//! The rules are those of the control thread. A generation is replaced as a whole, so a change
+//! within it costs no frame. A port or a VTEP, which holds a device or a kernel interface, cannot
+//! be changed in place: it is removed and added again. The settings of EAL, the listening sockets
+//! and the size of the FDB are fixed until the process ends.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{Action, FieldChange, Impact, Kind};
 use crate::config::document::{Document, VtepDocument};
 
-/// More names than these are counted.
+/// The most names that are listed; further ones are counted.
 const NAMES_SHOWN: usize = 5;
 
-/// Who uses what in one of the two configurations.
+/// The dependencies between the things of one configuration.
 pub(super) struct Surroundings<'d> {
     networks_of_vtep: HashMap<&'d str, Vec<&'d str>>,
     remote_networks: HashMap<&'d str, OnTheWire<'d>>,
@@ -24,11 +24,11 @@ pub(super) struct Surroundings<'d> {
     flooded_to: HashSet<(&'d str, &'d str)>,
     /// The remote VTEPs that static MACs are behind: network and MAC.
     homes: HashMap<(&'d str, &'d str), &'d str>,
-    /// Network and address of each of them.
+    /// Network and remote VTEP of each of these.
     homes_of_any: HashSet<(&'d str, &'d str)>,
 }
 
-/// What a network is to other hosts: the name of the VTEP, and the VNI.
+/// The identity of a network for other hosts: the name of the VTEP, and the VNI.
 type OnTheWire<'d> = (&'d str, i64);
 
 impl<'d> Surroundings<'d> {
@@ -64,7 +64,7 @@ impl<'d> Surroundings<'d> {
         }
     }
 
-    /// The remote VTEP that a network knows for nothing but such static MACs, of which this is one.
+    /// The home of a static MAC, if it is a remote VTEP that the network does not flood to.
     fn only_home(&self, network: &str, mac: &str) -> Option<&'d str> {
         let home = *self.homes.get(&(network, mac))?;
         (!self.flooded_to.contains(&(network, home))).then_some(home)
@@ -85,7 +85,7 @@ impl<'d> Surroundings<'d> {
         }
     }
 
-    /// The traffic that needs a port, if any does.
+    /// The traffic that needs a port, if there is any.
     fn traffic_of_port(&self, port: &str) -> Option<String> {
         let uplink = self.vtep_of_port.get(port).map(|vtep| self.traffic_of_vtep(vtep));
         uplink.or_else(|| {
@@ -95,7 +95,7 @@ impl<'d> Surroundings<'d> {
     }
 }
 
-/// Impact of a step, and whom it concerns.
+/// The impact of a step, and whom the step concerns.
 pub(super) fn of(
     action: Action,
     kind: Kind,
@@ -124,7 +124,7 @@ pub(super) fn of(
             let cut = match action {
                 Action::Add => false,
                 Action::Change => was_remote.is_some() && (moves("vni") || moves("vtep")),
-                // Unless another network takes its place: a new name for the same thing.
+                // Another network with this VTEP and VNI is the same network under a new name.
                 Action::Remove => was_remote
                     .is_some_and(|was| !new.remote_networks.values().any(|network| network == was)),
             };
@@ -157,7 +157,7 @@ pub(super) fn of(
                     let what = format!("hosts behind {home}, which leave network {network}");
                     (Impact::Interrupts { what }, frames)
                 }
-                // They are accepted for as long as frames are sent there.
+                // Their frames are accepted for as long as frames are sent there.
                 Some(home) => {
                     (Impact::LossFree, format!("{frames}, and hosts behind {home}, which leave it"))
                 }

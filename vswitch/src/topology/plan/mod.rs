@@ -1,15 +1,15 @@
-//! The difference between two configurations, and for each step of it what traffic feels.
+//! The difference between two configurations as steps, each with its impact on traffic.
 //!
-//! Things are matched by what people call them: settings by key, ports, VTEPs and networks by name,
-//! a member by its port, a static MAC by network and address, a remote VTEP by network and address.
-//! So the order of tables makes no difference, a port that goes from one network to another is one
-//! step, and a network with another name is another network.
+//! Things are matched by their names: settings by key, ports, VTEPs and networks by name, a member
+//! by its port, static MACs and remote VTEPs by network and address. So the order of tables makes
+//! no difference, a port that moves to another network is one step, and a network with another name
+//! is another network.
 //!
-//! A plan says what will happen; it is not a script. A configuration is put in force whole, as
-//! one generation, and [`between`](Plan::between) compares any two: the running one and a file, or
-//! a former one and the running one.
+//! A plan describes a change; it is not a script. A configuration is applied whole, as one
+//! generation, and [`between`](Plan::between) compares any two configurations: the running one and
+//! a file, or a former one and the running one.
 //!
-//! Pure; called on any thread. Its cost is one pass over both configurations.
+//! Pure; called on any thread. The cost is one pass over both configurations.
 
 mod between;
 mod impact;
@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 
 use crate::config::{Config, Document};
 
-/// What it takes to get from one configuration to another. `Display` is the text for people.
+/// The steps from one configuration to another. `Display` is the text for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
     /// Settings first, then ports, VTEPs and networks, each network with what is in it.
@@ -34,19 +34,19 @@ pub struct Plan {
 pub struct Step {
     /// What is done.
     pub action: Action,
-    /// To what kind of thing.
+    /// The kind of the thing.
     pub kind: Kind,
-    /// Which one: the name of a port, VTEP or network; for a member the name of its port; the
-    /// address of a MAC or remote VTEP; a setting as `dpdk.memory-mib`.
+    /// The thing: the name of a port, VTEP or network; the name of a member's port; the address of
+    /// a MAC or remote VTEP; a setting as `dpdk.memory-mib`.
     pub name: String,
-    /// The network that the thing is in after the step, or was in if the step removes it: of
-    /// members, MACs and remote VTEPs.
+    /// For a member, MAC or remote VTEP: the network that it is in after the step, or was in before
+    /// a step that removes it.
     pub network: Option<String>,
-    /// What changes: of a new thing every value, of one that goes every value it had.
+    /// What changes: every value of a new thing, and every former value of a removed one.
     pub changes: Vec<FieldChange>,
-    /// What traffic feels.
+    /// The effect on traffic.
     pub impact: Impact,
-    /// Whom the step concerns. Nobody else notices it, unless it needs a restart.
+    /// Whom the step concerns. Nobody else notices the step, unless it needs a restart.
     pub concerns: String,
 }
 
@@ -54,15 +54,15 @@ pub struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// There was none of that name.
+    /// The thing is new.
     Add,
-    /// It stays, with other values.
+    /// The thing stays, with other values.
     Change,
-    /// It goes.
+    /// The thing is removed.
     Remove,
 }
 
-/// A kind of thing.
+/// The kind of thing that a step concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -72,7 +72,7 @@ pub enum Kind {
     Port,
     /// A tunnel end of this switch.
     Vtep,
-    /// A network, with the remote VTEPs and MACs that it comes or goes with.
+    /// A network. If it is added or removed, its remote VTEPs and MACs are part of the step.
     Network,
     /// A port's membership of a network.
     Member,
@@ -85,7 +85,7 @@ pub enum Kind {
 /// One value before and after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldChange {
-    /// The key, as the file has it.
+    /// The key in the file.
     pub field: String,
     /// The value before; `None` if there was none.
     pub from: Option<String>,
@@ -93,20 +93,20 @@ pub struct FieldChange {
     pub to: Option<String>,
 }
 
-/// What traffic feels of a step.
+/// The effect of a step on traffic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Impact {
-    /// No frame is lost but those to and from what is removed.
+    /// No frame is lost, except to and from removed things.
     LossFree,
     /// Some traffic stops for a moment or for good.
     Interrupts {
-        /// Which.
+        /// The traffic that stops.
         what: String,
     },
-    /// It cannot be done while the switch runs.
+    /// The step cannot be made while the switch runs.
     NeedsRestart {
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }
@@ -124,13 +124,13 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// Whether nobody loses a frame, but to and from what is removed.
+    /// Whether no step interrupts traffic or needs a restart.
     #[must_use]
     pub fn is_loss_free(&self) -> bool {
         self.steps.iter().all(|step| step.impact == Impact::LossFree)
     }
 
-    /// The steps that cannot be done while the switch runs.
+    /// The steps that cannot be made while the switch runs.
     pub fn needing_restart(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| matches!(step.impact, Impact::NeedsRestart { .. }))
     }

@@ -266,7 +266,8 @@ fn what_is_in_a_network_that_stays_has_its_own_steps() {
 fn the_last_static_mac_behind_a_remote_vtep_takes_it_along() {
     let mac = |n: u32, home: &str| {
         format!(
-            "[[network.mac]]\naddress = \"02:00:00:00:00:{n:02}\"\nremote-vtep = \"198.51.100.{home}\"\n"
+            "[[network.mac]]\naddress = \"02:00:00:00:00:{n:02}\"\n\
+             remote-vtep = \"198.51.100.{home}\"\n"
         )
     };
     let of = |macs: &[String]| {

@@ -1,4 +1,4 @@
-//! A plan for people: a line or two for each step, and a last line that sums up.
+//! A plan as text: a line or two for each step, and a summary in the last line.
 
 use std::fmt;
 
@@ -46,7 +46,7 @@ impl fmt::Display for Step {
         }
         for (i, change) in self.changes.iter().enumerate() {
             f.write_str(if i == 0 { ": " } else { ", " })?;
-            // A setting's name says its key, a MAC's home says what it is.
+            // The name of a setting is its key, and the value of a MAC names its kind of home.
             if !matches!(self.kind, Kind::Setting | Kind::Mac) {
                 write!(f, "{} ", change.field)?;
             }
@@ -111,7 +111,7 @@ fn steps(count: usize) -> String {
     format!("{count} step{}", if count == 1 { "" } else { "s" })
 }
 
-/// A text from a configuration with nothing in it that a terminal would obey.
+/// A text from a configuration, without characters that control a terminal.
 struct Plain<'t>(&'t str);
 
 impl fmt::Display for Plain<'_> {
