@@ -17,8 +17,8 @@ use crate::control::learner::Learner;
 use crate::control::live_state::{LiveState, UnresolvedReason};
 use crate::control::requests::{Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed, Request};
 use crate::control::rows::{
-    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
-    VtepRow, WorkerRow,
+    DropRow, EntryKind, FdbRow, Link, MemberRow, NetworkRow, NextHopState, PortRow, RemoteRow,
+    Role, Status, VtepRow, WorkerRow,
 };
 use crate::datapath::capture::Recorder;
 use crate::datapath::capture::recorder::Frame;
@@ -332,12 +332,13 @@ impl LiveSwitch for Fake {
         let row = |port: &crate::config::document::PortDocument| {
             let is_member =
                 |n: &&NetworkDocument| n.port.iter().any(|member| member.port == port.name);
-            let network = document.network.iter().find(is_member).map(|n| n.name.clone());
+            let networks = document.network.iter().filter(is_member);
+            let members: Vec<_> = networks.map(|n| MemberRow { network: n.name.clone() }).collect();
             let vtep = document.vtep.iter().find(|v| v.port == port.name).map(|v| v.name.clone());
-            let role = match (&network, &vtep) {
-                (Some(_), _) => Role::Tenant,
-                (None, Some(_)) => Role::Uplink,
-                (None, None) => Role::Unused,
+            let role = match (members.is_empty(), &vtep) {
+                (false, _) => Role::Tenant,
+                (true, Some(_)) => Role::Uplink,
+                (true, None) => Role::Unused,
             };
             PortRow {
                 name: port.name.clone(),
@@ -350,7 +351,7 @@ impl LiveSwitch for Fake {
                 tx_queues: 2,
                 link: Link::Up,
                 role,
-                network,
+                members,
                 vtep,
                 receive_packets: 1,
                 receive_bytes: 60,

@@ -34,8 +34,8 @@ pub struct PortRow {
     pub link: Link,
     /// What the port is for.
     pub role: Role,
-    /// The network it belongs to, for a tenant's port.
-    pub network: Option<String>,
+    /// The networks that it belongs to, for a tenant's port; today one at most.
+    pub members: Vec<MemberRow>,
     /// The VTEP it carries, for an uplink.
     pub vtep: Option<String>,
     /// Frames received.
@@ -48,6 +48,21 @@ pub struct PortRow {
     pub transmit_bytes: u64,
     /// Frames received here, or to be sent here, that were dropped.
     pub drops: u64,
+}
+
+impl PortRow {
+    /// Names of the networks that the port belongs to, or of the VTEP that it carries.
+    pub(crate) fn belongs_to(&self) -> Vec<String> {
+        let networks = self.members.iter().map(|member| member.network.clone());
+        networks.chain(self.vtep.clone()).collect()
+    }
+}
+
+/// A port's membership of a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberRow {
+    /// Name of the network.
+    pub network: String,
 }
 
 /// The state of a port's carrier.

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
 use crate::control::rows::{
-    DropRow, EntryKind, FdbRow, Link, NetworkRow, NextHopState, PortRow, RemoteRow, Role, Status,
-    VtepRow, WorkerRow,
+    DropRow, EntryKind, FdbRow, Link, MemberRow, NetworkRow, NextHopState, PortRow, RemoteRow,
+    Role, Status, VtepRow, WorkerRow,
 };
 use crate::datapath::generation;
 use crate::ids::{NetworkId, PortId, RemoteId, TunnelId, VtepId};
@@ -20,7 +20,7 @@ use super::baselines::Drops;
 use super::switch::{PortSeat, Switch, WorkerSeat, views};
 use super::wiring::Polled;
 use crate::kernel::underlay::NextHop;
-use crate::topology::Topology;
+use crate::topology::{Member, Topology};
 
 /// Up to how many series of drops are listed while they are zero: those of some thousand networks, or of half as many
 /// beside the most ports that there can be.
@@ -90,13 +90,14 @@ impl Switch {
         let row = |(id, config): (PortId, &crate::config::Port)| {
             let (seat, totals) = (self.ports.get(id.index())?, self.port_totals(id));
             let info = seat.port.info();
-            let (role, network, vtep) = match self.topology.role(id) {
-                generation::Role::Uplink(vtep) => (Role::Uplink, None, Some(self.vtep_name(vtep))),
-                generation::Role::Tenant(domain) => {
-                    (Role::Tenant, Some(self.network_name(domain)), None)
-                }
-                generation::Role::Unused => (Role::Unused, None, None),
+            let (role, vtep) = match self.topology.role(id) {
+                generation::Role::Uplink(vtep) => (Role::Uplink, Some(self.vtep_name(vtep))),
+                generation::Role::Tenant(_) => (Role::Tenant, None),
+                generation::Role::Unused => (Role::Unused, None),
             };
+            let member = self.topology.member_of(id).and_then(|id| self.topology.member(id));
+            let row = |member: Member| MemberRow { network: self.network_name(member.network) };
+            let members = member.map(row).into_iter().collect();
             Some(PortRow {
                 name: config.name.clone(),
                 device: config.device.clone(),
@@ -112,7 +113,7 @@ impl Switch {
                     None => Link::Unknown,
                 },
                 role,
-                network,
+                members,
                 vtep,
                 receive_packets: totals.receive_packets,
                 receive_bytes: totals.receive_bytes,

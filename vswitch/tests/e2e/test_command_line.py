@@ -60,7 +60,7 @@ def test_plan_apply_confirm_and_single_changes(lab: Lab, tmp_path: Path) -> None
     # There is no way to the new home here: it stays where it was for a while.
     until("it is at its new home", lambda: switch.show("fdb")[0]["remote_vtep"] == "198.51.100.3")
     done("network", "migrate", "--port", "c", "--from", "green", "--to", "red")
-    assert {port["name"]: port["network"] for port in switch.show("ports")}["c"] == "red"
+    assert {port["name"]: port["members"] for port in switch.show("ports")}["c"] == [{"network": "red"}]
 
     wrong = vswitch(switch, "network", "attach", "blue", "nobody")
     assert wrong.returncode in (1, 2) and "nobody" in wrong.stderr, wrong
@@ -93,4 +93,4 @@ def test_what_takes_long_shows_progress_on_a_terminal(lab: Lab, tmp_path: Path) 
     assert screen.ends() == 0
     text = screen.sees("the end", lambda text: "applied: generation 2" in text)
     assert "applying" not in text, "the line is gone"
-    assert {row["name"]: row["network"] for row in switch.show("ports")} == {"a": "blue", "b": None}
+    assert {row["name"]: row["members"] for row in switch.show("ports")} == {"a": [{"network": "blue"}], "b": []}

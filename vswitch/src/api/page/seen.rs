@@ -181,8 +181,10 @@ fn activity(
     let mut now: HashMap<String, u64> =
         networks.iter().map(|network| (network.name.clone(), network.drops)).collect();
     for port in ports {
-        if let Some(frames) = port.network.as_ref().and_then(|name| now.get_mut(name)) {
-            *frames += port.receive_packets + port.transmit_packets;
+        for member in &port.members {
+            if let Some(frames) = now.get_mut(&member.network) {
+                *frames += port.receive_packets + port.transmit_packets;
+            }
         }
     }
     let risen = |network: &NetworkRow| {

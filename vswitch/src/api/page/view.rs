@@ -232,7 +232,7 @@ fn networks<'s>(state: &'s State, filter: &str) -> List<NetworkView<'s>> {
 
 fn ports<'s>(all: &'s [PortRow], shown: &HashSet<&str>, filtered: bool) -> List<&'s PortRow> {
     let is_shown =
-        |port: &PortRow| port.network.as_ref().is_some_and(|name| shown.contains(name.as_str()));
+        |port: &PortRow| port.members.iter().any(|member| shown.contains(&*member.network));
     let wanted = all.iter().filter(|port| !filtered || port.role == Role::Uplink || is_shown(port));
     let rank = |port: &&PortRow| (port.role == Role::Uplink, is_shown(port));
     let (matching, rows) = best(wanted, MAX_PORTS, rank);

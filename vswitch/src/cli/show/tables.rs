@@ -25,7 +25,7 @@ pub(super) fn ports(rows: &[PortRow], look: Look) -> String {
                 Role::Unused => "unused",
             }
             .to_owned(),
-            or_none(row.network.as_ref().or(row.vtep.as_ref())),
+            list(&row.belongs_to()),
             match row.link {
                 Link::Up => "up",
                 Link::Down => "down",

@@ -39,7 +39,7 @@ fn nothing_is_said_in_words() {
 fn each_kind_of_row_has_its_table() {
     let port = r#"[{"name":"uplink","device":"net_tap0","driver":"net_tap",
         "mac":"02:00:00:00:00:01","numa_node":null,"mtu":1500,"rx_queues":1,"tx_queues":2,
-        "link":"up","role":"uplink","network":null,"vtep":"fabric","receive_packets":1,
+        "link":"up","role":"uplink","members":[],"vtep":"fabric","receive_packets":1,
         "receive_bytes":60,"transmit_packets":0,"transmit_bytes":0,"drops":0}]"#;
     let network = r#"[{"name":"blue","vni":100,"vtep":"fabric","ports":["a","b"],
         "remote_vteps":[],"mac_ageing_secs":0,"fdb_entries":1,"fdb_moves":0,"fdb_refused":0,

@@ -74,7 +74,7 @@ pub(super) fn ports(rates: &Rates) -> Listing {
             amount(port.transmit.packets),
             amount(port.transmit.bits),
             amount(port.drops),
-            format!("{role} {}", port.belongs_to.as_deref().unwrap_or_default()),
+            format!("{role} {}", port.belongs_to.join(",")),
         ];
         (cells, style)
     };

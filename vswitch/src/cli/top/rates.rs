@@ -80,8 +80,8 @@ pub(super) struct WorkerRates {
 pub(super) struct PortRates {
     pub name: String,
     pub role: Role,
-    /// Its network, or its VTEP.
-    pub belongs_to: Option<String>,
+    /// Names of its networks, or of its VTEP.
+    pub belongs_to: Vec<String>,
     pub link: Link,
     pub receive: Flow,
     pub transmit: Flow,
@@ -222,7 +222,7 @@ fn ports(before: &[PortRow], after: &[PortRow], meter: &Meter) -> Vec<PortRates>
         PortRates {
             name: row.name.clone(),
             role: row.role,
-            belongs_to: row.network.clone().or_else(|| row.vtep.clone()),
+            belongs_to: row.belongs_to(),
             link: row.link,
             receive: Flow {
                 packets: of(|row| row.receive_packets),
@@ -247,10 +247,11 @@ fn networks(
     let known = by(before, |row| row.name.as_str());
     let mut flows: HashMap<&str, (Flow, Flow)> = HashMap::new();
     for port in ports.iter().filter(|port| port.role == Role::Tenant) {
-        let name = port.belongs_to.as_deref().unwrap_or_default();
-        let flow = flows.entry(name).or_insert((Flow::NONE, Flow::NONE));
-        flow.0 += port.receive;
-        flow.1 += port.transmit;
+        for name in &port.belongs_to {
+            let flow = flows.entry(name).or_insert((Flow::NONE, Flow::NONE));
+            flow.0 += port.receive;
+            flow.1 += port.transmit;
+        }
     }
     let row = |row: &NetworkRow| {
         let known = known.get(row.name.as_str()).copied();

@@ -52,7 +52,7 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::control::rows::{Link, Role};
+    use crate::control::rows::{Link, MemberRow, Role};
 
     /// A switch after so many steps of a second, in each of which port a received 1,000 frames of 100 bytes.
     pub fn sample(started: Instant, steps: u64) -> Sample {
@@ -67,7 +67,10 @@ pub(super) mod tests {
             tx_queues: 1,
             link: Link::Up,
             role,
-            network: network.map(str::to_owned),
+            members: network
+                .map(|name| MemberRow { network: name.to_owned() })
+                .into_iter()
+                .collect(),
             vtep: None,
             receive_packets: received,
             receive_bytes: received * 100,

@@ -321,7 +321,8 @@ export const selectedDetails = (answer, rates) => selected && details(selected, 
 function portDetails(port, rates) {
   if (!port) return null;
   const key = `port ${port.name}`;
-  const place = port.role === "uplink" ? ["Uplink of VTEP", port.vtep] : ["Network", port.network ?? "none: not used"];
+  const networks = port.members.map((member) => member.network).join(", ");
+  const place = port.role === "uplink" ? ["Uplink of VTEP", port.vtep] : ["Network", networks || "none: not used"];
   return [`Port ${port.name}`, [
     place, ["Link", port.link], ["Device", port.device], ["Driver", port.driver], ["MAC", port.mac], ["MTU", port.mtu],
     ["Received", `${rateText(rates, key, "receive", true)} (${count(port.receive_packets)} so far)`],

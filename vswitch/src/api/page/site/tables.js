@@ -124,7 +124,8 @@ function showFrames(show, answer) {
 
 function portRow(port, rates) {
   const key = `port ${port.name}`;
-  const role = { uplink: `uplink of ${port.vtep}`, tenant: `in ${port.network}`, unused: "not used" }[port.role];
+  const networks = port.members.map((member) => member.network).join(", ");
+  const role = { uplink: `uplink of ${port.vtep}`, tenant: `in ${networks}`, unused: "not used" }[port.role];
   return {
     key,
     cells: [port.name, role, port.link, packets(rates.of(`${key} receive_packets`)), bits(rates.of(`${key} receive_bytes`)),
