@@ -1,25 +1,24 @@
-//! Connections: how many at a time, and how long each may take.
+//! Serves HTTP on a listener, with bounds on the number of connections and on their time.
 //!
 //! The server shares its thread with the control loop, and its file descriptors with the whole
-//! process; nobody outside may use up either. So there are [`Limits::connections`] at a time
-//! on each listener. More wait in the kernel's queue; while they do, the connection that has been
-//! idle longest makes room, whether it sent a request before, half of one (be it a head or a body that does not go
-//! on), or nothing at all. A connection whose request is there, or still comes, is never closed for another one, but
-//! every part of a request has its time: [`Limits`].
+//! process; no client may use up either. So each listener has at most [`Limits::connections`].
+//! More connections wait in the kernel's queue. Meanwhile the connections that have been idle
+//! longest are closed, whether they have sent no request yet, part of a request that does not
+//! continue, or complete requests before. A connection with a complete or arriving request is
+//! never closed in favour of another, but each part of a request has a time limit in [`Limits`].
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
 use axum::serve::Listener;
-use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -32,21 +31,21 @@ use tracing::debug;
 
 use super::drain;
 
-/// How many connections, and how long they may take.
+/// Bounds for the connections of a listener.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at a time.
+    /// The most connections at a time.
     pub connections: usize,
-    /// From the first byte that TLS needs to the last.
+    /// For the TLS handshake.
     pub handshake: Duration,
-    /// From the moment that a request may come to its last header: also the longest that
-    /// a connection may be idle.
+    /// For a request to arrive up to its last header; also the longest time that a connection may
+    /// be idle.
     pub header: Duration,
     /// From the last header to the beginning of the response.
     pub request: Duration,
-    /// For a client to take any part of a response.
+    /// For the client to receive any part of a response.
     pub write: Duration,
-    /// After so long a connection that says nothing, and has no whole request, makes room for one that waits.
+    /// A connection idle for so long is closed if another one waits.
     pub idle: Duration,
 }
 
@@ -63,80 +62,82 @@ impl Default for Limits {
     }
 }
 
-/// What makes a byte stream out of what the listener accepted.
-pub trait Opening<Io>: Clone + Send + 'static {
-    /// The stream that HTTP is spoken on.
+/// Turns an accepted connection into the byte stream that carries HTTP.
+pub trait Handshake<Io>: Clone + Send + 'static {
+    /// The byte stream.
     type Stream: AsyncRead + AsyncWrite + Send + 'static;
 
-    /// Opens it.
-    fn open(self, io: Io) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// Performs the handshake.
+    fn perform(self, io: Io) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// What was accepted is the stream.
+/// HTTP without TLS: no handshake.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;
 
-impl<Io: AsyncRead + AsyncWrite + Send + 'static> Opening<Io> for Plain {
+impl<Io: AsyncRead + AsyncWrite + Send + 'static> Handshake<Io> for Plain {
     type Stream = Io;
 
-    async fn open(self, io: Io) -> io::Result<Io> {
+    async fn perform(self, io: Io) -> io::Result<Io> {
         Ok(io)
     }
 }
 
-/// Serves until dropped; then every connection is closed.
+/// Serves until dropped; this closes every connection.
 pub async fn serve<L: Listener>(
     mut listener: L,
-    opening: impl Opening<L::Io>,
+    handshake: impl Handshake<L::Io>,
     app: Router,
     limits: Limits,
 ) -> Infallible {
-    let seats = Seats::new(limits.connections);
+    let registry = Registry::new(limits.connections);
     let mut tasks = tokio::task::JoinSet::new();
     loop {
-        let permit = seats.permit(limits.idle).await;
+        let permit = registry.permit(limits.idle).await;
         let (io, _) = tokio::select! {
             accepted = listener.accept() => accepted,
-            // Ended tasks are let go of while nobody comes.
+            // Free the tasks that have ended while no connection arrives.
             Some(_) = tasks.join_next() => continue,
         };
         while tasks.try_join_next().is_some() {}
-        let seat = seats.take(permit);
-        let (number, opening) = (seat.number, opening.clone());
+        let registration = registry.register(permit);
+        let (number, handshake) = (registration.number, handshake.clone());
         let (app, limits) = (app.clone(), limits.clone());
         let task = tasks.spawn(async move {
-            if let Err(error) = connection(io, opening, app, &seat, &limits).await {
-                // A client's matter: it went away, was too slow, or does not speak HTTP.
+            if let Err(error) = connection(io, handshake, app, &registration, &limits).await {
+                // The client went away, was too slow, or does not speak HTTP.
                 debug!(%error, "a connection ended");
             }
         });
-        seats.can_abort(number, task);
+        registry.set_task(number, task);
     }
 }
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection<Io>(
     io: Io,
-    opening: impl Opening<Io>,
+    handshake: impl Handshake<Io>,
     app: Router,
-    seat: &Arc<Seat>,
+    registration: &Arc<Registration>,
     limits: &Limits,
-) -> Result<(), Failure> {
-    let stream = tokio::time::timeout(limits.handshake, opening.open(io)).await??;
+) -> Result<(), ConnectionError> {
+    let stream = tokio::time::timeout(limits.handshake, handshake.perform(io)).await??;
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write));
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (app, busy) = (app.clone(), Busy::new(seat));
+        let (app, request_guard) = (app.clone(), RequestGuard::new(registration));
         async move {
-            let seat = Arc::clone(&busy.0);
-            let arriving = request.map(|body| Arriving { body, seat, is_awaited: false });
-            let (request, rest) = drain::keep(arriving);
+            let registration = Arc::clone(&request_guard.0);
+            let (request, rest) =
+                drain::split(request.map(|body| idle_while_pending(body, registration)));
             let response = app.oneshot(request).await?;
-            rest.forget().await;
-            busy.0.set_idle(None);
-            // The seat is in use until the response is sent.
-            Ok::<_, Infallible>(response.map(|body| Kept { body, _busy: busy }))
+            rest.drain().await;
+            request_guard.0.set_idle(None);
+            // The connection is in use until the response body is sent and dropped.
+            Ok::<_, Infallible>(
+                response.map(|body| Observed { body, observe: move |_| _ = &request_guard }),
+            )
         }
     });
     http1::Builder::new()
@@ -150,41 +151,40 @@ async fn connection<Io>(
 
 /// The connections of a listener.
 #[derive(Clone)]
-struct Seats {
+struct Registry {
     free: Arc<Semaphore>,
-    taken: Arc<Mutex<Taken>>,
+    entries: Arc<Mutex<Entries>>,
 }
 
 #[derive(Default)]
-struct Taken {
+struct Entries {
     next: u64,
-    seats: HashMap<u64, Guest>,
+    by_number: HashMap<u64, Entry>,
 }
 
-/// Who has a seat.
-struct Guest {
-    /// Since when its next request, or the rest of it, does not come; `None`: it has one.
+struct Entry {
+    /// Since when no byte of a request arrives; `None` while a request is handled.
     idle_since: Option<Instant>,
     task: Option<AbortHandle>,
 }
 
-/// A connection's right to be there.
-struct Seat {
+/// A connection's entry in the registry. Dropping it removes the entry.
+struct Registration {
     number: u64,
-    seats: Seats,
+    registry: Registry,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Seats {
+impl Registry {
     fn new(count: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(count)), taken: Arc::default() }
+        Self { free: Arc::new(Semaphore::new(count)), entries: Arc::default() }
     }
 
-    fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a free seat; meanwhile those make room that are idle for so long.
+    /// Waits for a permit, and meanwhile closes connections that have been idle for so long.
     async fn permit(&self, idle: Duration) -> OwnedSemaphorePermit {
         loop {
             let free = Arc::clone(&self.free).acquire_owned();
@@ -196,111 +196,98 @@ impl Seats {
         }
     }
 
-    /// Nobody knows how many wait: a quarter of the seats at a time, the longest idle first.
+    /// Closes up to a quarter of the connections, those that have been idle longest. The number of
+    /// connections in the kernel's queue is not known.
     fn close_idle(&self, idle: Duration) {
-        let taken = self.taken();
-        let mut guests: Vec<_> = taken
-            .seats
+        let entries = self.entries();
+        let mut candidates: Vec<_> = entries
+            .by_number
             .values()
-            .filter_map(|guest| Some((guest.idle_since?, guest.task.as_ref()?)))
+            .filter_map(|entry| Some((entry.idle_since?, entry.task.as_ref()?)))
             .filter(|(since, _)| since.elapsed() >= idle)
             .collect();
-        guests.sort_unstable_by_key(|(since, _)| *since);
-        guests.iter().take(taken.seats.len().div_ceil(4)).for_each(|(_, task)| task.abort());
+        candidates.sort_unstable_by_key(|(since, _)| *since);
+        let most = entries.by_number.len().div_ceil(4);
+        candidates.iter().take(most).for_each(|(_, task)| task.abort());
     }
 
-    fn take(&self, permit: OwnedSemaphorePermit) -> Arc<Seat> {
-        let mut taken = self.taken();
-        let number = taken.next;
-        taken.next += 1;
-        taken.seats.insert(number, Guest { idle_since: Some(Instant::now()), task: None });
-        Arc::new(Seat { number, seats: self.clone(), _permit: permit })
+    fn register(&self, permit: OwnedSemaphorePermit) -> Arc<Registration> {
+        let mut entries = self.entries();
+        let number = entries.next;
+        entries.next += 1;
+        entries.by_number.insert(number, Entry { idle_since: Some(Instant::now()), task: None });
+        Arc::new(Registration { number, registry: self.clone(), _permit: permit })
     }
 
-    fn can_abort(&self, number: u64, task: AbortHandle) {
-        if let Some(guest) = self.taken().seats.get_mut(&number) {
-            guest.task = Some(task);
+    fn set_task(&self, number: u64, task: AbortHandle) {
+        if let Some(entry) = self.entries().by_number.get_mut(&number) {
+            entry.task = Some(task);
         }
     }
 }
 
-impl Seat {
+impl Registration {
     fn set_idle(&self, since: Option<Instant>) {
-        if let Some(guest) = self.seats.taken().seats.get_mut(&self.number) {
-            guest.idle_since = since;
+        if let Some(entry) = self.registry.entries().by_number.get_mut(&self.number) {
+            entry.idle_since = since;
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.seats.taken().seats.remove(&self.number);
+        self.registry.entries().by_number.remove(&self.number);
     }
 }
 
-/// From a request's headers to the end of its response.
-struct Busy(Arc<Seat>);
+/// Keeps a connection in use from the headers of a request to the end of the response.
+struct RequestGuard(Arc<Registration>);
 
-impl Busy {
-    fn new(seat: &Arc<Seat>) -> Self {
-        seat.set_idle(None);
-        Self(Arc::clone(seat))
+impl RequestGuard {
+    fn new(registration: &Arc<Registration>) -> Self {
+        registration.set_idle(None);
+        Self(Arc::clone(registration))
     }
 }
 
-impl Drop for Busy {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.set_idle(Some(Instant::now()));
     }
 }
 
-/// A request's body. While nothing more of it comes, its connection is idle.
-pub struct Arriving {
+/// Marks a connection as idle while the next part of its request body does not arrive.
+fn idle_while_pending(
     body: Incoming,
-    seat: Arc<Seat>,
-    is_awaited: bool,
-}
-
-impl HttpBody for Arriving {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if frame.is_pending() != self.is_awaited {
-            self.is_awaited = frame.is_pending();
-            self.seat.set_idle(self.is_awaited.then(Instant::now));
+    registration: Arc<Registration>,
+) -> Observed<Incoming, impl FnMut(bool)> {
+    let mut was_pending = false;
+    let observe = move |is_pending: bool| {
+        if is_pending != was_pending {
+            was_pending = is_pending;
+            registration.set_idle(is_pending.then(Instant::now));
         }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    };
+    Observed { body, observe }
 }
 
-/// A body whose connection is in use as long as it is there.
-struct Kept {
-    body: Body,
-    _busy: Busy,
+/// A body that reports after each poll whether it is pending.
+struct Observed<B, F> {
+    body: B,
+    observe: F,
 }
 
-impl HttpBody for Kept {
-    type Data = Bytes;
-    type Error = axum::Error;
+impl<B: HttpBody + Unpin, F: FnMut(bool) + Unpin> HttpBody for Observed<B, F> {
+    type Data = B::Data;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        (self.observe)(frame.is_pending());
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,11 +1,12 @@
-//! The rest of a body that nobody wanted.
+//! Reads the rest of a request body after the response is known.
 //!
-//! A request can be answered before its body has arrived: it is too large, say, or the token is wrong. If the
-//! connection were closed there and then, a client that still writes would see a broken pipe and not
-//! the answer. So what is left is read and forgotten, within bounds.
+//! A request can be answered before its body has arrived: the body is too large, or the token is
+//! wrong. If the server closed the connection at once, a client that is still sending would get a
+//! broken pipe instead of the response. So the rest of the body is read and discarded, within
+//! bounds.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,44 +15,41 @@ use axum::http::{Request, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::connections::Arriving;
 use super::extract::MAX_CONFIGURATION;
 
-/// More is not read, and the connection closed.
+/// The most bytes that are discarded. The connection of a longer body is closed.
 const MAX_REST: usize = 4 * MAX_CONFIGURATION;
-/// Nor is longer waited.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest time that the rest of a body may take.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-type Shared = Arc<Mutex<Arriving>>;
+/// The part of a request body that the handler has not read.
+pub struct Rest<B>(Option<SharedBody<B>>);
 
-/// A body of which something may be left.
-pub struct Rest(Option<Shared>);
-
-struct Read(Shared);
-
-/// The same request, and what will be left of its body.
+/// Splits a request into the one for the handler, and the rest of its body.
 #[must_use]
-pub fn keep(request: Request<Arriving>) -> (Request<Body>, Rest) {
-    let has = |name| request.headers().contains_key(name);
-    // Whoever asks whether to send the body sends none unless it is read.
-    if request.body().is_end_stream() || has(header::EXPECT) {
+pub fn split<B>(request: Request<B>) -> (Request<Body>, Rest<B>)
+where
+    B: HttpBody<Data = Bytes, Error = hyper::Error> + Send + Unpin + 'static,
+{
+    // A client that sent `Expect` sends the body only once the handler reads it.
+    let waits = request.headers().contains_key(header::EXPECT);
+    if request.body().is_end_stream() || waits {
         return (request.map(Body::new), Rest(None));
     }
     let (parts, body) = request.into_parts();
-    let shared = Arc::new(Mutex::new(body));
-    let request = Request::from_parts(parts, Body::new(Read(Arc::clone(&shared))));
-    (request, Rest(Some(shared)))
+    let shared = SharedBody(Arc::new(Mutex::new(body)));
+    let rest = SharedBody(Arc::clone(&shared.0));
+    (Request::from_parts(parts, Body::new(shared)), Rest(Some(rest)))
 }
 
-impl Rest {
-    /// Reads it and forgets it. To be called when nobody else reads any more.
-    pub async fn forget(self) {
-        let Some(mut rest) = self.0.map(Read) else { return };
-        let is_bounded = rest.size_hint().lower() <= MAX_REST as u64;
-        if rest.is_end_stream() || !is_bounded {
+impl<B: HttpBody<Data = Bytes, Error = hyper::Error> + Unpin> Rest<B> {
+    /// Reads and discards the rest. Call it once the handler has returned.
+    pub async fn drain(self) {
+        let Some(mut rest) = self.0 else { return };
+        if rest.is_end_stream() || rest.size_hint().lower() > MAX_REST as u64 {
             return;
         }
-        let forget = async {
+        let discard = async {
             let mut len = 0;
             while let Some(Ok(frame)) = rest.frame().await {
                 len += frame.data_ref().map_or(0, Bytes::len);
@@ -60,28 +58,36 @@ impl Rest {
                 }
             }
         };
-        // What has not come by now does not matter.
-        let _ = tokio::time::timeout(PATIENCE, forget).await;
+        // After the timeout the connection is closed.
+        let _ = tokio::time::timeout(TIMEOUT, discard).await;
     }
 }
 
-impl HttpBody for Read {
-    type Data = Bytes;
-    type Error = hyper::Error;
+/// A body that the handler reads first and [`Rest::drain`] afterwards.
+struct SharedBody<B>(Arc<Mutex<B>>);
+
+impl<B> SharedBody<B> {
+    fn lock(&self) -> MutexGuard<'_, B> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B: HttpBody + Unpin> HttpBody for SharedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Pin::new(&mut *body).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut *self.lock()).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+        self.lock().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+        self.lock().size_hint()
     }
 }

@@ -1,80 +1,80 @@
-//! Changes of single things, as changes of the whole [`Document`].
+//! Edits of single objects, as changes of the whole [`Document`].
 //!
-//! Pure. Whether the result is valid is for [`Document::check`] to say, as of every configuration;
-//! here is only found what a change is about. Each returns the JSON pointer at which the document now
-//! has what the request sent, so that errors there name the field of the request.
+//! Pure functions. An edit only finds its object; [`Document::check`] validates the result, as it
+//! does with every configuration. Each edit returns the JSON pointer to what the request sent, so
+//! that errors there name the field of the request.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::extract::from_value;
-use super::problem::{Place, Problem, pointer};
-use super::refusal::{
-    absent, absent_in, conflict, exists, exists_in, member_is_free, port_is_free, vtep_is_free,
+use super::conflict::{
+    already_exists, already_exists_in, check_member_unused, check_port_unused, check_vtep_unused,
+    conflict, index_of, not_found_in,
 };
+use super::json::from_value;
+use super::problem::{Problem, Source, pointer};
 use crate::config::document::{
     Document, MacDocument, MemberDocument, NetworkDocument, PortDocument, VtepDocument,
 };
 use crate::config::quoted;
 use crate::ids::MacAddr;
 
-/// Where what was sent now is; `None` if nothing was sent that stays.
+/// The JSON pointer to what the request sent; `None` if the document has nothing of it.
 pub type Edited = Result<Option<String>, Problem>;
 
-/// A port's membership, or a static MAC's home, and where it shall be.
+/// Moves a port to another network, or a static MAC to another port or remote VTEP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Migration {
-    /// A port goes from one network to another, with its static MACs.
+    /// Moves a port with its static MACs to another network.
     Port(PortMigration),
-    /// A static MAC of a network gets another home.
+    /// Moves a static MAC to another port or remote VTEP.
     Mac(MacMigration),
 }
 
-/// A port goes from one network to another, with its static MACs.
+/// Moves a port with its static MACs to another network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PortMigration {
     /// Name of the port.
     #[schema(example = "tenant-a")]
     pub name: String,
-    /// The network that it is in.
+    /// The network that the port leaves.
     #[schema(example = "blue")]
     pub from: String,
-    /// The network that it shall be in.
+    /// The network that the port joins.
     #[schema(example = "red")]
     pub to: String,
 }
 
-/// A static MAC of a network gets another home. Exactly one of `port` and `remote-vtep` is given.
+/// Moves a static MAC to another port or remote VTEP: exactly one of `port` and `remote-vtep`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MacMigration {
     /// The MAC address.
     #[schema(example = "02:00:00:00:00:09")]
     pub address: String,
-    /// The network.
+    /// Name of the network.
     #[schema(example = "blue")]
     pub network: String,
-    /// The port that it shall be on.
+    /// The new port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
-    /// The remote VTEP that it shall be behind.
+    /// The address of the new remote VTEP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "198.51.100.2")]
     pub remote_vtep: Option<String>,
 }
 
-fn network_in(document: &Document, name: &str, place: Place, at: &str) -> Result<usize, Problem> {
-    let found = document.network.iter().position(|network| network.name == name);
-    let known = || document.network.iter().map(|network| network.name.as_str());
-    found.ok_or_else(|| absent("network", name, known(), place, at))
+fn network_in(document: &Document, name: &str, source: Source, at: &str) -> Result<usize, Problem> {
+    let names = document.network.iter().map(|network| network.name.as_str());
+    index_of("network", name, names, source, at)
 }
 
-/// The index of the network that a path names.
+/// Finds the network that the path names.
 pub fn network(document: &Document, name: &str) -> Result<usize, Problem> {
-    network_in(document, name, Place::Path, "/name")
+    network_in(document, name, Source::Path, "/name")
 }
 
 fn at(parts: &[&dyn ToString]) -> Edited {
@@ -84,7 +84,7 @@ fn at(parts: &[&dyn ToString]) -> Edited {
 /// Adds a network.
 pub fn add_network(document: &mut Document, new: NetworkDocument) -> Edited {
     if document.network.iter().any(|network| network.name == new.name) {
-        return Err(exists("network", &new.name, "/name"));
+        return Err(already_exists("network", &new.name, "/name"));
     }
     document.network.push(new);
     at(&[&"network", &(document.network.len() - 1)])
@@ -94,14 +94,14 @@ pub fn add_network(document: &mut Document, new: NetworkDocument) -> Edited {
 pub fn patch_network(document: &mut Document, name: &str, patch: &Value) -> Edited {
     let index = network(document, name)?;
     let before = &mut document.network[index];
-    // Its own type: it can be written.
+    // A document always serializes.
     let mut value = serde_json::to_value(&*before).unwrap_or_default();
     merge(&mut value, patch);
     *before = from_value(value)?;
     at(&[&"network", &index])
 }
 
-/// RFC 7396, section 2.
+/// Applies a merge patch: RFC 7396, section 2.
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -127,8 +127,8 @@ pub fn remove_network(document: &mut Document, name: &str) -> Edited {
     Ok(None)
 }
 
-/// The network that a port is in.
-fn home<'d>(document: &'d Document, port: &str) -> Option<&'d str> {
+/// Finds the network that has a port.
+fn network_of<'d>(document: &'d Document, port: &str) -> Option<&'d str> {
     let has = |network: &&NetworkDocument| network.port.iter().any(|member| member.port == port);
     document.network.iter().find(has).map(|network| network.name.as_str())
 }
@@ -136,12 +136,12 @@ fn home<'d>(document: &'d Document, port: &str) -> Option<&'d str> {
 /// Adds a port to a network.
 pub fn add_member(document: &mut Document, name: &str, new: MemberDocument) -> Edited {
     let index = network(document, name)?;
-    if let Some(home) = home(document, &new.port) {
-        if home == name {
-            return Err(exists_in(name, "port", &new.port, "/port"));
+    if let Some(current) = network_of(document, &new.port) {
+        if current == name {
+            return Err(already_exists_in(name, "port", &new.port, "/port"));
         }
-        let detail = format!("port {} is in network {}", quoted(&new.port), quoted(home));
-        let help = "a port belongs to one network: migrate it, or take it out of that one first";
+        let detail = format!("port {} is in network {}", quoted(&new.port), quoted(current));
+        let help = "a port belongs to one network: migrate it, or remove it from that one first";
         return Err(conflict(detail, help, "/port"));
     }
     let members = &mut document.network[index].port;
@@ -153,19 +153,19 @@ pub fn add_member(document: &mut Document, name: &str, new: MemberDocument) -> E
 fn member_of(
     network: &NetworkDocument,
     port: &str,
-    place: Place,
+    source: Source,
     at: &str,
 ) -> Result<usize, Problem> {
     let known = || network.port.iter().map(|member| member.port.as_str());
     let found = known().position(|member| member == port);
-    found.ok_or_else(|| absent_in(&network.name, "port", port, known(), place, at))
+    found.ok_or_else(|| not_found_in(&network.name, "port", port, known(), source, at))
 }
 
-/// Takes a port out of a network.
+/// Removes a port from a network.
 pub fn remove_member(document: &mut Document, name: &str, port: &str) -> Edited {
     let index = network(document, name)?;
-    let member = member_of(&document.network[index], port, Place::Path, "/port")?;
-    member_is_free(document, index, port)?;
+    let member = member_of(&document.network[index], port, Source::Path, "/port")?;
+    check_member_unused(document, index, port)?;
     document.network[index].port.remove(member);
     Ok(None)
 }
@@ -173,12 +173,12 @@ pub fn remove_member(document: &mut Document, name: &str, port: &str) -> Edited 
 fn mac_of(
     network: &NetworkDocument,
     address: &str,
-    place: Place,
+    source: Source,
     at: &str,
 ) -> Result<usize, Problem> {
     let known = || network.mac.iter().map(|mac| mac.address.as_str());
     let found = known().position(|mac| same_mac(mac, address));
-    found.ok_or_else(|| absent_in(&network.name, "static MAC", address, known(), place, at))
+    found.ok_or_else(|| not_found_in(&network.name, "static MAC", address, known(), source, at))
 }
 
 fn same_mac(one: &str, other: &str) -> bool {
@@ -188,45 +188,45 @@ fn same_mac(one: &str, other: &str) -> bool {
     }
 }
 
-/// Gives a network a static MAC.
+/// Adds a static MAC to a network.
 pub fn add_mac(document: &mut Document, name: &str, new: MacDocument) -> Edited {
     let index = network(document, name)?;
     let macs = &mut document.network[index].mac;
     if macs.iter().any(|mac| same_mac(&mac.address, &new.address)) {
-        return Err(exists_in(name, "static MAC", &new.address, "/address"));
+        return Err(already_exists_in(name, "static MAC", &new.address, "/address"));
     }
     macs.push(new);
     let mac = macs.len() - 1;
     at(&[&"network", &index, &"mac", &mac])
 }
 
-/// Takes a static MAC from a network.
+/// Removes a static MAC from a network.
 pub fn remove_mac(document: &mut Document, name: &str, address: &str) -> Edited {
     let index = network(document, name)?;
-    let mac = mac_of(&document.network[index], address, Place::Path, "/address")?;
+    let mac = mac_of(&document.network[index], address, Source::Path, "/address")?;
     document.network[index].mac.remove(mac);
     Ok(None)
 }
 
-/// Has a network flood to another host.
+/// Adds a remote VTEP to the flood list of a network.
 pub fn add_remote_vtep(document: &mut Document, name: &str, address: String) -> Edited {
     let index = network(document, name)?;
     let remotes = &mut document.network[index].remote_vteps;
     if remotes.contains(&address) {
-        return Err(exists_in(name, "remote VTEP", &address, "/address"));
+        return Err(already_exists_in(name, "remote VTEP", &address, "/address"));
     }
     remotes.push(address);
     let remote = remotes.len() - 1;
     at(&[&"network", &index, &"remote-vteps", &remote])
 }
 
-/// Has a network no longer flood to another host.
+/// Removes a remote VTEP from the flood list of a network.
 pub fn remove_remote_vtep(document: &mut Document, name: &str, address: &str) -> Edited {
     let index = network(document, name)?;
     let remotes = &mut document.network[index].remote_vteps;
     let known = || remotes.iter().map(String::as_str);
     let Some(remote) = known().position(|remote| remote == address) else {
-        return Err(absent_in(name, "remote VTEP", address, known(), Place::Path, "/address"));
+        return Err(not_found_in(name, "remote VTEP", address, known(), Source::Path, "/address"));
     };
     remotes.remove(remote);
     Ok(None)
@@ -235,7 +235,7 @@ pub fn remove_remote_vtep(document: &mut Document, name: &str, address: &str) ->
 /// Adds a port.
 pub fn add_port(document: &mut Document, new: PortDocument) -> Edited {
     if document.port.iter().any(|port| port.name == new.name) {
-        return Err(exists("port", &new.name, "/name"));
+        return Err(already_exists("port", &new.name, "/name"));
     }
     document.port.push(new);
     at(&[&"port", &(document.port.len() - 1)])
@@ -243,10 +243,9 @@ pub fn add_port(document: &mut Document, new: PortDocument) -> Edited {
 
 /// Removes a port.
 pub fn remove_port(document: &mut Document, name: &str) -> Edited {
-    let known = || document.port.iter().map(|port| port.name.as_str());
-    let port = known().position(|port| port == name);
-    let port = port.ok_or_else(|| absent("port", name, known(), Place::Path, "/name"))?;
-    port_is_free(document, name)?;
+    let names = document.port.iter().map(|port| port.name.as_str());
+    let port = index_of("port", name, names, Source::Path, "/name")?;
+    check_port_unused(document, name)?;
     document.port.remove(port);
     Ok(None)
 }
@@ -254,9 +253,9 @@ pub fn remove_port(document: &mut Document, name: &str) -> Edited {
 /// Adds a VTEP.
 pub fn add_vtep(document: &mut Document, new: VtepDocument) -> Edited {
     if document.vtep.iter().any(|vtep| vtep.name == new.name) {
-        return Err(exists("VTEP", &new.name, "/name"));
+        return Err(already_exists("VTEP", &new.name, "/name"));
     }
-    if let Some(network) = home(document, &new.port) {
+    if let Some(network) = network_of(document, &new.port) {
         let detail = format!("port {} is in network {}", quoted(&new.port), quoted(network));
         let help =
             "a port is the uplink of one VTEP or belongs to one network: give each its own port";
@@ -268,10 +267,9 @@ pub fn add_vtep(document: &mut Document, new: VtepDocument) -> Edited {
 
 /// Removes a VTEP.
 pub fn remove_vtep(document: &mut Document, name: &str) -> Edited {
-    let known = || document.vtep.iter().map(|vtep| vtep.name.as_str());
-    let vtep = known().position(|vtep| vtep == name);
-    let vtep = vtep.ok_or_else(|| absent("VTEP", name, known(), Place::Path, "/name"))?;
-    vtep_is_free(document, name)?;
+    let names = document.vtep.iter().map(|vtep| vtep.name.as_str());
+    let vtep = index_of("VTEP", name, names, Source::Path, "/name")?;
+    check_vtep_unused(document, name)?;
     document.vtep.remove(vtep);
     Ok(None)
 }
@@ -286,28 +284,28 @@ pub fn migrate(document: &mut Document, migration: &Migration) -> Edited {
 
 fn migrate_port(document: &mut Document, migration: &PortMigration) -> Edited {
     let PortMigration { name, from, to } = migration;
-    let from = network_in(document, from, Place::Body, "/port/from")?;
-    let to = network_in(document, to, Place::Body, "/port/to")?;
-    let member = member_of(&document.network[from], name, Place::Body, "/port/name")?;
+    let from = network_in(document, from, Source::Body, "/port/from")?;
+    let to = network_in(document, to, Source::Body, "/port/to")?;
+    let member = member_of(&document.network[from], name, Source::Body, "/port/name")?;
     let member = document.network[from].port.remove(member);
-    let stations = &mut document.network[from].mac;
+    let macs = &mut document.network[from].mac;
     let (moving, staying) =
-        stations.drain(..).partition(|mac| mac.port.as_deref() == Some(name.as_str()));
-    *stations = staying;
+        macs.drain(..).partition(|mac| mac.port.as_deref() == Some(name.as_str()));
+    *macs = staying;
     let target = &mut document.network[to];
     target.port.push(member);
-    // A place that the other network has for the same address is a problem for `check` to find.
+    // If the target network has the same address already, `check` reports it.
     target.mac.extend::<Vec<_>>(moving);
     Ok(None)
 }
 
 fn migrate_mac(document: &mut Document, migration: &MacMigration) -> Edited {
     let MacMigration { address, network, port, remote_vtep } = migration;
-    let index = network_in(document, network, Place::Body, "/mac/network")?;
-    let place = mac_of(&document.network[index], address, Place::Body, "/mac/address")?;
-    let mac = &mut document.network[index].mac[place];
+    let index = network_in(document, network, Source::Body, "/mac/network")?;
+    let entry = mac_of(&document.network[index], address, Source::Body, "/mac/address")?;
+    let mac = &mut document.network[index].mac[entry];
     (mac.port, mac.remote_vtep) = (port.clone(), remote_vtep.clone());
-    at(&[&"network", &index, &"mac", &place])
+    at(&[&"network", &index, &"mac", &entry])
 }
 
 #[cfg(test)]
@@ -331,7 +329,7 @@ mod tests {
 
     /// RFC 7396, appendix A.
     #[test]
-    fn a_merge_patch_does_what_its_rfc_says() {
+    fn a_merge_patch_follows_rfc_7396() {
         for (mut target, patch, result) in [
             (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
             (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
@@ -355,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_takes_its_stations_along() {
+    fn a_port_migrates_with_its_static_macs() {
         let mut document = document();
         let migration = PortMigration { name: "a".into(), from: "blue".into(), to: "red".into() };
         migrate(&mut document, &Migration::Port(migration.clone())).unwrap();
@@ -369,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_says_where_it_is() {
+    fn an_edit_returns_its_pointer() {
         let mut document = document();
         let mac = |address: &str| MacDocument {
             address: address.into(),
@@ -390,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_use_stays_and_says_where() {
+    fn an_object_in_use_is_not_removed_and_its_uses_are_listed() {
         let mut document = document();
         let before = document.clone();
         let said = |edited: Edited| {

@@ -1,27 +1,26 @@
-//! JSON over HTTP: on the Unix socket for the command line and programs, over TCP with TLS and a token
-//! if that is configured, and the metrics on TCP.
+//! The HTTP servers: the API on a Unix socket and, if configured, over TCP with TLS and a token; and
+//! the metrics with the status page on TCP.
 //!
-//! | file | what it owns |
+//! | file | contents |
 //! |---|---|
-//! | `server` | which routes are served where |
-//! | [`connections`] | how many at a time, and how long each may take |
-//! | [`drain`] | what is left of a body that nobody wanted |
-//! | [`socket`], [`tls`] | who may ask |
-//! | `routes` | one handler for each route |
-//! | [`extract`] | what a request says, read strictly |
-//! | [`problem`] | every error, as RFC 9457 has them |
-//! | [`control`] | questions to the control loop |
-//! | [`fake`] | a switch in memory |
-//! | [`edit`], [`change`] | from a request to another configuration, checked and applied |
-//! | [`refusal`] | what is not there, there already, or in use |
-//! | [`page`] | what people see of it in a browser, on the metrics' address |
-//! | `openapi` | the description of it all |
+//! | [`server`] | the routes that each listener serves |
+//! | [`connections`], [`drain`] | bounds on the number and time of connections |
+//! | [`socket`], [`tls`] | access control |
+//! | [`routes`], [`app`] | the handlers, and the state that they share |
+//! | [`extract`], [`precondition`], [`json`] | parsing of requests |
+//! | [`problem`], [`conflict`] | error responses (RFC 9457) |
+//! | [`control`] | queries to the control loop |
+//! | [`edit`], [`apply`] | changes of the configuration |
+//! | [`page`] | the status page |
+//! | `openapi`, `uri` | the `OpenAPI` document; percent-encoding |
 //!
 //! # Thread safety
-//! The server is a task on the control thread, beside the control loop, and owns no state of the switch. What
-//! takes long is done on threads of the runtime's pool.
+//! The servers are tasks on the control thread, beside the control loop, and own no state of the
+//! switch. Long computations run on threads of the runtime's pool.
 
-pub mod change;
+pub mod app;
+pub mod apply;
+pub mod conflict;
 pub mod connections;
 pub mod control;
 pub mod drain;
@@ -29,14 +28,13 @@ pub mod edit;
 pub mod extract;
 #[doc(hidden)]
 pub mod fake;
+pub mod json;
 mod openapi;
 pub mod page;
+pub mod precondition;
 pub mod problem;
-pub mod refusal;
-mod routes;
+pub mod routes;
 pub mod server;
 pub mod socket;
 pub mod tls;
-
-pub(crate) use routes::percent_encoded;
-pub use routes::{ExplainRequest, MAX_FRAME, Was};
+pub(crate) mod uri;

@@ -1,5 +1,5 @@
-//! The `OpenAPI` document, from the code: routes and schemas by their own definitions, and here
-//! what is the same for all of them, above all the problems that each can answer with.
+//! The `OpenAPI` document. Routes and schemas come from their definitions; this file adds what
+//! follows the same rules for all of them, mainly the problems that each route can respond with.
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::header::HeaderBuilder;
@@ -19,14 +19,14 @@ struct Schemas;
 /// The name of the token's security scheme.
 const TOKEN: &str = "token";
 
-/// What stands above the routes.
+/// The document without its routes.
 pub(super) fn head() -> OpenApi {
     let info = InfoBuilder::new()
         .title("vswitch")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "A running vswitch: what it does, its configuration, and every change of it. On the Unix \
-             socket whoever may open it may ask; over TCP a bearer token is needed.",
+            "The state and the configuration of a running vswitch. On the Unix socket, file permissions \
+             decide who has access; over TCP, requests need a bearer token.",
         ))
         .build();
     let mut head = OpenApiBuilder::new().info(info).build();
@@ -35,7 +35,7 @@ pub(super) fn head() -> OpenApi {
     head
 }
 
-/// Adds to each route what it does not say itself.
+/// Completes the description of each route.
 pub(super) fn complete(document: &mut OpenApi) {
     if let Some(components) = &mut document.components {
         let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
@@ -47,7 +47,7 @@ pub(super) fn complete(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             let changes = is_change(path, method);
-            if changes || is_checked(path) {
+            if changes || accepts_if_match(path) {
                 if_match(operation, changes);
             }
             problems(path, method, operation, changes);
@@ -66,15 +66,15 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-/// Whether it changes the configuration, and needs an If-Match.
+/// Whether the route changes the configuration and requires an If-Match.
 fn is_change(path: &str, method: &str) -> bool {
     method != "get"
-        && !is_checked(path)
+        && !accepts_if_match(path)
         && !matches!(path, "/v1/plan" | "/v1/fdb/flush" | "/v1/explain" | "/v1/captures/{id}")
 }
 
-/// Whether it takes an If-Match, and does not need it.
-fn is_checked(path: &str) -> bool {
+/// Whether the route accepts an If-Match but does not require one.
+fn accepts_if_match(path: &str) -> bool {
     matches!(path, "/v1/confirm" | "/v1/roll-back")
 }
 
@@ -115,11 +115,11 @@ fn etag(path: &str, operation: &mut Operation) {
 }
 
 fn problems(path: &str, method: &str, operation: &mut Operation, changes: bool) {
-    // Any route can be asked with parameters it does not have.
+    // Every route refuses unknown query parameters.
     let mut kinds = vec![Kind::BadRequest, Kind::Unauthorized, Kind::Timeout, Kind::Unavailable];
-    let takes_names =
+    let refers_to_names =
         matches!(path, "/v1/migrate" | "/v1/explain" | "/v1/capture" | "/v1/drops/frames");
-    if path.contains('{') || takes_names || path.starts_with("/v1/fdb") {
+    if path.contains('{') || refers_to_names || path.starts_with("/v1/fdb") {
         kinds.push(Kind::NotFound);
     }
     if operation.request_body.is_some() {
@@ -130,7 +130,7 @@ fn problems(path: &str, method: &str, operation: &mut Operation, changes: bool) 
         kinds.extend([Kind::PreconditionFailed, Kind::PreconditionRequired]);
         kinds.extend([Kind::Invalid, Kind::Storage]);
     }
-    if is_checked(path) {
+    if accepts_if_match(path) {
         kinds.extend([Kind::NothingPending, Kind::PreconditionFailed]);
         if path == "/v1/roll-back" {
             kinds.extend([Kind::Conflict, Kind::Storage]);

@@ -1,8 +1,8 @@
-//! What the API says when it cannot do what was asked: RFC 9457 problem details.
+//! Error responses: problem details as defined in RFC 9457.
 //!
-//! Each [`Kind`] is declared once, below, with its status, the last part of its `type` and its title;
-//! the responses of the `OpenAPI` document come from the same table. A problem that a field, a query
-//! parameter or a header causes names it, and says what would be right.
+//! Each [`Kind`] is declared once, below, with its status, the last part of its `type` and its
+//! title; the error responses in the `OpenAPI` document come from the same table. A problem caused
+//! by a field, a query parameter or a header names it and says what would be valid.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,19 +14,22 @@ use crate::topology::plan::Step;
 /// The media type of every error.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// What stands before a kind's name in `type`.
+/// The part of `type` before the slug.
 const TYPE_PREFIX: &str = "urn:vswitch:problem:";
+
+/// The detail of every problem with the query.
+pub(super) const INVALID_QUERY: &str = "invalid query parameter";
 
 macro_rules! kinds {
     ($($kind:ident $status:literal $slug:literal $title:literal;)*) => {
-        /// What sort of problem it is.
+        /// The kinds of problems.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Kind {
             $(#[doc = $title] $kind,)*
         }
 
         impl Kind {
-            /// All of them, by status.
+            /// All kinds, by status.
             pub const ALL: &'static [Self] = &[$(Self::$kind),*];
 
             /// The HTTP status.
@@ -41,7 +44,7 @@ macro_rules! kinds {
                 match self { $(Self::$kind => $slug,)* }
             }
 
-            /// What it is, in a few words that are always the same.
+            /// The title, which is the same for every problem of this kind.
             #[must_use]
             pub fn title(self) -> &'static str {
                 match self { $(Self::$kind => $title,)* }
@@ -53,26 +56,26 @@ macro_rules! kinds {
 kinds! {
     BadRequest 400 "bad-request" "The request cannot be read.";
     Unauthorized 401 "unauthorized" "The bearer token is missing or wrong.";
-    NotFound 404 "not-found" "There is no such thing here.";
-    MethodNotAllowed 405 "method-not-allowed" "This can be read or changed in other ways only.";
-    NotAcceptable 406 "not-acceptable" "The answer does not exist in a format that was asked for.";
-    Timeout 408 "timeout" "The request did not arrive in time, or took too long.";
-    Conflict 409 "conflict" "The running configuration does not allow it.";
-    NeedsRestart 409 "needs-restart" "A part of the change needs a restart of the switch.";
-    AwaitsConfirmation 409 "awaits-confirmation" "An earlier change waits to be confirmed.";
-    NothingPending 409 "nothing-pending" "No change waits to be confirmed.";
-    TooManyCaptures 409 "too-many-captures" "As many captures run as can run at a time.";
+    NotFound 404 "not-found" "The resource does not exist.";
+    MethodNotAllowed 405 "method-not-allowed" "The resource does not support this method.";
+    NotAcceptable 406 "not-acceptable" "The response is not available in an accepted format.";
+    Timeout 408 "timeout" "The request did not arrive in time, or took too long to answer.";
+    Conflict 409 "conflict" "The running configuration does not allow the change.";
+    NeedsRestart 409 "needs-restart" "Part of the change needs a restart of the switch.";
+    AwaitsConfirmation 409 "awaits-confirmation" "An earlier change is not confirmed yet.";
+    NothingPending 409 "nothing-pending" "No change waits for confirmation.";
+    TooManyCaptures 409 "too-many-captures" "The maximum number of captures is running.";
     PreconditionFailed 412 "precondition-failed" "The configuration has changed since it was read.";
     TooLarge 413 "too-large" "The body is too large.";
-    UnsupportedMediaType 415 "unsupported-media-type" "The body is in a format that is not understood.";
-    Invalid 422 "invalid" "The configuration would not be valid.";
-    BadFilter 422 "bad-filter" "The filter is no expression of pcap-filter(7).";
-    PreconditionRequired 428 "precondition-required" "The request does not say which configuration it changes.";
+    UnsupportedMediaType 415 "unsupported-media-type" "The media type of the body is not supported.";
+    Invalid 422 "invalid" "A value in the request is not valid.";
+    BadFilter 422 "bad-filter" "The filter is not a valid pcap-filter(7) expression.";
+    PreconditionRequired 428 "precondition-required" "The request needs an If-Match header.";
     Unavailable 503 "unavailable" "The switch cannot answer now.";
-    Storage 507 "storage" "The configuration cannot be stored, and so nothing was changed.";
+    Storage 507 "storage" "The configuration cannot be stored, so nothing was changed.";
 }
 
-/// What went wrong, as `application/problem+json` (RFC 9457). One pointer: it is the error of many functions.
+/// An error response, `application/problem+json` (RFC 9457). Boxed, because many functions return it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem(Box<Details>);
 
@@ -90,42 +93,42 @@ impl std::ops::DerefMut for Problem {
     }
 }
 
-/// What a problem says.
+/// The members of a problem.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Details {
-    /// What sort of problem it is, for programs: `urn:vswitch:problem:…`.
+    /// The kind of the problem, for programs: `urn:vswitch:problem:…`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The same for people.
+    /// The kind of the problem, for people.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened this time.
+    /// What happened in this request.
     pub detail: String,
-    /// The values that caused it, each with what would be right.
+    /// The values that caused the problem.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ValueProblem>,
-    /// For `precondition-failed`: the generation that is running now.
+    /// For `precondition-failed`: the running generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub generation: Option<u64>,
-    /// For `needs-restart`: the steps that do.
+    /// For `needs-restart`: the steps that need a restart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
 }
 
-/// What is wrong with one value of a request.
+/// A value that caused a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ValueProblem {
-    /// Where the value is.
+    /// Where the value comes from.
     #[serde(rename = "in")]
-    pub place: Place,
-    /// A JSON pointer (RFC 6901) to it. In a query, a path or a header: `/` and the name.
+    pub source: Source,
+    /// A JSON pointer (RFC 6901) to the value. In a query, a path or a header: `/` and the name.
     pub pointer: String,
-    /// What is wrong with it.
+    /// What is wrong with the value.
     pub detail: String,
-    /// What would be right.
+    /// What would be valid.
     pub help: String,
     /// In a TOML body: the line, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,24 +140,24 @@ pub struct ValueProblem {
     pub column: Option<usize>,
 }
 
-/// Where a value is.
+/// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Place {
-    /// In the body of the request.
+pub enum Source {
+    /// The body of the request.
     Body,
-    /// In the configuration as the change would have made it, outside of what was sent.
+    /// The resulting configuration, outside of the part that the request sent.
     Configuration,
     /// A query parameter.
     Query,
-    /// A part of the path.
+    /// A path parameter.
     Path,
     /// A header.
     Header,
 }
 
 impl Problem {
-    /// A problem, and what happened this time.
+    /// Makes a problem of a kind.
     #[must_use]
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self(Box::new(Details {
@@ -168,21 +171,48 @@ impl Problem {
         }))
     }
 
-    /// The same, because of a value.
+    /// Makes a problem that one value causes; both have the same detail.
+    #[must_use]
+    pub fn of_value(
+        kind: Kind,
+        source: Source,
+        pointer: impl Into<String>,
+        detail: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        let error = ValueProblem::new(source, pointer, detail, help);
+        Self::new(kind, error.detail.clone()).because(error)
+    }
+
+    /// Makes a problem that values cause, `total` of them even if fewer are listed. Its detail is
+    /// the first value's and the number of the others.
+    #[must_use]
+    pub fn of_values(kind: Kind, errors: Vec<ValueProblem>, total: usize) -> Self {
+        let first = errors.first().map_or(kind.title(), |error| &error.detail);
+        let detail = match total {
+            0 | 1 => first.to_owned(),
+            total => format!("{first}; and {} more", total - 1),
+        };
+        let mut problem = Self::new(kind, detail);
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// Makes a problem with the query parameter of that name.
+    #[must_use]
+    pub fn of_query(name: &str, detail: impl Into<String>, help: impl Into<String>) -> Self {
+        let error = ValueProblem::new(Source::Query, format!("/{name}"), detail, help);
+        Self::new(Kind::BadRequest, INVALID_QUERY).because(error)
+    }
+
+    /// Adds a value that caused the problem.
     #[must_use]
     pub fn because(mut self, error: ValueProblem) -> Self {
         self.errors.push(error);
         self
     }
 
-    /// The same, because of these values.
-    #[must_use]
-    pub fn because_of(mut self, errors: Vec<ValueProblem>) -> Self {
-        self.errors = errors;
-        self
-    }
-
-    /// Whether it is of this kind.
+    /// Whether the problem is of this kind.
     #[must_use]
     pub fn is(&self, kind: Kind) -> bool {
         self.kind.strip_prefix(TYPE_PREFIX) == Some(kind.slug())
@@ -190,23 +220,23 @@ impl Problem {
 }
 
 impl ValueProblem {
-    /// What is wrong with a value, and what would be right.
+    /// Makes a problem with a value of the request.
     #[must_use]
     pub fn new(
-        place: Place,
+        source: Source,
         pointer: impl Into<String>,
         detail: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
         let (detail, help) = (detail.into(), help.into());
-        Self { place, pointer: pointer.into(), detail, help, line: None, column: None }
+        Self { source, pointer: pointer.into(), detail, help, line: None, column: None }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
-        // Strings and numbers alone: this cannot fail.
+        // Strings and numbers always serialize.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
         let headers = response.headers_mut();
@@ -221,7 +251,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A JSON pointer (RFC 6901) from its parts.
+/// Joins segments to a JSON pointer (RFC 6901).
 pub(super) fn pointer<T: AsRef<str>>(parts: impl IntoIterator<Item = T>) -> String {
     let escaped = |part: T| format!("/{}", part.as_ref().replace('~', "~0").replace('/', "~1"));
     parts.into_iter().map(escaped).collect()

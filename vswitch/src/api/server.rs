@@ -26,8 +26,6 @@ use crate::config;
 use crate::control::requests::Requests;
 use crate::metrics::family;
 
-pub use super::routes::{DEFAULT_LIMIT, MAX_LIMIT, MAX_STREAMS};
-
 /// The metrics' content type.
 const METRICS_TYPE: &str = prometheus::TEXT_FORMAT;
 

@@ -24,8 +24,8 @@ use tokio_rustls::rustls::{self, ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::connections::Opening;
-use super::problem::{Kind, Place, Problem, ValueProblem};
+use super::connections::Handshake;
+use super::problem::{Kind, Problem, Source};
 
 /// Fewer characters can be guessed.
 const MIN_TOKEN_LEN: usize = 16;
@@ -109,10 +109,10 @@ pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError>
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-impl Opening<TcpStream> for TlsAcceptor {
+impl Handshake<TcpStream> for TlsAcceptor {
     type Stream = TlsStream<TcpStream>;
 
-    async fn open(self, io: TcpStream) -> io::Result<Self::Stream> {
+    async fn perform(self, io: TcpStream) -> io::Result<Self::Stream> {
         notice_when_gone(&io);
         self.accept(io).await
     }
@@ -184,14 +184,11 @@ impl Token {
 pub async fn require_token(State(token): State<Token>, request: Request, next: Next) -> Response {
     match token.is_in(&request) {
         Ok(()) => next.run(request).await,
-        Err(why) => Problem::new(Kind::Unauthorized, why)
-            .because(ValueProblem::new(
-                Place::Header,
-                "/authorization",
-                why,
-                "send `Authorization: Bearer …` with what is in the switch's [api] token-file",
-            ))
-            .into_response(),
+        Err(why) => {
+            let help = "send `Authorization: Bearer …` with the token in [api] token-file";
+            Problem::of_value(Kind::Unauthorized, Source::Header, "/authorization", why, help)
+                .into_response()
+        }
     }
 }
 

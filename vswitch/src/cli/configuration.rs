@@ -12,7 +12,7 @@ use super::config_file::load;
 use super::options::{Target, whole_seconds};
 use super::output::{Exit, note, print, print_json};
 use super::terminal::{Look, Progress, agrees, somebody_is_there};
-use crate::api::change::Change;
+use crate::api::apply::Change;
 use crate::config::Document;
 use crate::text::count;
 use crate::topology::plan::{Action, Impact, Plan};

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vswitch::api::server::MAX_STREAMS;
+use vswitch::api::routes::events::MAX_STREAMS;
 use vswitch::control::events::{Happening, Whereabouts};
 
 use crate::served::Served;

@@ -19,7 +19,7 @@
 //!
 //! Runs as tasks on the control thread; answers are written on a thread of the runtime's pool.
 
-mod seen;
+mod snapshot;
 mod view;
 
 use std::net::{IpAddr, SocketAddr};
@@ -36,7 +36,7 @@ use serde::Deserialize;
 
 use super::control::{Control, aside};
 use super::problem::Problem;
-use seen::Seen;
+use snapshot::SnapshotCache;
 use view::View;
 
 pub use view::{MAX_FRAMES, MAX_NETWORKS, MAX_PORTS};
@@ -46,7 +46,7 @@ const MAX_FILTER: usize = 64;
 
 /// What of the switch is older is asked for anew. Less than the page's second, so that each of its
 /// questions has an answer of its own, and however many look cost no more than two.
-const FRESH: Duration = Duration::from_millis(500);
+const PERIOD: Duration = Duration::from_millis(500);
 
 /// The files of the page: route, content type, content.
 const SITE: [(&str, &str, &str); 9] = [
@@ -82,7 +82,7 @@ const OF_PROXIES: [&str; 5] =
 
 #[derive(Clone)]
 struct Page {
-    seen: Arc<Seen>,
+    snapshots: Arc<SnapshotCache>,
     /// Why nobody is told what frames say.
     withheld: Option<Arc<str>>,
 }
@@ -100,8 +100,8 @@ pub(super) fn router(control: Control, address: Option<SocketAddr>, frames: bool
         }
         None => Some("the system does not tell the metrics' address".into()),
     };
-    let seen = Arc::new(Seen::new(control, FRESH));
-    let page = Page { seen, withheld };
+    let snapshots = Arc::new(SnapshotCache::new(control, PERIOD));
+    let page = Page { snapshots, withheld };
     let mut router = Router::new().route("/page.json", get(json));
     for (path, kind, content) in SITE {
         router = router
@@ -126,11 +126,11 @@ async fn json(
     let proxied = OF_PROXIES.iter().find(|name| headers.contains_key(**name));
     let proxied = proxied.map(|name| format!("a proxy asks for somebody else (`{name}`)").into());
     let withheld = page.withheld.or(proxied);
-    let seen = page.seen.recent().await?;
+    let snapshot = page.snapshots.recent().await?;
     let body = aside(move || {
         let filter: String = params.network.trim().chars().take(MAX_FILTER).collect();
         // Rows, numbers and strings: writing them cannot fail.
-        serde_json::to_vec(&View::of(&seen, &filter, withheld.as_deref())).unwrap_or_default()
+        serde_json::to_vec(&View::of(&snapshot, &filter, withheld.as_deref())).unwrap_or_default()
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], body.await?).into_response())
 }

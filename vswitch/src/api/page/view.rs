@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::seen::{State, Traffic};
+use super::snapshot::{Snapshot, Traffic};
 use crate::control::captures::KeptDrop;
 use crate::control::rows::{
     DropRow, NetworkRow, NextHopState, PortRow, RemoteRow, Role, VtepRow, WorkerRow,
@@ -36,7 +36,7 @@ pub(super) struct View<'s> {
     version: &'s str,
     host: &'s str,
     generation: u64,
-    /// See [`State::micros`]: what rates are made with.
+    /// See [`Snapshot::micros`]: what rates are made with.
     micros: u64,
     unix_millis: u64,
     started_unix_millis: u64,
@@ -155,23 +155,23 @@ impl<'s> FrameView<'s> {
 
 impl<'s> View<'s> {
     /// With the networks that the filter selects. What frames say is left out if there is a reason for it.
-    pub(super) fn of(state: &'s State, filter: &str, withheld: Option<&'s str>) -> Self {
-        let networks = networks(state, filter);
+    pub(super) fn of(snapshot: &'s Snapshot, filter: &str, withheld: Option<&'s str>) -> Self {
+        let networks = networks(snapshot, filter);
         let shown: HashSet<&str> = networks.rows.iter().map(|network| network.name).collect();
         Self {
-            version: &state.status.version,
-            host: &state.status.host,
-            generation: state.status.generation,
-            micros: state.micros,
-            unix_millis: state.unix_millis,
-            started_unix_millis: state.status.started_unix_millis,
-            totals: totals(state),
-            ports: ports(&state.ports, &shown, !filter.is_empty()),
-            vteps: vteps(state, &networks.rows, &shown, !filter.is_empty()),
+            version: &snapshot.status.version,
+            host: &snapshot.status.host,
+            generation: snapshot.status.generation,
+            micros: snapshot.micros,
+            unix_millis: snapshot.unix_millis,
+            started_unix_millis: snapshot.status.started_unix_millis,
+            totals: totals(snapshot),
+            ports: ports(&snapshot.ports, &shown, !filter.is_empty()),
+            vteps: vteps(snapshot, &networks.rows, &shown, !filter.is_empty()),
             networks,
-            workers: &state.workers,
-            drops: drops(&state.drops),
-            frames: frames(state, withheld),
+            workers: &snapshot.workers,
+            drops: drops(&snapshot.drops),
+            frames: frames(snapshot, withheld),
         }
     }
 }
@@ -206,8 +206,8 @@ fn selects(filter: &str, network: &NetworkRow) -> bool {
         || network.remote_vteps.contains(&filter)
 }
 
-fn networks<'s>(state: &'s State, filter: &str) -> List<NetworkView<'s>> {
-    let all = state.networks.iter().zip(&state.activity).enumerate();
+fn networks<'s>(snapshot: &'s Snapshot, filter: &str) -> List<NetworkView<'s>> {
+    let all = snapshot.networks.iter().zip(&snapshot.activity).enumerate();
     let wanted = all.filter(|(_, (network, _))| filter.is_empty() || selects(filter, network));
     // Powers of two, so that not every small change brings others.
     let rank = |(_, (_, active)): &(usize, (&NetworkRow, &u64))| u64::BITS - active.leading_zeros();
@@ -227,7 +227,7 @@ fn networks<'s>(state: &'s State, filter: &str) -> List<NetworkView<'s>> {
         fdb_refused: row.fdb_refused,
         drops: row.drops,
     };
-    List { count: state.networks.len(), matching, rows: rows.into_iter().map(view).collect() }
+    List { count: snapshot.networks.len(), matching, rows: rows.into_iter().map(view).collect() }
 }
 
 fn ports<'s>(all: &'s [PortRow], shown: &HashSet<&str>, filtered: bool) -> List<&'s PortRow> {
@@ -240,17 +240,17 @@ fn ports<'s>(all: &'s [PortRow], shown: &HashSet<&str>, filtered: bool) -> List<
 }
 
 fn vteps<'s>(
-    state: &'s State,
+    snapshot: &'s Snapshot,
     networks: &[NetworkView<'s>],
     shown: &HashSet<&str>,
     filtered: bool,
 ) -> List<VtepView<'s>> {
     let carrying: HashSet<&str> = networks.iter().filter_map(|network| network.vtep).collect();
     let carries = |row: &VtepRow| carrying.contains(row.name.as_str());
-    let wanted = state.vteps.iter().filter(|row| !filtered || carries(row));
+    let wanted = snapshot.vteps.iter().filter(|row| !filtered || carries(row));
     let (matching, rows) = best(wanted, MAX_VTEPS, |row| carries(row));
     let rows = rows.into_iter().map(|row| vtep(row, shown, filtered)).collect();
-    List { count: state.vteps.len(), matching, rows }
+    List { count: snapshot.vteps.len(), matching, rows }
 }
 
 fn vtep<'s>(row: &'s VtepRow, shown: &HashSet<&str>, filtered: bool) -> VtepView<'s> {
@@ -296,21 +296,21 @@ fn drops(all: &[DropRow]) -> List<&DropRow> {
     List { count: all.len(), matching, rows }
 }
 
-fn frames<'s>(state: &'s State, withheld: Option<&'s str>) -> Frames<'s> {
-    let all = &state.frames;
-    let udp_ports: Vec<_> = state.vteps.iter().map(|vtep| vtep.udp_port).collect();
+fn frames<'s>(snapshot: &'s Snapshot, withheld: Option<&'s str>) -> Frames<'s> {
+    let all = &snapshot.frames;
+    let udp_ports: Vec<_> = snapshot.vteps.iter().map(|vtep| vtep.udp_port).collect();
     let newest = all.iter().rev().take(MAX_FRAMES);
     let rows = newest.map(|kept| FrameView::of(kept, withheld.is_none(), &udp_ports)).collect();
     Frames { withheld, count: all.len(), rows }
 }
 
-fn totals(state: &State) -> Totals {
+fn totals(snapshot: &Snapshot) -> Totals {
     Totals {
-        tenants: state.tenants,
-        uplinks: state.uplinks,
-        dropped: state.status.dropped,
-        fdb_entries: state.networks.iter().map(|network| network.fdb_entries).sum(),
-        unaccounted: state.status.unaccounted,
+        tenants: snapshot.tenants,
+        uplinks: snapshot.uplinks,
+        dropped: snapshot.status.dropped,
+        fdb_entries: snapshot.networks.iter().map(|network| network.fdb_entries).sum(),
+        unaccounted: snapshot.status.unaccounted,
     }
 }
 
@@ -375,7 +375,7 @@ mod tests {
     fn of_many_vteps_those_of_the_networks_are_not_left_out() {
         let names = || (0..2 * MAX_VTEPS).map(|n| format!("vtep-{n}"));
         let vteps = names().map(|name| VtepRow { name, ..row(Vec::new()) }).collect();
-        let state = State { vteps, ..State::default() };
+        let snapshot = Snapshot { vteps, ..Snapshot::default() };
         let last = names().next_back().unwrap();
         let network = NetworkView {
             index: 0,
@@ -393,10 +393,10 @@ mod tests {
             drops: 0,
         };
         let shown = HashSet::from(["blue"]);
-        let all = super::vteps(&state, std::slice::from_ref(&network), &shown, false);
+        let all = super::vteps(&snapshot, std::slice::from_ref(&network), &shown, false);
         assert_eq!((all.count, all.matching, all.rows.len()), (64, 64, MAX_VTEPS));
         assert_eq!(all.rows[MAX_VTEPS - 1].name, last);
-        let filtered = super::vteps(&state, &[network], &shown, true);
+        let filtered = super::vteps(&snapshot, &[network], &shown, true);
         assert_eq!((filtered.count, filtered.matching, filtered.rows.len()), (64, 1, 1));
         assert_eq!(filtered.rows[0].name, last);
     }

@@ -1,4 +1,4 @@
-//! Captures: begun, listed, ended; and the frames that were dropped last.
+//! Captures: start, list, end; and the last dropped frames.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,79 +11,74 @@ use futures::stream;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Answer, App, list};
+use super::response::{Answer, list};
+use crate::api::app::App;
+use crate::api::conflict::{check_names, no_such_reason, not_found};
 use crate::api::control::aside;
-use crate::api::extract::{Names, NoParams, Params};
-use crate::api::problem::{Kind, Place, Problem, ValueProblem};
-use crate::api::refusal::{absent, no_such_reason};
+use crate::api::extract::{NoQuery, PathParams, QueryParams, check_range};
+use crate::api::problem::{Kind, Problem, Source};
 use crate::capture::filter;
 use crate::capture::pcapng::CONTENT_TYPE;
 use crate::capture::request::{CaptureRequest, Limits, MAX_SNAPLEN, records};
 use crate::capture::stream::Stream;
-use crate::config::Config;
 use crate::control::captures::{CaptureError, KeptDrop};
 use crate::control::rows::{CaptureRow, DroppedFrameRow};
 use crate::datapath::capture::{Capture, CapturePoint, MAX_CAPTURES};
 use crate::metrics::drop_reason::DropReason;
 
-/// The longest time that can be asked for: a day.
+/// The longest time of a capture: a day.
 const MAX_SECS: u64 = 86_400;
 
-/// Which frames, how much of each, and until when.
+/// The frames to capture, how much of each to keep, and when to end.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[into_params(parameter_in = Query, rename_all = "kebab-case")]
 pub(super) struct CaptureQuery {
-    /// Those of this port: received there, sent there, or dropped there.
+    /// Frames of this port: received, transmitted or dropped there.
     port: Option<String>,
-    /// Those of this network.
+    /// Frames of this network.
     network: Option<String>,
-    /// Those on the uplink of this local VTEP.
+    /// Frames on the uplink of this local VTEP.
     vtep: Option<String>,
-    /// Those that are dropped for this reason, as `/v1/drops` names it.
+    /// Frames that are dropped for this reason, as in `/v1/drops`.
     #[param(example = "unknown_vni")]
     reason: Option<String>,
-    /// Where they are looked at, separated by commas: received, decapsulated, transmitted, dropped. All if
-    /// absent; with a reason, dropped.
+    /// Capture points, separated by commas: received, decapsulated, transmitted, dropped. By default
+    /// all of them; with a reason, dropped.
     #[param(example = "received,dropped")]
     stage: Option<String>,
-    /// A filter, as pcap-filter(7) has it.
+    /// A filter in the syntax of pcap-filter(7).
     #[param(example = "arp or icmp")]
     filter: Option<String>,
-    /// The most bytes of a frame to keep; if absent, all.
+    /// The most bytes of a frame to keep; by default all.
     #[param(minimum = 1, maximum = 16384)]
     snaplen: Option<usize>,
-    /// Ends after so many frames.
+    /// End after so many frames.
     #[param(minimum = 1)]
     count: Option<u64>,
-    /// Ends after so many seconds.
+    /// End after so many seconds.
     #[param(minimum = 1, maximum = 86400)]
     secs: Option<u64>,
 }
 
-/// Which dropped frames.
+/// A filter for dropped frames.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[into_params(parameter_in = Query, rename_all = "kebab-case")]
 pub(super) struct DroppedQuery {
-    /// Those dropped for this reason.
+    /// Frames that were dropped for this reason.
     #[param(example = "unknown_vni")]
     reason: Option<String>,
-    /// Those of this port.
+    /// Frames of this port.
     port: Option<String>,
-    /// Those of this network.
+    /// Frames of this network.
     network: Option<String>,
-}
-
-fn wrong(name: &str, detail: String, help: String) -> Problem {
-    Problem::new(Kind::BadRequest, "a query parameter is not understood")
-        .because(ValueProblem::new(Place::Query, format!("/{name}"), detail, help))
 }
 
 fn reason_of(label: &str) -> Result<DropReason, Problem> {
     DropReason::of_label(label).ok_or_else(|| {
         let (detail, help) = no_such_reason(label);
-        wrong("reason", detail, help.to_owned())
+        Problem::of_query("reason", detail, help)
     })
 }
 
@@ -92,7 +87,11 @@ fn points_of(stages: &str) -> Result<Vec<CapturePoint>, Problem> {
         CapturePoint::ALL.into_iter().find(|point| point.name() == name).ok_or_else(|| {
             let detail = format!("there is no stage `{}`", name.escape_debug());
             let names = CapturePoint::ALL.map(CapturePoint::name).join(", ");
-            wrong("stage", detail, format!("known are: {names}; several are separated by commas"))
+            Problem::of_query(
+                "stage",
+                detail,
+                format!("send one or more of {names}, separated by commas"),
+            )
         })
     };
     let mut points = stages.split(',').map(point).collect::<Result<Vec<_>, _>>()?;
@@ -101,21 +100,11 @@ fn points_of(stages: &str) -> Result<Vec<CapturePoint>, Problem> {
     Ok(points)
 }
 
-fn in_range(name: &str, value: Option<u64>, most: u64) -> Result<(), Problem> {
-    match value {
-        Some(value) if !(1..=most).contains(&value) => {
-            let detail = format!("{value} is not from 1 to {most}");
-            Err(wrong(name, detail, format!("write a number from 1 to {most}")))
-        }
-        _ => Ok(()),
-    }
-}
-
 impl CaptureQuery {
     fn read(self) -> Result<(CaptureRequest, Limits, Option<usize>), Problem> {
-        in_range("snaplen", self.snaplen.map(|n| n as u64), MAX_SNAPLEN as u64)?;
-        in_range("count", self.count, u64::MAX)?;
-        in_range("secs", self.secs, MAX_SECS)?;
+        check_range("snaplen", self.snaplen.map(|n| n as u64), MAX_SNAPLEN as u64)?;
+        check_range("count", self.count, u64::MAX)?;
+        check_range("secs", self.secs, MAX_SECS)?;
         let request = CaptureRequest {
             port: self.port,
             network: self.network,
@@ -125,63 +114,43 @@ impl CaptureQuery {
             filter: self.filter.filter(|filter| !filter.trim().is_empty()),
         };
         if request.reason.is_some() && request.points.contains(&CapturePoint::Transmitted) {
-            let help = "leave the reason or the stage out".to_owned();
-            return Err(wrong("stage", "what was transmitted was not dropped".to_owned(), help));
+            let detail = "no transmitted frame has a drop reason";
+            return Err(Problem::of_query("stage", detail, "leave out the reason or the stage"));
         }
         let limits = Limits { count: self.count, time: self.secs.map(Duration::from_secs) };
         Ok((request, limits, self.snaplen))
     }
 }
 
-/// A name that nothing has is an error, and not an empty capture: it is a typing mistake.
-fn known(
-    config: &Config,
-    port: Option<&String>,
-    network: Option<&String>,
-    vtep: Option<&String>,
-) -> Result<(), Problem> {
-    let check = |what: &str, name: Option<&String>, names: Vec<&str>| match name {
-        Some(name) if !names.contains(&name.as_str()) => {
-            Err(absent(what, name, names, Place::Query, &format!("/{}", what.to_lowercase())))
-        }
-        _ => Ok(()),
-    };
-    check("port", port, config.ports.iter().map(|port| port.name.as_str()).collect())?;
-    check("network", network, config.networks.iter().map(|n| n.name.as_str()).collect())?;
-    check("VTEP", vtep, config.vteps.iter().map(|vtep| vtep.name.as_str()).collect())
-}
-
 fn too_many() -> Problem {
-    let detail = format!("{MAX_CAPTURES} captures run already");
-    let error = ValueProblem::new(
-        Place::Path,
-        "",
-        detail.clone(),
-        "end one of them: GET /v1/captures lists them, DELETE /v1/captures/{id} ends one",
-    );
-    Problem::new(Kind::TooManyCaptures, detail).because(error)
+    let detail = format!("{MAX_CAPTURES} captures are already running");
+    let help =
+        "end one of them: GET /v1/captures lists them, DELETE /v1/captures/{id} ends one of them";
+    Problem::of_value(Kind::TooManyCaptures, Source::Path, "", detail, help)
 }
 
-/// Frames as they pass, as pcapng, until the client goes away, the capture is ended at `Content-Location`, or a limit
-/// is reached. Each packet's comment says port, network, verdict and generation. Interface 0 has no packets: its
-/// statistics at the end say how many frames were captured and missed. Who reads slowly misses frames.
+/// Frames as pcapng, until the client disconnects, the capture at `Content-Location` is deleted, or a
+/// limit is reached. The comment of each packet has port, network, verdict and generation. Interface
+/// 0 has no packets; its statistics at the end have the numbers of captured and missed frames. A
+/// client that reads too slowly misses frames.
 #[utoipa::path(get, path = "/v1/capture", tag = "captures", params(CaptureQuery),
     responses((status = 200, description = "The frames", body = Vec<u8>,
         content_type = "application/x-pcapng",
-        headers(("Content-Location" = String, description = "Where the capture can be ended")))))]
+        headers(("Content-Location" = String, description = "The path for ending the capture")))))]
 pub(super) async fn get_capture(
     State(app): State<App>,
-    Params(query): Params<CaptureQuery>,
+    QueryParams(query): QueryParams<CaptureQuery>,
 ) -> Answer {
     let (request, limits, snaplen) = query.read()?;
-    // However many ask at once: no more memory is made at a time than captures may run. Whoever goes away
-    // meanwhile leaves his seat when his memory is gone, too.
-    let Ok(seat) = Arc::clone(&app.seats).acquire_owned().await else { return Err(too_many()) };
+    // Bounds the buffers that many concurrent requests allocate. The permit is dropped together
+    // with the buffers, even if the client disconnects meanwhile.
+    let permit = Arc::clone(&app.starting_captures).acquire_owned().await;
+    let Ok(permit) = permit else { return Err(too_many()) };
     let (request, running, threads, longest) = app
         .control
         .ask(|switch| {
             let CaptureRequest { port, network, vtep, .. } = &request;
-            known(switch.config(), port.as_ref(), network.as_ref(), vtep.as_ref())?;
+            check_names(switch.config(), port.as_deref(), network.as_deref(), vtep.as_deref())?;
             let longest = switch.longest_frame();
             let captures = switch.captures();
             Ok::<_, Problem>((request, captures.rows().len(), captures.threads(), longest))
@@ -194,17 +163,18 @@ pub(super) async fn get_capture(
     let snaplen = snaplen.unwrap_or(longest.min(MAX_SNAPLEN));
     let capture = aside(move || {
         let filter = expression.as_deref().map(filter::compile).transpose()?;
-        Ok((Arc::new(Capture::new(filter, snaplen, records(snaplen), threads)), seat))
+        Ok((Arc::new(Capture::new(filter, snaplen, records(snaplen), threads)), permit))
     });
-    let (capture, seat) = capture.await?.map_err(|error: filter::FilterError| {
-        let help = "write it as for tcpdump: pcap-filter(7)";
-        let value = ValueProblem::new(Place::Query, "/filter", error.to_string(), help);
-        Problem::new(Kind::BadFilter, error.to_string()).because(value)
+    let (capture, permit) = capture.await?.map_err(|error: filter::FilterError| {
+        let help = "send a pcap-filter(7) expression, as for tcpdump";
+        Problem::of_value(Kind::BadFilter, Source::Query, "/filter", error.to_string(), help)
     })?;
-    let its = Arc::clone(&capture);
-    let begun = app.control.ask(move |switch| switch.captures().begin(request, limits, its)).await;
-    // If it was refused, this is what is left of it. To free it takes milliseconds.
-    aside(move || drop((capture, seat))).await?;
+    let shared = Arc::clone(&capture);
+    let begun =
+        app.control.ask(move |switch| switch.captures().begin(request, limits, shared)).await;
+    // If the capture was refused, this is the last reference, and freeing the buffers takes
+    // milliseconds.
+    aside(move || drop((capture, permit))).await?;
     match begun? {
         Ok(stream) => Ok(body_of(stream)),
         Err(CaptureError::TooMany) => Err(too_many()),
@@ -226,22 +196,22 @@ fn body_of(stream: Stream) -> Response {
     (headers, Body::from_stream(body)).into_response()
 }
 
-/// The captures that run.
+/// The running captures.
 #[utoipa::path(get, path = "/v1/captures", tag = "captures",
     responses((status = 200, description = "The captures", body = Vec<CaptureRow>)))]
-pub(super) async fn get_captures(State(app): State<App>, _: NoParams) -> Answer {
+pub(super) async fn get_captures(State(app): State<App>, _: NoQuery) -> Answer {
     let rows = app.control.ask(|switch| switch.captures().rows()).await?;
     list(rows.into_iter().map(CaptureRow::from).collect::<Vec<_>>()).await
 }
 
-/// Ends a capture. Its reader gets what was captured until now, and the statistics.
+/// Ends a capture. Its client receives the frames captured so far, and the statistics.
 #[utoipa::path(delete, path = "/v1/captures/{id}", tag = "captures",
     params(("id" = u64, Path, description = "Number of the capture")),
-    responses((status = 204, description = "It ends")))]
+    responses((status = 204, description = "Ended")))]
 pub(super) async fn end_capture(
     State(app): State<App>,
-    Names(id): Names<String>,
-    _: NoParams,
+    PathParams(id): PathParams<String>,
+    _: NoQuery,
 ) -> Answer {
     let number = id.parse().ok();
     let ended = match number {
@@ -252,31 +222,31 @@ pub(super) async fn end_capture(
         let rows = app.control.ask(|switch| switch.captures().rows()).await?;
         let known: Vec<_> = rows.iter().map(|row| row.id.to_string()).collect();
         let known = known.iter().map(String::as_str);
-        return Err(absent("capture", &id, known, Place::Path, "/id"));
+        return Err(not_found("capture", &id, known, Source::Path, "/id"));
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// A sample of the frames that were dropped last: up to 16 for each reason, by time.
+/// A sample of the last dropped frames: up to 16 for each reason, sorted by time.
 #[utoipa::path(get, path = "/v1/drops/frames", tag = "captures", params(DroppedQuery),
     responses((status = 200, description = "The frames", body = Vec<DroppedFrameRow>)))]
 pub(super) async fn get_dropped_frames(
     State(app): State<App>,
-    Params(query): Params<DroppedQuery>,
+    QueryParams(query): QueryParams<DroppedQuery>,
 ) -> Answer {
     let reason = query.reason.as_deref().map(reason_of).transpose()?;
     let DroppedQuery { port, network, .. } = query;
     let (kept, udp_ports) = app
         .control
         .ask(move |switch| {
-            known(switch.config(), port.as_ref(), network.as_ref(), None)?;
-            let is_asked_for = |kept: &&KeptDrop| {
+            check_names(switch.config(), port.as_deref(), network.as_deref(), None)?;
+            let matches = |kept: &&KeptDrop| {
                 reason.is_none_or(|reason| reason == kept.frame.reason)
                     && port.as_ref().is_none_or(|port| *port == kept.port)
                     && network.as_ref().is_none_or(|network| *network == kept.network)
             };
             let captures = switch.captures();
-            let kept = captures.dropped().into_iter().filter(is_asked_for);
+            let kept = captures.dropped().into_iter().filter(matches);
             Ok::<_, Problem>((kept.cloned().collect::<Vec<_>>(), captures.udp_ports().to_vec()))
         })
         .await??;

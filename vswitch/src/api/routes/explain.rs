@@ -1,4 +1,4 @@
-//! What would become of a frame.
+//! What the switch would do with a frame.
 
 use std::sync::PoisonError;
 
@@ -6,69 +6,68 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Answer, App, json, with_etag, written};
+use super::response::{Answer, json, to_json, with_etag};
+use crate::api::app::App;
+use crate::api::conflict::{no_such_reason, not_found};
 use crate::api::control::aside;
-use crate::api::extract::{JsonBody, NoParams};
-use crate::api::problem::{Kind, Place, Problem, ValueProblem};
-use crate::api::refusal::{absent, no_such_reason};
+use crate::api::extract::{JsonBody, NoQuery};
+use crate::api::problem::{Kind, Problem, Source};
 use crate::explain::answer::{Explanation, Origin};
 use crate::explain::io::RxFlags;
 use crate::explain::{Question, Unknown};
 use crate::hex::{self, HexError};
 use crate::metrics::drop_reason::DropReason;
 
-/// The longest frame, in bytes: what a packet buffer's length can say.
+/// The longest frame in bytes: the maximum length of a packet buffer.
 pub const MAX_FRAME: usize = 65_535;
 
-/// A frame to be explained.
+/// A frame to explain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExplainRequest {
-    /// Where it comes from.
+    /// Where the frame comes from.
     pub from: Origin,
-    /// Its bytes from the Ethernet header on, without FCS, two hexadecimal digits each. Blanks, and colons
-    /// between bytes, are ignored.
+    /// The bytes from the Ethernet header on, without FCS, two hexadecimal digits each. White space,
+    /// and colons between bytes, are ignored.
     #[schema(example = "ffffffffffff 020000000001 88b5 0000", max_length = 400_000)]
     pub frame: String,
-    /// The device took a VLAN tag off it (as `net_af_packet` does).
+    /// The device has stripped a VLAN tag (as `net_af_packet` does).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stripped_vlan: bool,
-    /// The device spread it over several buffers.
+    /// The device has spread the frame over several buffers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scattered: bool,
-    /// What it was dropped for some time ago: explained beside what would happen now.
+    /// A former drop of this frame, explained beside what would happen now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub was: Option<Was>,
 }
 
-/// What a frame was dropped for.
+/// A former drop of a frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Was {
-    /// The reason, as in `GET /v1/drops`.
+    /// The drop reason, as in `GET /v1/drops`.
     #[schema(example = "transmit_queue_full")]
     pub reason: String,
-    /// Name of the port where it was dropped; absent: that of `from`.
+    /// Name of the port where the frame was dropped; by default the one in `from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub port: Option<String>,
 }
 
 fn invalid(pointer: &str, detail: impl Into<String>, help: impl Into<String>) -> Problem {
-    let detail = detail.into();
-    let error = ValueProblem::new(Place::Body, pointer, detail.clone(), help);
-    Problem::new(Kind::Invalid, detail).because(error)
+    Problem::of_value(Kind::Invalid, Source::Body, pointer, detail, help)
 }
 
-/// The bytes that hexadecimal digits say.
+/// Parses the bytes of a frame.
 fn bytes_of(text: &str) -> Result<Vec<u8>, Problem> {
-    let whole = "write two hexadecimal digits for each byte, from the Ethernet header on";
+    let whole = "send two hexadecimal digits for each byte, from the Ethernet header on";
     let bytes = hex::bytes(text).map_err(|error| match error {
         HexError::NoDigit(c, at) => {
             let detail =
-                format!("`{}` at character {at} is no hexadecimal digit", c.escape_debug());
-            invalid("/frame", detail, "write two of 0 to 9 and a to f for each byte")
+                format!("`{}` at character {at} is not a hexadecimal digit", c.escape_debug());
+            invalid("/frame", detail, "send two of 0 to 9 and a to f for each byte")
         }
         HexError::HalfAByte => invalid("/frame", "it ends in the middle of a byte", whole),
     })?;
@@ -103,16 +102,17 @@ fn unknown(unknown: &Unknown) -> Problem {
         Unknown::Vtep(name, known) => ("VTEP", name, known, "/from/vtep"),
         Unknown::WasPort(name, known) => ("port", name, known, "/was/port"),
     };
-    absent(what, name, known.iter().map(String::as_str), Place::Body, at)
+    not_found(what, name, known.iter().map(String::as_str), Source::Body, at)
 }
 
-/// What would become of a frame now, and why: each stage's decision, the FDB entries it rests on, what would
-/// leave, or the drop reason with the piece of configuration that causes it. Nothing is sent, learned or counted.
+/// What the switch would do with a frame now, and why: the decision of each stage, the FDB entries
+/// it depends on, the frames that would leave, or the drop reason with the setting that causes it.
+/// Nothing is sent, learned or counted.
 #[utoipa::path(post, path = "/v1/explain", tag = "state", request_body = ExplainRequest,
-    responses((status = 200, description = "What would become of it", body = Explanation)))]
+    responses((status = 200, description = "The explanation", body = Explanation)))]
 pub(super) async fn explain(
     State(app): State<App>,
-    _: NoParams,
+    _: NoQuery,
     JsonBody(request): JsonBody<ExplainRequest>,
 ) -> Answer {
     let question = request.question()?;
@@ -123,7 +123,7 @@ pub(super) async fn explain(
     });
     let (generation, trace) = asked.await?;
     let trace = trace.map_err(|error| unknown(&error))?;
-    let body = aside(move || written(&trace.explanation())).await?;
+    let body = aside(move || to_json(&trace.explanation())).await?;
     Ok(with_etag(json(axum::http::StatusCode::OK, body), generation))
 }
 
@@ -132,12 +132,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hexadecimal_is_read_as_people_write_it() {
+    fn hexadecimal_digits_may_have_separators() {
         for text in ["0a0B ff", "0a:0b:ff", " 0a0bff\n", "0a 0b\nff"] {
             assert_eq!(bytes_of(text).unwrap(), [0x0a, 0x0b, 0xff], "{text}");
         }
         let long = "00".repeat(MAX_FRAME + 1);
-        for (text, words) in [
+        for (text, part) in [
             ("", "empty"),
             (" : ", "empty"),
             ("0", "middle of a byte"),
@@ -147,7 +147,7 @@ mod tests {
             (&*long, "65536 bytes"),
         ] {
             let problem = bytes_of(text).unwrap_err();
-            assert!(problem.detail.contains(words), "{}", problem.detail);
+            assert!(problem.detail.contains(part), "{}", problem.detail);
             assert_eq!((problem.status, &*problem.errors[0].pointer), (422, "/frame"));
         }
     }

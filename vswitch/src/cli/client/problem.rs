@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::api::problem::{Kind, Place, Problem, ValueProblem};
+use crate::api::problem::{Kind, Problem, Source, ValueProblem};
 use crate::cli::output::plain;
 
 /// A problem, and the generation that the change was made for.
@@ -97,9 +97,9 @@ impl fmt::Display for Value<'_> {
         } else {
             let pointer = error.pointer.trim_start_matches('/');
             let pointer = pointer.replace("~1", "/").replace("~0", "~");
-            match error.place {
+            match error.source {
                 _ if pointer.is_empty() => {}
-                Place::Configuration => write!(f, "in the configuration, {}: ", plain(&pointer))?,
+                Source::Configuration => write!(f, "in the configuration, {}: ", plain(&pointer))?,
                 _ => write!(f, "{}: ", plain(&pointer))?,
             }
         }
@@ -121,17 +121,21 @@ mod tests {
 
     #[test]
     fn every_value_is_named_with_its_help() {
-        let value = |pointer: &str, place| ValueProblem::new(place, pointer, "is odd", "even it");
-        let problem = Problem::new(Kind::Invalid, "is odd; and 1 more").because_of(vec![
-            value("/vni", Place::Body),
-            value("/network/0/mac/1/port", Place::Configuration),
-        ]);
+        let value = |pointer: &str, source| ValueProblem::new(source, pointer, "is odd", "even it");
+        let problem = Problem::of_values(
+            Kind::Invalid,
+            vec![
+                value("/vni", Source::Body),
+                value("/network/0/mac/1/port", Source::Configuration),
+            ],
+            2,
+        );
         assert_eq!(
             said(problem),
-            "The configuration would not be valid\nvni: is odd\nhelp: even it\n\
+            "A value in the request is not valid\nvni: is odd\nhelp: even it\n\
              in the configuration, network/0/mac/1/port: is odd\nhelp: even it"
         );
-        let one = Problem::new(Kind::Invalid, "odd").because(value("/vni", Place::Body));
+        let one = Problem::new(Kind::Invalid, "odd").because(value("/vni", Source::Body));
         assert_eq!(said(one), "vni: is odd\nhelp: even it");
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::api::percent_encoded;
+use crate::api::uri::percent_encoded;
 
 /// A path below `/v1`, percent-encoded: names may have any character.
 #[must_use]

@@ -17,7 +17,7 @@ use super::options::Target;
 use super::output::{Exit, note, plain, print, print_json};
 use super::show::{self, What, tables};
 use super::terminal::{Look, Progress};
-use crate::api::change::Change;
+use crate::api::apply::Change;
 use crate::api::edit::{MacMigration, Migration, PortMigration};
 use crate::config::document::{
     MacDocument, MemberDocument, NetworkDocument, PortDocument, VtepDocument,

@@ -17,7 +17,7 @@ use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::{Block, PcapNgReader};
 
-use crate::api::MAX_FRAME;
+use crate::api::routes::explain::MAX_FRAME;
 use crate::control::rows::VtepRow;
 use crate::ids::MacAddr;
 

@@ -13,7 +13,7 @@ use super::client::{Client, ClientError};
 use super::options::Target;
 use super::output::{Exit, note, plain, print, print_json};
 use super::terminal::{Look, Progress};
-use crate::api::{ExplainRequest, Was};
+use crate::api::routes::explain::{ExplainRequest, Was};
 use crate::control::events::Whereabouts;
 use crate::control::rows::VtepRow;
 use crate::decode::Layer;

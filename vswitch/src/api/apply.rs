@@ -1,7 +1,8 @@
-//! How every change is made: take the running configuration, change it, check it, apply it.
+//! Every change of the configuration: copy the running one, edit the copy, check it, apply it.
 //!
-//! Check and comparison run on a thread of their own, as they may take some milliseconds. If the configuration was
-//! changed by somebody else meanwhile, that is a conflict like any other.
+//! The check and the comparison with the running configuration may take some milliseconds, so they
+//! run on a thread of the pool. If another client has changed the configuration meanwhile, the
+//! precondition fails.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,48 +11,47 @@ use utoipa::ToSchema;
 
 use super::control::Control;
 use super::edit::Edited;
-use super::extract::{Precondition, changed};
-use super::problem::{Kind, Place, Problem, ValueProblem};
+use super::precondition::{Precondition, outdated};
+use super::problem::{Kind, Problem, Source, ValueProblem};
 use crate::config::Config;
 use crate::config::document::{Document, FieldError};
 use crate::control::requests::{Applied, ApplyError, ApplyOptions, Proposed};
 use crate::topology::plan::Plan;
 
-/// Times that a change for whatever configuration is running is made anew, as that has changed.
+/// Attempts at a change with `If-Match: *` while other clients change the configuration.
 const ATTEMPTS: u32 = 5;
 
-/// What was changed.
+/// A change that was applied.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Change {
     /// The generation that is now active, also the `ETag`.
     pub generation: u64,
-    /// What was changed.
+    /// The steps of the change.
     pub plan: Plan,
-    /// When it goes back by itself unless confirmed, in milliseconds since 1970 (UTC).
+    /// When the switch rolls back unless the change is confirmed, in milliseconds since 1970 (UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub confirm_before_unix_millis: Option<u64>,
-    /// What was sent and is allowed, but probably not meant.
+    /// Values in the request that are valid, but probably not intended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<FieldError>,
 }
 
-/// A valid configuration, and where in it is what the request sent.
+/// A valid configuration, and which part of it the request sent.
 pub struct Proposal {
     /// The configuration.
     pub config: Config,
-    /// The JSON pointer of what was sent, `""` if that is all of it; `None`: nothing was sent.
+    /// The JSON pointer to what the request sent: `""` for all of it, `None` if it sent nothing.
     pub sent: Option<String>,
 }
 
-/// Changes the running configuration.
+/// Edits the running configuration and applies the result.
 ///
 /// # Errors
-/// It is not the one that the change is for, the change is wrong, or it cannot be applied.
-pub async fn change(
+/// The precondition fails, the result is not valid, or it cannot be applied.
+pub async fn edit_and_apply(
     control: &Control,
     precondition: Precondition,
-    options: ApplyOptions,
     edit: impl Fn(&mut Document) -> Edited + Clone + Send + 'static,
 ) -> Result<Change, Problem> {
     let propose = move |running: &Config| {
@@ -62,13 +62,13 @@ pub async fn change(
             Err(errors) => Err(invalid(errors, sent.as_deref())),
         }
     };
-    apply(control, precondition, options, propose).await
+    apply(control, precondition, ApplyOptions::default(), propose).await
 }
 
-/// Applies what is proposed in place of the running configuration.
+/// Applies the configuration that `propose` makes of the running one.
 ///
 /// # Errors
-/// The running one is not the one that it is for, or it cannot be applied.
+/// The precondition fails, the proposal fails, or it cannot be applied.
 pub async fn apply(
     control: &Control,
     precondition: Precondition,
@@ -98,7 +98,7 @@ pub async fn apply(
                 let confirm_before_unix_millis = confirm_before.map(unix_millis);
                 return Ok(Change { generation, plan, confirm_before_unix_millis, warnings });
             }
-            // Somebody was faster, and whoever asked said that he does not mind.
+            // Another client was faster, and this one accepts any generation.
             Err(problem)
                 if precondition == Precondition::Any && problem.is(Kind::PreconditionFailed) =>
             {
@@ -107,10 +107,10 @@ pub async fn apply(
             Err(problem) => return Err(problem),
         }
     }
-    Err(changed(running))
+    Err(outdated(running))
 }
 
-/// What is probably not meant, of what was sent.
+/// The warnings about what the request sent.
 fn warnings(proposal: &Proposal) -> Vec<FieldError> {
     let warnings = proposal.config.warnings.iter().map(FieldError::from);
     let sent = |warning: FieldError| {
@@ -125,7 +125,8 @@ fn unix_millis(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A pointer into the configuration as one into what was sent, if it points there.
+/// Converts a pointer into the configuration to one into what the request sent, if it points
+/// there.
 fn within<'p>(pointer: &'p str, sent: Option<&str>) -> Option<&'p str> {
     let rest = pointer.strip_prefix(sent?)?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
@@ -133,30 +134,26 @@ fn within<'p>(pointer: &'p str, sent: Option<&str>) -> Option<&'p str> {
 
 fn value_problem(pointer: &str, sent: Option<&str>, message: String, help: String) -> ValueProblem {
     match within(pointer, sent) {
-        Some(pointer) => ValueProblem::new(Place::Body, pointer, message, help),
-        None => ValueProblem::new(Place::Configuration, pointer, message, help),
+        Some(pointer) => ValueProblem::new(Source::Body, pointer, message, help),
+        None => ValueProblem::new(Source::Configuration, pointer, message, help),
     }
 }
 
-/// A configuration that is not valid.
+/// The configuration is not valid.
 #[must_use]
 pub fn invalid(errors: Vec<FieldError>, sent: Option<&str>) -> Problem {
     let errors: Vec<_> = errors
         .into_iter()
         .map(|error| value_problem(&error.pointer, sent, error.message, error.help))
         .collect();
-    // If all that was sent is right in itself, what runs does not allow it.
-    let is_sent = errors.is_empty() || errors.iter().any(|error| error.place == Place::Body);
+    // If no value in the request is wrong, the request contradicts the running configuration.
+    let is_sent = errors.is_empty() || errors.iter().any(|error| error.source == Source::Body);
     let kind = if is_sent { Kind::Invalid } else { Kind::Conflict };
-    let first = errors.first().map_or("the configuration is not valid", |error| &error.detail);
-    let detail = match errors.len() {
-        0 | 1 => first.to_owned(),
-        more => format!("{first}; and {} more", more - 1),
-    };
-    Problem::new(kind, detail).because_of(errors)
+    let total = errors.len();
+    Problem::of_values(kind, errors, total)
 }
 
-/// A change that the switch did not make.
+/// The switch did not apply the change.
 #[must_use]
 pub fn refused(error: ApplyError, sent: Option<&str>) -> Problem {
     let what = error.to_string();
@@ -170,7 +167,7 @@ pub fn refused(error: ApplyError, sent: Option<&str>) -> Problem {
         }
         ApplyError::Refused { pointer, message, help } => {
             let error = value_problem(pointer.as_deref().unwrap_or_default(), sent, message, help);
-            let is_sent = pointer.is_some() && error.place == Place::Body;
+            let is_sent = pointer.is_some() && error.source == Source::Body;
             let kind = if is_sent { Kind::Invalid } else { Kind::Conflict };
             Problem::new(kind, what).because(error)
         }
@@ -190,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pointer_is_the_requests_where_it_can_be() {
+    fn a_pointer_is_relative_to_what_the_request_sent() {
         assert_eq!(within("/network/3/vni", Some("/network/3")), Some("/vni"));
         assert_eq!(within("/network/3", Some("/network/3")), Some(""));
         assert_eq!(within("/network/31/vni", Some("/network/3")), None);

@@ -1,27 +1,27 @@
-//! Ports and VTEPs are added and removed.
+//! Adding and removing ports and VTEPs.
 
 use axum::extract::State;
 
-use super::{Answer, App, created, done};
-use crate::api::change::{Change, change};
+use super::response::{Answer, changed, created};
+use crate::api::app::App;
+use crate::api::apply::{Change, edit_and_apply};
 use crate::api::edit;
-use crate::api::extract::{JsonBody, Names, NoParams, Precondition};
+use crate::api::extract::{JsonBody, NoQuery, PathParams};
+use crate::api::precondition::Precondition;
 use crate::config::document::{PortDocument, VtepDocument};
-use crate::control::requests::ApplyOptions;
 
-/// Adds a port. Nothing uses it until it belongs to a network, or is a VTEP's uplink.
+/// Adds a port. No frames pass it until it belongs to a network or is a VTEP's uplink.
 #[utoipa::path(post, path = "/v1/ports", tag = "ports", request_body = PortDocument,
     responses((status = 201, description = "Added", body = Change)))]
 pub(super) async fn create_port(
     State(app): State<App>,
-    _: NoParams,
+    _: NoQuery,
     precondition: Precondition,
     JsonBody(new): JsonBody<PortDocument>,
 ) -> Answer {
     let name = new.name.clone();
     let edit = move |document: &mut _| edit::add_port(document, new.clone());
-    let change = change(&app.control, precondition, ApplyOptions::default(), edit).await?;
-    created(change, &["ports", &name]).await
+    created(edit_and_apply(&app.control, precondition, edit).await?, &["ports", &name]).await
 }
 
 /// Removes a port that nothing uses.
@@ -30,12 +30,12 @@ pub(super) async fn create_port(
     responses((status = 200, description = "Removed", body = Change)))]
 pub(super) async fn delete_port(
     State(app): State<App>,
-    Names(name): Names<String>,
-    _: NoParams,
+    PathParams(name): PathParams<String>,
+    _: NoQuery,
     precondition: Precondition,
 ) -> Answer {
     let edit = move |document: &mut _| edit::remove_port(document, &name);
-    done(change(&app.control, precondition, ApplyOptions::default(), edit).await?).await
+    changed(edit_and_apply(&app.control, precondition, edit).await?).await
 }
 
 /// Adds a VTEP.
@@ -43,14 +43,13 @@ pub(super) async fn delete_port(
     responses((status = 201, description = "Added", body = Change)))]
 pub(super) async fn create_vtep(
     State(app): State<App>,
-    _: NoParams,
+    _: NoQuery,
     precondition: Precondition,
     JsonBody(new): JsonBody<VtepDocument>,
 ) -> Answer {
     let name = new.name.clone();
     let edit = move |document: &mut _| edit::add_vtep(document, new.clone());
-    let change = change(&app.control, precondition, ApplyOptions::default(), edit).await?;
-    created(change, &["vteps", &name]).await
+    created(edit_and_apply(&app.control, precondition, edit).await?, &["vteps", &name]).await
 }
 
 /// Removes a VTEP that no network uses.
@@ -59,10 +58,10 @@ pub(super) async fn create_vtep(
     responses((status = 200, description = "Removed", body = Change)))]
 pub(super) async fn delete_vtep(
     State(app): State<App>,
-    Names(name): Names<String>,
-    _: NoParams,
+    PathParams(name): PathParams<String>,
+    _: NoQuery,
     precondition: Precondition,
 ) -> Answer {
     let edit = move |document: &mut _| edit::remove_vtep(document, &name);
-    done(change(&app.control, precondition, ApplyOptions::default(), edit).await?).await
+    changed(edit_and_apply(&app.control, precondition, edit).await?).await
 }

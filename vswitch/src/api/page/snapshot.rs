@@ -1,8 +1,9 @@
-//! The switch as it was a moment ago, the same for everybody who looks.
+//! A snapshot of the switch, the same for every browser.
 //!
-//! However many browsers ask, and for whatever, the control loop answers at most once in the time that [`Seen`] is made
-//! with. It is asked in six questions, so that with 10,000 networks it has its other duties between them; a
-//! configuration that changes meanwhile is seen half by one and half by the next.
+//! Snapshots are cached: however many browsers ask, the control loop makes at most one in the period
+//! of a [`SnapshotCache`]. A snapshot takes six queries, so that a switch with 10,000 networks can
+//! do its other work in between. If the configuration changes meanwhile, the parts of a snapshot
+//! belong to different generations.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,27 +17,27 @@ use crate::api::problem::Problem;
 use crate::control::captures::KeptDrop;
 use crate::control::rows::{DropRow, NetworkRow, PortRow, Role, Status, VtepRow, WorkerRow};
 
-/// What was seen at one time. Rows are the API's own.
+/// The rows of the API at one time.
 #[derive(Default)]
-pub(super) struct State {
-    /// When, in microseconds since the switch began to be looked at; never goes back.
+pub(super) struct Snapshot {
+    /// The time in microseconds on a monotonic clock.
     pub(super) micros: u64,
-    /// When, in milliseconds since 1970 (UTC).
+    /// The time in milliseconds since 1970 (UTC).
     pub(super) unix_millis: u64,
     pub(super) status: Status,
     pub(super) ports: Vec<PortRow>,
     pub(super) networks: Vec<NetworkRow>,
     pub(super) vteps: Vec<VtepRow>,
     pub(super) workers: Vec<WorkerRow>,
-    /// Without those that never happened.
+    /// Only rows with drops.
     pub(super) drops: Vec<DropRow>,
-    /// The frames that were dropped last, the oldest first.
+    /// The last dropped frames, the oldest first.
     pub(super) frames: Vec<KeptDrop>,
-    /// By network, what its ports received, sent and dropped since it was seen last.
+    /// By network, the frames received, transmitted and dropped since the previous snapshot.
     pub(super) activity: Vec<u64>,
-    /// What ports did while they belonged to networks.
+    /// Traffic of ports while they belonged to networks.
     pub(super) tenants: Traffic,
-    /// What ports did while they were uplinks.
+    /// Traffic of ports while they were uplinks.
     pub(super) uplinks: Traffic,
 }
 
@@ -69,8 +70,9 @@ impl Traffic {
     }
 }
 
-/// Sums over ports that never go back, and do not jump when a port that has counted much gets another role: only what
-/// came since it was seen last is added, to the sum of the role that it has now.
+/// Traffic by role of the ports. The sums never decrease, and do not jump when a port with high
+/// counters changes its role: only the difference from the previous snapshot is added, to the sum of
+/// the port's present role.
 #[derive(Default)]
 struct Sums {
     ports: HashMap<String, Traffic>,
@@ -79,11 +81,11 @@ struct Sums {
 }
 
 impl Sums {
-    fn take(&mut self, ports: &[PortRow]) {
+    fn add(&mut self, ports: &[PortRow]) {
         let before = std::mem::take(&mut self.ports);
         for port in ports {
             let now = Traffic::of(port);
-            // Less than before: another port of the same name, which began at 0.
+            // A lower counter belongs to a new port of the same name, which began at 0.
             let risen = |now: u64, then: u64| now.checked_sub(then).unwrap_or(now);
             let then = before.get(&port.name).copied().unwrap_or_default();
             let sum = match port.role {
@@ -99,44 +101,45 @@ impl Sums {
     }
 }
 
-/// Asks the switch, and remembers for a moment.
-pub(super) struct Seen {
+/// Makes snapshots, and keeps the last one for a period.
+pub(super) struct SnapshotCache {
     control: Control,
-    fresh: Duration,
+    period: Duration,
     began: Instant,
     last: Mutex<Last>,
 }
 
 #[derive(Default)]
 struct Last {
-    state: Option<(Instant, Arc<State>)>,
-    /// By name of a network, the frames of its ports so far.
+    snapshot: Option<(Instant, Arc<Snapshot>)>,
+    /// By name of a network, the frames of its ports and its drops.
     frames: HashMap<String, u64>,
     sums: Sums,
 }
 
-impl Seen {
-    pub(super) fn new(control: Control, fresh: Duration) -> Self {
-        Self { control, fresh, began: Instant::now(), last: Mutex::default() }
+impl SnapshotCache {
+    pub(super) fn new(control: Control, period: Duration) -> Self {
+        Self { control, period, began: Instant::now(), last: Mutex::default() }
     }
 
-    /// What was seen in the last moment, or is seen now. Whoever asks meanwhile waits for the same.
+    /// Returns the last snapshot, or a new one if that is too old. Concurrent callers wait for the
+    /// same snapshot.
     ///
     /// # Errors
-    /// The switch stops.
-    pub(super) async fn recent(&self) -> Result<Arc<State>, Problem> {
+    /// The switch is stopping.
+    pub(super) async fn recent(&self) -> Result<Arc<Snapshot>, Problem> {
         let mut last = self.last.lock().await;
-        if let Some((at, state)) = &last.state
-            && at.elapsed() < self.fresh
+        if let Some((at, snapshot)) = &last.snapshot
+            && at.elapsed() < self.period
         {
-            return Ok(Arc::clone(state));
+            return Ok(Arc::clone(snapshot));
         }
-        let state = Arc::new(self.look(&mut last).await?);
-        last.state = Some((Instant::now(), Arc::clone(&state)));
-        Ok(state)
+        let snapshot = Arc::new(self.query(&mut last).await?);
+        last.snapshot = Some((Instant::now(), Arc::clone(&snapshot)));
+        Ok(snapshot)
     }
 
-    async fn look(&self, last: &mut Last) -> Result<State, Problem> {
+    async fn query(&self, last: &mut Last) -> Result<Snapshot, Problem> {
         let began = self.began;
         let status = self.control.ask(|switch| switch.status()).await?;
         let (micros, ports, workers) = self
@@ -154,8 +157,8 @@ impl Seen {
             self.control.ask(|switch| switch.captures().dropped().into_iter().cloned().collect());
         let frames = frames.await?;
         let activity = activity(&ports, &networks, &mut last.frames);
-        last.sums.take(&ports);
-        Ok(State {
+        last.sums.add(&ports);
+        Ok(Snapshot {
             micros,
             unix_millis: unix_millis(),
             status,
@@ -172,7 +175,7 @@ impl Seen {
     }
 }
 
-/// By network, how much its ports' counters and its drops went up; of one that is new, all of it.
+/// By network, the increase of its ports' counters and of its drops. A new network begins at 0.
 fn activity(
     ports: &[PortRow],
     networks: &[NetworkRow],
@@ -189,7 +192,7 @@ fn activity(
     }
     let risen = |network: &NetworkRow| {
         let frames = now.get(&network.name).copied().unwrap_or(0);
-        // Less than before: another network of the same name.
+        // A lower counter belongs to a new network of the same name.
         let then = before.get(&network.name).copied().filter(|then| *then <= frames);
         frames - then.unwrap_or(0)
     };
@@ -222,22 +225,22 @@ mod tests {
         let mut sums = Sums::default();
         ports[0].role = Role::Unused;
         ports[0].receive_packets = 1_000_000_000;
-        sums.take(&ports);
+        sums.add(&ports);
         assert_eq!(sums.tenants, Traffic::default());
         ports[0].role = Role::Tenant;
         ports[0].receive_packets += 5;
-        sums.take(&ports);
+        sums.add(&ports);
         assert_eq!(sums.tenants.receive_packets, 5, "not a thousand million in this second");
         ports[0].role = Role::Uplink;
         ports[0].receive_packets += 2;
-        sums.take(&ports);
+        sums.add(&ports);
         let received = (sums.tenants.receive_packets, sums.uplinks.receive_packets);
         assert_eq!(received, (5, 2), "what was is not taken back");
         // Another port of this name.
         ports[0].receive_packets = 1;
-        sums.take(&ports);
+        sums.add(&ports);
         assert_eq!(sums.uplinks.receive_packets, 3);
-        sums.take(&[]);
+        sums.add(&[]);
         assert_eq!(sums.uplinks.receive_packets, 3);
     }
 
