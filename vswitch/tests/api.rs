@@ -15,6 +15,8 @@ mod errors;
 mod events;
 #[path = "api/explain.rs"]
 mod explain;
+#[path = "api/fake.rs"]
+mod fake;
 #[path = "api/fdb.rs"]
 mod fdb;
 #[path = "api/over_tcp.rs"]

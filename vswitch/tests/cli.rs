@@ -19,5 +19,8 @@ mod typed;
 mod verbs;
 
 #[allow(dead_code, reason = "the tests of the API use more of it")]
+#[path = "api/fake.rs"]
+mod fake;
+#[allow(dead_code, reason = "the tests of the API use more of it")]
 #[path = "api/served.rs"]
 mod served;

@@ -26,8 +26,6 @@ pub mod control;
 pub mod drain;
 pub mod edit;
 pub mod extract;
-#[doc(hidden)]
-pub mod fake;
 pub mod json;
 mod openapi;
 pub mod page;

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 use vswitch::api::connections::Limits;
-use vswitch::api::fake::Fake;
 use vswitch::api::page::{MAX_FRAMES, MAX_NETWORKS, MAX_PORTS};
 use vswitch::config;
 
+use crate::fake::Fake;
 use crate::served::{CONFIG, Served, fake};
 
 const HOST: &str = "127.0.0.1:9144";

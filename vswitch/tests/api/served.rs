@@ -11,13 +11,14 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use vswitch::api::connections::Limits;
-use vswitch::api::fake::Fake;
 use vswitch::api::server::{self, Listeners, Tcp};
 use vswitch::api::socket::Socket;
 use vswitch::api::tls::{Token, acceptor};
 use vswitch::config;
 use vswitch::control::events::Events;
 use vswitch::control::requests::{self, LiveSwitch as _};
+
+use crate::fake::Fake;
 
 /// Two networks, a VTEP, and a port that nothing uses.
 pub const CONFIG: &str = r#"

@@ -209,19 +209,48 @@ fn unix_millis() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::fake::Fake;
-    use crate::config;
-    use crate::control::requests::LiveSwitch as _;
+    use crate::control::rows::{Link, MemberRow};
 
-    fn fake() -> Fake {
-        let text = "[[port]]\nname = \"a\"\ndevice = \"net_null0\"\n[[network]]\nname = \"n\"\nvni = 1\n\
-                    [[network.port]]\nport = \"a\"\n[[network]]\nname = \"m\"\nvni = 2\n";
-        Fake::new(config::parse("test.toml", text).unwrap_or_else(|e| panic!("{e:?}")))
+    fn port() -> PortRow {
+        PortRow {
+            name: "a".to_owned(),
+            device: "net_null0".to_owned(),
+            driver: "net_null".to_owned(),
+            mac: "02:00:00:00:00:01".to_owned(),
+            numa_node: None,
+            mtu: 1500,
+            rx_queues: 1,
+            tx_queues: 1,
+            link: Link::Up,
+            role: Role::Tenant,
+            members: vec![MemberRow { network: "n".to_owned() }],
+            vtep: None,
+            receive_packets: 1,
+            receive_bytes: 60,
+            transmit_packets: 2,
+            transmit_bytes: 120,
+            drops: 0,
+        }
+    }
+
+    fn network(name: &str, ports: &[&str]) -> NetworkRow {
+        NetworkRow {
+            name: name.to_owned(),
+            vni: 1,
+            vtep: None,
+            ports: ports.iter().map(|&port| port.to_owned()).collect(),
+            remote_vteps: Vec::new(),
+            mac_ageing_secs: 300,
+            fdb_entries: 0,
+            fdb_moves: 0,
+            fdb_refused: 0,
+            drops: 0,
+        }
     }
 
     #[test]
-    fn sums_have_only_what_came_while_a_port_had_its_role() {
-        let mut ports = fake().port_rows();
+    fn traffic_counts_for_the_role_that_a_port_had() {
+        let mut ports = vec![port()];
         let mut sums = Sums::default();
         ports[0].role = Role::Unused;
         ports[0].receive_packets = 1_000_000_000;
@@ -230,13 +259,13 @@ mod tests {
         ports[0].role = Role::Tenant;
         ports[0].receive_packets += 5;
         sums.add(&ports);
-        assert_eq!(sums.tenants.receive_packets, 5, "not a thousand million in this second");
+        assert_eq!(sums.tenants.receive_packets, 5, "not the total of the port");
         ports[0].role = Role::Uplink;
         ports[0].receive_packets += 2;
         sums.add(&ports);
         let received = (sums.tenants.receive_packets, sums.uplinks.receive_packets);
-        assert_eq!(received, (5, 2), "what was is not taken back");
-        // Another port of this name.
+        assert_eq!(received, (5, 2), "sums never decrease");
+        // A new port of the same name.
         ports[0].receive_packets = 1;
         sums.add(&ports);
         assert_eq!(sums.uplinks.receive_packets, 3);
@@ -245,9 +274,8 @@ mod tests {
     }
 
     #[test]
-    fn activity_is_what_came_since_then() {
-        let switch = fake();
-        let (mut ports, mut networks) = (switch.port_rows(), switch.network_rows());
+    fn activity_is_the_increase_since_the_previous_snapshot() {
+        let (mut ports, mut networks) = ([port()], [network("n", &["a"]), network("m", &[])]);
         let mut before = HashMap::new();
         (ports[0].receive_packets, ports[0].transmit_packets, networks[1].drops) = (5, 2, 1);
         assert_eq!(activity(&ports, &networks, &mut before), [7, 1]);
@@ -255,7 +283,7 @@ mod tests {
         ports[0].receive_packets += 4;
         networks[0].drops += 1;
         assert_eq!(activity(&ports, &networks, &mut before), [5, 0]);
-        // Another network of this name.
+        // A new port of the same name.
         ports[0].receive_packets = 3;
         assert_eq!(activity(&ports, &networks, &mut before), [6, 0]);
     }

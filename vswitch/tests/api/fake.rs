@@ -1,5 +1,5 @@
-//! A switch in memory, for tests of the server: configuration, rows and events as a running switch
-//! has them, and in place of a data path one that drops a frame for every reason.
+//! A switch in memory, for tests of the server: configuration, rows and events like those of a
+//! running switch, and a data path that only drops one frame for each reason.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -7,36 +7,35 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
-
-use crate::config::Config;
-use crate::config::document::{Document, NetworkDocument};
-use crate::control::captures::Captures;
-use crate::control::events::{Events, Happening, RollBackReason, Whereabouts};
-use crate::control::fdb_pages::{FdbFilter, FdbScan};
-use crate::control::learner::Learner;
-use crate::control::live_state::{LiveState, UnresolvedReason};
-use crate::control::requests::{Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed, Request};
-use crate::control::rows::{
+use vswitch::config::Config;
+use vswitch::config::document::{Document, NetworkDocument};
+use vswitch::control::captures::Captures;
+use vswitch::control::events::{Events, Happening, RollBackReason, Whereabouts};
+use vswitch::control::fdb_pages::{FdbFilter, FdbScan};
+use vswitch::control::learner::Learner;
+use vswitch::control::live_state::{LiveState, UnresolvedReason};
+use vswitch::control::requests::{Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed, Request};
+use vswitch::control::rows::{
     DropRow, EntryKind, FdbRow, Link, MemberRow, NetworkRow, NextHopState, PortRow, RemoteRow,
     Role, Status, VtepRow, WorkerRow,
 };
-use crate::datapath::capture::Recorder;
-use crate::datapath::capture::recorder::Frame;
-use crate::datapath::generation::Generation;
-use crate::datapath::now::Now;
-use crate::ids::{MacAddr, PortId, TunnelId};
-use crate::metrics::counters::Site;
-use crate::metrics::drop_reason::DropReason;
-use crate::metrics::family::Family;
-use crate::sim::Simulation;
-use crate::table::fdb;
-use crate::topology::{PortFacts, Topology};
+use vswitch::datapath::capture::Recorder;
+use vswitch::datapath::capture::recorder::Frame;
+use vswitch::datapath::generation::Generation;
+use vswitch::datapath::now::Now;
+use vswitch::ids::{MacAddr, PortId, TunnelId};
+use vswitch::metrics::counters::Site;
+use vswitch::metrics::drop_reason::DropReason;
+use vswitch::metrics::family::Family;
+use vswitch::sim::Simulation;
+use vswitch::table::fdb;
+use vswitch::topology::{PortFacts, Topology};
 
-/// How often the data path runs while there is a capture.
+/// The interval at which the data path runs during a capture.
 const TURN: Duration = Duration::from_millis(1);
 /// The longest frame.
 const LONGEST_FRAME: usize = 1514;
-/// What is dropped: from 02:00:00:00:00:01 to 02:00:00:00:00:02, of EtherType 88b5.
+/// The dropped frame: from 02:00:00:00:00:01 to 02:00:00:00:00:02, EtherType 88b5.
 const DROPPED: [u8; 60] = {
     let mut frame = [0; 60];
     (frame[0], frame[5], frame[6], frame[11]) = (2, 2, 2, 1);
@@ -44,16 +43,16 @@ const DROPPED: [u8; 60] = {
     frame
 };
 
-/// How much of the FDB is looked at in one piece.
+/// FDB entries in one step of a scan.
 const PIECE: usize = 100;
 
-/// A learned MAC address: name of the network, address, and where it is.
+/// A learned MAC address: name of the network, address and location.
 pub type Learned = (String, MacAddr, Whereabouts);
 
 /// A switch in memory.
 pub struct Fake {
     config: Config,
-    /// Of the configuration; made when a frame is to be explained.
+    /// The state that explains frames; made for the first one.
     forwarding: OnceCell<Forwarding>,
     generation: u64,
     learned: Vec<Learned>,
@@ -62,13 +61,13 @@ pub struct Fake {
     captures: Captures,
     recorder: Recorder,
     began: Instant,
-    /// Frames that left no trace, as the control thread counts.
+    /// The unaccounted frames that the status reports.
     pub unaccounted: i64,
-    /// What the next call of `apply` says instead of applying.
+    /// The error that the next call of `apply` returns.
     pub refusal: Option<ApplyError>,
 }
 
-/// What workers would forward by: nothing is learned, every next hop is known.
+/// The state of workers: an empty FDB, and all next hops known.
 struct Forwarding {
     topology: Topology,
     facts: Vec<PortFacts>,
@@ -79,13 +78,8 @@ struct Forwarding {
 impl Forwarding {
     fn new(config: Config) -> Self {
         let (writer, _) = fdb::new(config.fdb_capacity, 0, 0);
-        let (topology, learner) = match Topology::new(config).map(|topology| {
-            let learner = Learner::new(writer, &topology);
-            (topology, learner)
-        }) {
-            Ok((topology, Ok(learner))) => (topology, learner),
-            _ => unreachable!("a test's configuration is small"),
-        };
+        let topology = Topology::new(config).unwrap();
+        let learner = Learner::new(writer, &topology).unwrap();
         let fact = |id| PortFacts { mac: Simulation::mac_of(id), mtu: 1500 };
         let facts: Vec<_> = (0..).map(PortId).take(topology.port_slots()).map(fact).collect();
         let next_hops = vec![Some(Simulation::next_hop()); topology.tunnel_slots()];
@@ -100,21 +94,19 @@ impl UnresolvedReason for Fake {
     }
 }
 
-/// What waits to be confirmed.
+/// A change that waits for confirmation.
 struct Pending {
     former: Config,
     expires: Instant,
 }
 
 impl Fake {
-    /// A switch with this configuration, its first generation.
-    #[must_use]
+    /// Makes a switch whose first generation is this configuration.
     pub fn new(config: Config) -> Self {
         let (recorder, drops) = Recorder::new(0);
         let began = Instant::now();
         let since_start = move || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        // What is configured here has no index too many.
-        let topology = Topology::new(config.clone()).unwrap_or_else(|e| unreachable!("{e}"));
+        let topology = Topology::new(config.clone()).unwrap();
         let captures = Captures::new(&topology, 1, vec![drops], Arc::new(since_start));
         Self {
             config,
@@ -131,7 +123,7 @@ impl Fake {
         }
     }
 
-    /// A millisecond of a data path that drops a frame for every reason, on the first port.
+    /// Runs the data path once: it drops a frame for each reason on the first port.
     fn drop_one_of_each(&mut self) {
         let Ok(topology) = Topology::new(self.config.clone()) else { return };
         let facts = vec![PortFacts::NONE; topology.port_slots()];
@@ -145,12 +137,12 @@ impl Fake {
         }
         self.recorder.release(&generation);
         drop(generation);
-        // The one thread that records has just done with it.
+        // The only thread that records has released the generation.
         let _ = self.captures.look_after(true);
         self.captures.keep_drops();
     }
 
-    /// Hears a MAC address.
+    /// Learns a MAC address.
     pub fn learn(&mut self, learned: Learned) {
         let (network, mac, at) = learned.clone();
         let mac = mac.to_string();
@@ -158,7 +150,7 @@ impl Fake {
         self.learned.push(learned);
     }
 
-    /// Answers until nobody can ask any more.
+    /// Answers requests until all senders are dropped.
     pub async fn run(mut self, mut asked: mpsc::Receiver<Request>) -> Self {
         loop {
             let expires = self.pending.as_ref().map(|pending| pending.expires);
@@ -198,14 +190,14 @@ impl Fake {
         Document::from(&self.config)
     }
 
-    /// The MAC of a port, as the simulation has it.
+    /// The MAC of a port in the simulation.
     fn mac_of(&self, port: &str) -> String {
         let index = self.config.ports.iter().position(|other| other.name == port);
         let index = index.and_then(|index| u16::try_from(index).ok()).unwrap_or(u16::MAX);
         Simulation::mac_of(PortId(index)).to_string()
     }
 
-    /// Every entry with its key.
+    /// All FDB entries with their keys.
     fn entries(&self) -> impl Iterator<Item = (u64, FdbRow)> {
         let document = Document::from(&self.config);
         let key = |index: usize, mac: MacAddr| (index as u64) << 48 | mac.to_u64();
@@ -329,7 +321,7 @@ impl LiveSwitch for Fake {
     fn port_rows(&self) -> Vec<PortRow> {
         let document = self.document();
         let mac = |name: &str| self.mac_of(name);
-        let row = |port: &crate::config::document::PortDocument| {
+        let row = |port: &vswitch::config::document::PortDocument| {
             let is_member =
                 |n: &&NetworkDocument| n.port.iter().any(|member| member.port == port.name);
             let networks = document.network.iter().filter(is_member);
@@ -384,7 +376,7 @@ impl LiveSwitch for Fake {
     }
 
     fn vtep_rows(&self) -> Vec<VtepRow> {
-        let row = |vtep: crate::config::document::VtepDocument| VtepRow {
+        let row = |vtep: vswitch::config::document::VtepDocument| VtepRow {
             mac: vtep.mac.unwrap_or_else(|| self.mac_of(&vtep.port)),
             name: vtep.name,
             address: vtep.address,
@@ -436,7 +428,7 @@ impl LiveSwitch for Fake {
             network: String::new(),
             packets: 0,
         };
-        let of_port = |port: &crate::config::document::PortDocument| {
+        let of_port = |port: &vswitch::config::document::PortDocument| {
             DropReason::ALL.iter().map(|reason| row(reason, &port.name)).collect::<Vec<_>>()
         };
         ports.iter().flat_map(of_port).collect()
