@@ -1,5 +1,5 @@
-//! The HTTP servers: the API on a Unix socket and, if configured, over TCP with TLS and a token; and
-//! the metrics with the status page on TCP.
+//! The HTTP servers: the API on a Unix socket and, if configured, over TCP with TLS and a token;
+//! and the metrics with the status page on TCP.
 //!
 //! | file | contents |
 //! |---|---|

@@ -25,8 +25,8 @@ pub(super) fn head() -> OpenApi {
         .title("vswitch")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "The state and the configuration of a running vswitch. On the Unix socket, file permissions \
-             decide who has access; over TCP, requests need a bearer token.",
+            "The state and the configuration of a running vswitch. On the Unix socket, file \
+             permissions decide who has access; over TCP, requests need a bearer token.",
         ))
         .build();
     let mut head = OpenApiBuilder::new().info(info).build();

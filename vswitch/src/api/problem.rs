@@ -67,7 +67,7 @@ kinds! {
     TooManyCaptures 409 "too-many-captures" "The maximum number of captures is running.";
     PreconditionFailed 412 "precondition-failed" "The configuration has changed since it was read.";
     TooLarge 413 "too-large" "The body is too large.";
-    UnsupportedMediaType 415 "unsupported-media-type" "The media type of the body is not supported.";
+    UnsupportedMediaType 415 "unsupported-media-type" "The body has an unsupported media type.";
     Invalid 422 "invalid" "A value in the request is not valid.";
     BadFilter 422 "bad-filter" "The filter is not a valid pcap-filter(7) expression.";
     PreconditionRequired 428 "precondition-required" "The request needs an If-Match header.";
@@ -75,7 +75,8 @@ kinds! {
     Storage 507 "storage" "The configuration cannot be stored, so nothing was changed.";
 }
 
-/// An error response, `application/problem+json` (RFC 9457). Boxed, because many functions return it.
+/// An error response, `application/problem+json` (RFC 9457). Boxed, because many functions return
+/// it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem(Box<Details>);
 

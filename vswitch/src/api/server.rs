@@ -1,6 +1,6 @@
 //! The HTTP servers: the API on the Unix socket and, if configured, over TCP; the metrics on TCP.
 //!
-//! Runs as a task beside the control loop, on the same thread.
+//! Runs as a task on the control thread, beside the control loop.
 
 use std::convert::Infallible;
 use std::io;
@@ -26,14 +26,14 @@ use crate::config;
 use crate::control::requests::Requests;
 use crate::metrics::family;
 
-/// The metrics' content type.
+/// The content type of the metrics.
 const METRICS_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Threads for [slow work](aside) that the runtime of the server should have: they check
-/// configurations and write long answers.
+/// The number of pool threads for [long computations](aside): checking configurations and
+/// serializing long responses.
 pub const BLOCKING_THREADS: usize = 2;
 
-/// Why the API or the metrics cannot be served.
+/// A listener cannot be created.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each variant's text is its documentation")]
 pub enum ListenError {
@@ -53,33 +53,34 @@ pub enum ListenError {
     Tls(#[from] TlsError),
 }
 
-/// Where the API is served.
+/// The listeners of the servers.
 pub struct Listeners {
-    /// For whoever may open it.
+    /// The API, for users with access to the socket file.
     pub socket: UnixListener,
-    /// For whoever has the token.
+    /// The API over TCP, if configured.
     pub tcp: Option<Tcp>,
-    /// For everybody: `GET /metrics`, and the [page].
+    /// `GET /metrics` and the [page], without authentication.
     pub metrics: TcpListener,
-    /// Whether the page may tell what dropped frames say.
+    /// Whether the page may show the contents of dropped frames.
     pub page_frames: bool,
 }
 
 /// The API over TCP.
 pub struct Tcp {
-    /// Where.
+    /// The listening socket.
     pub listener: TcpListener,
-    /// Its certificate and key.
+    /// TLS with certificate and key.
     pub tls: TlsAcceptor,
-    /// What every request must carry.
+    /// The token that every request needs.
     pub token: Token,
 }
 
 impl Listeners {
-    /// Listens as configured. Dropping the [`Socket`] removes its file. Needs a tokio runtime.
+    /// Creates the configured listeners. Dropping the [`Socket`] removes its file. Needs a tokio
+    /// runtime.
     ///
     /// # Errors
-    /// An address is taken, or a file is missing or wrong.
+    /// An address is in use, or a file is missing or wrong.
     pub async fn bind(api: &config::Api) -> Result<(Self, Socket), ListenError> {
         let address = api.metrics;
         let metrics = TcpListener::bind(address).await;
@@ -119,7 +120,7 @@ pub async fn serve(listeners: Listeners, requests: Requests, limits: Limits) {
         let guarded = api.clone().layer(middleware::from_fn_with_state(token, require_token));
         connections::serve(listener, tls, guarded, limits.clone()).await
     };
-    // None of them ends.
+    // None of them returns.
     let _: (Infallible, Infallible, Infallible) = tokio::join!(
         connections::serve(socket, Plain, api.clone(), limits.clone()),
         over_tcp,

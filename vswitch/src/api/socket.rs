@@ -1,4 +1,4 @@
-//! The API's socket in the file system, and who may open it.
+//! The API's Unix socket, and the permissions of its file.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -11,26 +11,26 @@ use nix::sys::socket::{
 use nix::unistd::{Gid, Group, chown};
 use tokio::net::UnixListener;
 
-/// Root and the group, and nobody else.
+/// Read and write for owner and group, nothing for others.
 const MODE: u32 = 0o660;
-/// Connections that wait to be accepted; the kernel takes net.core.somaxconn if that is less.
+/// The length of the accept queue; the kernel limits it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
-/// Why there is no socket.
+/// The socket cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// The operating system refuses.
+    /// The operating system refuses to bind or listen.
     #[error(
-        "[api] socket: cannot listen on {path}: {source}\n  help: choose a path in a directory that \
-         this user may write to", path = path.display()
+        "[api] socket: cannot listen on {path}: {source}\n  help: choose a path in a \
+         directory that this user may write to", path = path.display()
     )]
     Listen {
-        /// Where it should be.
+        /// The path of the socket.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Nobody is in it, as it does not exist.
+    /// The group does not exist.
     #[error(
         "[api] group: there is no group {group:?} on this host\n  help: create it with \
          `groupadd --system {group}`, or name one that `getent group` lists"
@@ -39,33 +39,33 @@ pub enum SocketError {
         /// The name in the configuration.
         group: String,
     },
-    /// The operating system does not say who is in it.
-    #[error("[api] group: cannot look {group:?} up: {source}\n  help: see `getent group {group}`")]
+    /// The group cannot be looked up.
+    #[error("[api] group: cannot look up {group:?}: {source}\n  help: see `getent group {group}`")]
     Group {
         /// The name in the configuration.
         group: String,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It cannot be given to the group.
+    /// The group of the file cannot be changed.
     #[error(
-        "[api] group: cannot give {path} to group {group:?}: {source}\n  help: run the switch as root, \
-         or as a user who is in that group", path = path.display()
+        "[api] group: cannot give {path} to group {group:?}: {source}\n  help: run the switch \
+         as root, or as a user in that group", path = path.display()
     )]
     Chown {
-        /// The socket.
+        /// The path of the socket.
         path: PathBuf,
         /// The name in the configuration.
         group: String,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// The group of that name.
+/// Looks up a group by name.
 ///
 /// # Errors
-/// There is none, or the operating system does not say.
+/// The group does not exist, or the lookup fails.
 pub fn group(name: &str) -> Result<Gid, SocketError> {
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid),
@@ -76,13 +76,14 @@ pub fn group(name: &str) -> Result<Gid, SocketError> {
     }
 }
 
-/// A directory that was made for the socket: what is in /run is gone with each boot. Dropping it removes it.
+/// A directory created for the socket, as /run is empty after each boot. Dropping it removes it.
 #[derive(Debug)]
-struct Folder(PathBuf);
+struct RuntimeDirectory(PathBuf);
 
-impl Folder {
-    /// Makes that of the socket, if it is not there. Not the one that it would be in: then the path is wrong.
-    fn make(socket: &Path, gid: Option<Gid>) -> io::Result<Option<Self>> {
+impl RuntimeDirectory {
+    /// Creates the socket's directory if it does not exist. If the parent of that directory does
+    /// not exist, the path is probably wrong, and creating fails.
+    fn create(socket: &Path, gid: Option<Gid>) -> io::Result<Option<Self>> {
         const MODE: u32 = 0o750;
         let Some(path) = socket.parent().filter(|path| !path.as_os_str().is_empty()) else {
             return Ok(None);
@@ -95,45 +96,46 @@ impl Folder {
         if gid.is_some() {
             chown(path, None, gid)?;
         }
-        // Whatever the umask is.
+        // The umask may have removed bits.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))?;
         Ok(Some(made))
     }
 }
 
-impl Drop for Folder {
+impl Drop for RuntimeDirectory {
     fn drop(&mut self) {
-        // Somebody else may use it.
+        // Fails if the directory has other files.
         let _ = std::fs::remove_dir(&self.0);
     }
 }
 
-/// The socket. Dropping it removes the file, and the directory if it was made for it.
+/// The listening socket. Dropping it removes the file, and the directory if it was created.
 #[derive(Debug)]
 pub struct Socket {
     path: PathBuf,
-    _folder: Option<Folder>,
+    _directory: Option<RuntimeDirectory>,
     listener: std::os::unix::net::UnixListener,
 }
 
 impl Socket {
-    /// Listens there. Only the owner and the group can open it: before its file has their permissions, nobody
-    /// listens.
+    /// Creates the socket and listens. The file gets its group and mode before the socket listens,
+    /// so nobody else can ever connect.
     ///
     /// # Errors
-    /// The place is taken or forbidden, or there is no such group.
+    /// The path is in use or not writable, or the group does not exist.
     pub fn listen(path: &Path, group_name: Option<&str>) -> Result<Self, SocketError> {
         let gid = group_name.map(group).transpose()?;
         let failed = |source| SocketError::Listen { path: path.to_owned(), source };
-        // The doctor found that nobody answers: what is there was left by a switch that was killed.
+        // The doctor has checked that nothing listens: a switch that was killed has left the
+        // socket.
         match std::fs::symlink_metadata(path) {
             Ok(file) if file.file_type().is_socket() => {
                 std::fs::remove_file(path).map_err(failed)?;
             }
             _ => {}
         }
-        let folder = Folder::make(path, gid).map_err(failed)?;
-        let socket = Self::bind(path, folder).map_err(|error| failed(error.into()))?;
+        let directory = RuntimeDirectory::create(path, gid).map_err(failed)?;
+        let socket = Self::bind(path, directory).map_err(|error| failed(error.into()))?;
         if let (Some(gid), Some(name)) = (gid, group_name) {
             chown(path, None, Some(gid)).map_err(|error| SocketError::Chown {
                 path: path.to_owned(),
@@ -147,17 +149,17 @@ impl Socket {
         Ok(socket)
     }
 
-    fn bind(path: &Path, folder: Option<Folder>) -> nix::Result<Self> {
+    fn bind(path: &Path, directory: Option<RuntimeDirectory>) -> nix::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
         bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-        Ok(Self { path: path.to_owned(), _folder: folder, listener: fd.into() })
+        Ok(Self { path: path.to_owned(), _directory: directory, listener: fd.into() })
     }
 
-    /// For the server. Needs a tokio runtime.
+    /// Makes the listener for the server. Needs a tokio runtime.
     ///
     /// # Errors
-    /// The process has no more file descriptors.
+    /// The process has no free file descriptors.
     pub fn listener(&self) -> Result<UnixListener, SocketError> {
         let failed = |source| SocketError::Listen { path: self.path.clone(), source };
         UnixListener::from_std(self.listener.try_clone().map_err(failed)?).map_err(failed)
@@ -166,7 +168,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // Gone already is as good.
+        // Somebody may have removed the file already.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn its_directory_is_made_and_goes_with_it() {
+    fn its_directory_is_created_and_removed_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run/s");
         let own = nix::unistd::getegid();
@@ -203,19 +205,19 @@ mod tests {
         assert_eq!((made.mode() & 0o7777, made.gid()), (0o750, own.as_raw()));
         drop(socket);
         assert!(!path.parent().unwrap().exists());
-        // One that was there stays, and so does one with something in it.
+        // A directory that existed before stays, and so does one with other files.
         for (before, within) in [(true, false), (false, true)] {
-            let place = path.parent().unwrap();
+            let directory = path.parent().unwrap();
             if before {
-                std::fs::create_dir(place).unwrap();
+                std::fs::create_dir(directory).unwrap();
             }
             let socket = Socket::listen(&path, None).unwrap();
             if within {
-                std::fs::write(place.join("x"), "").unwrap();
+                std::fs::write(directory.join("x"), "").unwrap();
             }
             drop(socket);
-            assert!(place.exists());
-            std::fs::remove_dir_all(place).unwrap();
+            assert!(directory.exists());
+            std::fs::remove_dir_all(directory).unwrap();
         }
         assert!(Socket::listen(&folder.path().join("a/b/s"), None).is_err());
     }

@@ -1,7 +1,7 @@
-//! The API over TCP: TLS by rustls, and a bearer token that every request carries.
+//! The API over TCP: TLS by rustls, and a bearer token in every request.
 //!
-//! Certificate, key and token are read once, at the start. Whoever has the token may do
-//! everything, so its file and the key's must not be readable by everybody.
+//! Certificate, key and token are read once, at the start. The token gives full access, so the
+//! files of token and key must not be readable by everybody.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -27,20 +27,26 @@ use tracing::debug;
 use super::connections::Handshake;
 use super::problem::{Kind, Problem, Source};
 
-/// Fewer characters can be guessed.
+/// The least length of a token; shorter ones can be guessed.
 const MIN_TOKEN_LEN: usize = 16;
-/// More is no token.
+/// The most bytes that are read from a file.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
-/// After so long without an answer the other side is gone.
+/// The time without an acknowledgement after which the kernel closes a connection.
 const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is wrong with a file.
+/// A file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each variant's text is its documentation")]
 pub enum TlsError {
-    #[error("[api] {key}: cannot read {path}: {source}\n  help: check the path, and that this user may read it", path = path.display())]
+    #[error(
+        "[api] {key}: cannot read {path}: {source}\n  help: check the path, and that this user may \
+         read it", path = path.display()
+    )]
     Read { key: &'static str, path: PathBuf, source: io::Error },
-    #[error("[api] {key}: everybody on this host can read {path}\n  help: `chmod o-rwx {path}`, and make a new one if it was so for long", path = path.display())]
+    #[error(
+        "[api] {key}: everybody on this host can read {path}\n  help: `chmod o-rwx {path}`, and \
+         replace it if others may have read it", path = path.display()
+    )]
     Exposed { key: &'static str, path: PathBuf },
     #[error("[api] {key}: {path} holds no {what}: {why}\n  help: {help}", path = path.display())]
     Content {
@@ -51,7 +57,8 @@ pub enum TlsError {
         help: &'static str,
     },
     #[error(
-        "[api] tls-certificate, tls-key: {0}\n  help: the key must be that of the first certificate in the file"
+        "[api] tls-certificate, tls-key: {0}\n  help: the key must belong to the first certificate \
+         in the file"
     )]
     Pair(#[source] rustls::Error),
 }
@@ -71,24 +78,24 @@ fn read(key: &'static str, path: &Path, is_secret: bool) -> Result<Vec<u8>, TlsE
     Ok(content)
 }
 
-/// What TLS needs, from PEM files.
+/// Makes the TLS acceptor from PEM files.
 ///
 /// # Errors
-/// A file cannot be read, is exposed, or does not hold what it should.
+/// A file cannot be read, is readable by everybody, or has other contents.
 pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
     let no_certificate = |why: String| TlsError::Content {
         key: "tls-certificate",
         path: certificate.to_owned(),
         what: "certificate",
         why,
-        help: "it is a PEM file, the server's certificate first, then those that lead to its root",
+        help: "use a PEM file: the server's certificate first, then those up to its root",
     };
     let pem = read("tls-certificate", certificate, false)?;
     let chain = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| no_certificate(error.to_string()))?;
     if chain.is_empty() {
-        return Err(no_certificate("there is no `BEGIN CERTIFICATE` in it".to_owned()));
+        return Err(no_certificate("it has no `BEGIN CERTIFICATE`".to_owned()));
     }
     let pem = read("tls-key", key, true)?;
     let secret = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| TlsError::Content {
@@ -96,7 +103,7 @@ pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError>
         path: key.to_owned(),
         what: "private key",
         why: error.to_string(),
-        help: "it is a PEM file with an unencrypted key",
+        help: "use a PEM file with an unencrypted key",
     })?;
     let provider = Arc::new(crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -113,41 +120,41 @@ impl Handshake<TcpStream> for TlsAcceptor {
     type Stream = TlsStream<TcpStream>;
 
     async fn perform(self, io: TcpStream) -> io::Result<Self::Stream> {
-        notice_when_gone(&io);
+        set_peer_timeout(&io);
         self.accept(io).await
     }
 }
 
-/// Has the kernel end a connection whose other side has vanished.
-fn notice_when_gone(io: &TcpStream) {
+/// Makes the kernel close a connection whose peer has vanished.
+fn set_peer_timeout(io: &TcpStream) {
     let millis = u32::try_from(PEER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
     let set = setsockopt(io, sockopt::TcpUserTimeout, &millis)
         .and_then(|()| setsockopt(io, sockopt::KeepAlive, &true))
         .and_then(|()| setsockopt(io, sockopt::TcpKeepIdle, &(millis / 2000)))
         .and_then(|()| setsockopt(io, sockopt::TcpKeepInterval, &10));
     if let Err(error) = set {
-        debug!(%error, "the kernel's timeouts stay as they are");
+        debug!(%error, "cannot set the kernel's timeouts");
     }
-    // Answers are one write each: waiting for more would only delay them.
+    // Responses are one write each: Nagle's algorithm would only delay them.
     let _ = io.set_nodelay(true);
 }
 
-/// The token.
+/// The bearer token.
 #[derive(Clone)]
 pub struct Token(Arc<[u8]>);
 
 impl Token {
-    /// The one in a file; white space around it does not belong to it.
+    /// Reads the token from a file, without surrounding white space.
     ///
     /// # Errors
-    /// The file cannot be read, everybody can read it, or what is in it is no token.
+    /// The file cannot be read, is readable by everybody, or has no valid token.
     pub fn read(path: &Path) -> Result<Self, TlsError> {
         let content = read("token-file", path, true)?;
         let token = content.trim_ascii();
         let why = if token.len() < MIN_TOKEN_LEN {
             format!("{} characters are too few", token.len())
         } else if !token.iter().all(u8::is_ascii_graphic) {
-            "it has other characters than visible ASCII".to_owned()
+            "it has characters other than visible ASCII".to_owned()
         } else {
             return Ok(Self(token.into()));
         };
@@ -160,8 +167,8 @@ impl Token {
         })
     }
 
-    /// Whether a request has it. Takes the same time for every token of the same length.
-    fn is_in(&self, request: &Request) -> Result<(), &'static str> {
+    /// Checks that a request has the token, in constant time for tokens of the same length.
+    fn check(&self, request: &Request) -> Result<(), &'static str> {
         let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
         let Some(value) = values.next() else { return Err("there is no bearer token") };
         if values.next().is_some() {
@@ -175,14 +182,14 @@ impl Token {
         if bool::from(token.trim_ascii().ct_eq(&self.0)) {
             Ok(())
         } else {
-            Err("it is another token")
+            Err("the bearer token is wrong")
         }
     }
 }
 
-/// Lets a request pass that has the token.
+/// Middleware that refuses requests without the token.
 pub async fn require_token(State(token): State<Token>, request: Request, next: Next) -> Response {
-    match token.is_in(&request) {
+    match token.check(&request) {
         Ok(()) => next.run(request).await,
         Err(why) => {
             let help = "send `Authorization: Bearer …` with the token in [api] token-file";
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_protects_nothing_is_refused() {
+    fn an_exposed_or_weak_token_is_refused() {
         let said = |content: &str, mode| {
             Token::read(file(content, mode).path()).err().map(|e| e.to_string()).unwrap_or_default()
         };
@@ -225,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_token_passes() {
+    fn only_the_exact_token_passes() {
         let token = Token(GOOD.as_bytes().into());
         let request = |value: &str| {
             Request::builder()
@@ -233,8 +240,8 @@ mod tests {
                 .body(axum::body::Body::empty())
                 .unwrap()
         };
-        assert!(token.is_in(&request(&format!("Bearer {GOOD}"))).is_ok());
-        assert!(token.is_in(&request(&format!("bearer  {GOOD}"))).is_ok());
+        assert!(token.check(&request(&format!("Bearer {GOOD}"))).is_ok());
+        assert!(token.check(&request(&format!("bearer  {GOOD}"))).is_ok());
         for wrong in [
             "",
             "Bearer",
@@ -245,14 +252,14 @@ mod tests {
             &format!("Bearer {}", &GOOD[1..]),
             &format!("Basic {GOOD}"),
         ] {
-            assert!(token.is_in(&request(wrong)).is_err(), "{wrong}");
+            assert!(token.check(&request(wrong)).is_err(), "{wrong}");
         }
         let none = Request::builder().body(axum::body::Body::empty()).unwrap();
-        assert!(token.is_in(&none).is_err());
+        assert!(token.check(&none).is_err());
     }
 
     #[test]
-    fn files_that_are_no_certificate_are_named() {
+    fn a_file_without_certificate_is_named() {
         let junk = file("hello\n", 0o600);
         let error = acceptor(junk.path(), junk.path()).err().unwrap().to_string();
         assert!(error.contains("tls-certificate") && error.contains("BEGIN"), "{error}");

@@ -1,4 +1,5 @@
-//! Captures, and the frames that were dropped last. The switch in memory drops a frame for every reason each millisecond.
+//! Captures, and the frames that were dropped last. The switch in memory drops a frame for every
+//! reason each millisecond.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;

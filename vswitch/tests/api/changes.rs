@@ -1,4 +1,5 @@
-//! Changes of the running configuration: single things, whole files, and two who want different things.
+//! Changes of the running configuration: single things, whole files, and two who want different
+//! things.
 
 use std::time::{Duration, Instant};
 

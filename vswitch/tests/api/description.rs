@@ -59,7 +59,8 @@ const SUCCESSES: &[(&str, &str, &str, Headers, &str)] = &[
     ("get", "/v1/openapi.json", "/v1/openapi.json", NONE, ""),
 ];
 
-/// Tested with the events and the captures themselves: they do not end, or their answers are no JSON.
+/// Tested with the events and the captures themselves: they do not end, or their answers are no
+/// JSON.
 const STREAMS: [(&str, &str); 3] =
     [("get", "/v1/events"), ("get", "/v1/capture"), ("delete", "/v1/captures/{id}")];
 

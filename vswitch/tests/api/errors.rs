@@ -8,7 +8,8 @@ const JSON: Headers = &[("content-type", "application/json"), ("if-match", "*")]
 const TOML: Headers = &[("content-type", "application/toml"), ("if-match", "*")];
 const BARE: Headers = &[];
 
-/// Method, path, headers, body; status, slug; `in`, pointer, words of the detail, words of the help.
+/// Method, path, headers, body; status, slug; `in`, pointer, words of the detail, words of the
+/// help.
 type Case = (
     (&'static str, &'static str, Headers, &'static str),
     (u16, &'static str),

@@ -130,7 +130,8 @@ fn a_client_that_does_not_read_is_told_what_it_missed_and_holds_nobody() {
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         let (events, missed) = seen.join().unwrap();
         assert_eq!(events + missed, told);
-        // The one that did not read gets what fits in its buffers, the number that it missed, and the rest.
+        // The one that did not read gets what fits in its buffers, the number that it missed, and
+        // the rest.
         let (mut last, mut missed, mut events) = (0, 0, 0);
         while last < told {
             let (id, kind, data) = slow.next();

@@ -14,7 +14,9 @@ use vswitch::control::events::{Events, Happening, RollBackReason, Whereabouts};
 use vswitch::control::fdb_pages::{FdbFilter, FdbScan};
 use vswitch::control::learner::Learner;
 use vswitch::control::live_state::{LiveState, UnresolvedReason};
-use vswitch::control::requests::{Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed, Request};
+use vswitch::control::requests::{
+    Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed, Request,
+};
 use vswitch::control::rows::{
     DropRow, EntryKind, FdbRow, Link, MemberRow, NetworkRow, NextHopState, PortRow, RemoteRow,
     Role, Status, VtepRow, WorkerRow,

@@ -166,7 +166,8 @@ fn what_is_unaccounted_for_is_the_whole_switchs() {
     assert_eq!(view["workers"][0]["unaccounted"], 0);
 }
 
-/// DNS rebinding: a page from `elsewhere.example` whose name comes to mean 127.0.0.1 asks as that name.
+/// DNS rebinding: a page from `elsewhere.example` whose name comes to mean 127.0.0.1 asks as that
+/// name.
 #[test]
 fn somebody_elses_name_for_this_host_is_refused() {
     let served = Served::default();
@@ -184,7 +185,8 @@ fn somebody_elses_name_for_this_host_is_refused() {
     served.page("GET", "/metrics", "elsewhere.example").ok();
 }
 
-/// So many networks; the first have a port and 20 of 60 remote VTEPs each, the others one remote VTEP.
+/// So many networks; the first have a port and 20 of 60 remote VTEPs each, the others one remote
+/// VTEP.
 fn large(networks: usize, ports: usize) -> Fake {
     let mut text = String::from(
         "[[port]]\nname = \"uplink\"\ndevice = \"net_null0\"\n[[vtep]]\nname = \"fabric\"\nport = \"uplink\"\n\
@@ -225,7 +227,8 @@ fn ten_thousand_networks_are_an_answer_that_a_browser_can_show() {
         (Some(256), MAX_PORTS)
     );
     for network in rows(&view, "networks") {
-        // The switch in memory says that every port has traffic: those are the ones with something going on.
+        // The switch in memory says that every port has traffic: those are the ones with something
+        // going on.
         assert_eq!(network["port_count"], 1, "{network}");
         assert_eq!(network["remote_vtep_count"], 20);
         assert!(network["remote_vteps"].as_array().unwrap().len() < 20);

@@ -1,23 +1,24 @@
-//! The page on the metrics' address: a picture of the overlay with live rates, the drops with their meaning, and the
-//! frames that were dropped last. It shows, and changes nothing.
+//! The status page on the metrics' address: a picture of the overlay with live rates, the drops
+//! with their meaning, and the last dropped frames. The page is read-only.
 //!
-//! | file | what it owns |
+//! | file | contents |
 //! |---|---|
-//! | `mod` | the routes, and the headers that keep a browser from doing anything else |
-//! | `seen` | the switch as it was a moment ago, the same for everybody who looks |
-//! | `view` | what of that is sent, and never more than a browser can show |
-//! | `site/` | the page itself: HTML, CSS and modules of JavaScript, as they are |
+//! | `mod` | the routes, and the headers that restrict what a browser may do |
+//! | `snapshot` | a snapshot of the switch, the same for all browsers |
+//! | `view` | the part of a snapshot that is sent, bounded in size |
+//! | `site/` | the page: HTML, CSS and JavaScript modules, as browsers read them |
 //!
-//! Nothing is built and nothing is fetched from elsewhere: the files in `site/` are in the binary and are served as they
-//! stand there. They never make HTML from text, and the browser is told to refuse it if they did (trusted types).
+//! There is no build step, and nothing is loaded from other hosts: the files in `site/` are
+//! embedded in the binary. They never make HTML from text, and trusted types tell the browser to
+//! refuse it.
 //!
-//! # Who may see it
-//! Nobody has to say who they are, as with the metrics. So contents of tenants' frames are sent only if the
-//! address is a loopback one, the configuration does not forbid it, and no proxy says that it asks for somebody else; and
-//! then only to a browser that was given an address or `localhost`: a name that
-//! somebody else's DNS leads here would let their pages read ours.
+//! # Access
+//! There is no authentication, as for the metrics. Contents of tenants' frames are sent only if the
+//! address is a loopback address, the configuration allows it, and the request did not pass a
+//! proxy. A page on a loopback address is served only under an IP address or `localhost`: another
+//! web site could otherwise resolve its own name to 127.0.0.1 and read the page (DNS rebinding).
 //!
-//! Runs as tasks on the control thread; answers are written on a thread of the runtime's pool.
+//! Runs as tasks on the control thread; responses are serialized on a thread of the pool.
 
 mod snapshot;
 mod view;
@@ -41,11 +42,11 @@ use view::View;
 
 pub use view::{MAX_FRAMES, MAX_NETWORKS, MAX_PORTS};
 
-/// A longer filter selects what its beginning selects.
+/// The longest filter; further characters are ignored.
 const MAX_FILTER: usize = 64;
 
-/// What of the switch is older is asked for anew. Less than the page's second, so that each of its
-/// questions has an answer of its own, and however many look cost no more than two.
+/// The least time between snapshots. A page asks once a second, and so gets a new snapshot each
+/// time; any number of pages costs at most two snapshots a second.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// The files of the page: route, content type, content.
@@ -62,12 +63,12 @@ const SITE: [(&str, &str, &str); 9] = [
 ];
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// What every answer of the page carries.
+/// The headers of every response.
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
          require-trusted-types-for 'script'; trusted-types 'none'",
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -76,29 +77,29 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// What a proxy adds to a request that it passes on.
-const OF_PROXIES: [&str; 5] =
+/// The headers that proxies add to a request.
+const PROXY_HEADERS: [&str; 5] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
 
 #[derive(Clone)]
 struct Page {
     snapshots: Arc<SnapshotCache>,
-    /// Why nobody is told what frames say.
+    /// Why the contents of frames are left out for all clients.
     withheld: Option<Arc<str>>,
 }
 
-/// The routes of the page, to be served at `address` beside the metrics; `frames`: whether the configuration lets it
-/// tell what dropped frames say.
+/// Makes the router of the page, which is served at `address` beside the metrics. `frames` is
+/// whether the configuration allows contents of dropped frames.
 pub(super) fn router(control: Control, address: Option<SocketAddr>, frames: bool) -> Router {
-    let is_of_this_host = address.is_some_and(|address| address.ip().is_loopback());
+    let is_loopback = address.is_some_and(|address| address.ip().is_loopback());
     let withheld = match address {
         _ if !frames => Some("the configuration says `page-frames = false`".into()),
-        _ if is_of_this_host => None,
+        _ if is_loopback => None,
         Some(address) => {
-            let text = format!("the metrics' address, {address}, can be reached from other hosts");
+            let text = format!("other hosts can reach the metrics' address {address}");
             Some(text.into())
         }
-        None => Some("the system does not tell the metrics' address".into()),
+        None => Some("the metrics' address is not known".into()),
     };
     let snapshots = Arc::new(SnapshotCache::new(control, PERIOD));
     let page = Page { snapshots, withheld };
@@ -107,13 +108,13 @@ pub(super) fn router(control: Control, address: Option<SocketAddr>, frames: bool
         router = router
             .route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], content) }));
     }
-    router.layer(middleware::from_fn_with_state(is_of_this_host, guard)).with_state(page)
+    router.layer(middleware::from_fn_with_state(is_loopback, guard)).with_state(page)
 }
 
-/// What may be asked for.
+/// The query parameters.
 #[derive(Deserialize)]
-struct Params {
-    /// Only networks with this in their names, with this VNI, port or remote VTEP.
+struct PageQuery {
+    /// Selects networks by a part of their name or a port's, by VNI, or by a remote VTEP.
     #[serde(default)]
     network: String,
 }
@@ -121,26 +122,26 @@ struct Params {
 async fn json(
     State(page): State<Page>,
     headers: HeaderMap,
-    Query(params): Query<Params>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
-    let proxied = OF_PROXIES.iter().find(|name| headers.contains_key(**name));
-    let proxied = proxied.map(|name| format!("a proxy asks for somebody else (`{name}`)").into());
+    let proxied = PROXY_HEADERS.iter().find(|name| headers.contains_key(**name));
+    let proxied = proxied.map(|name| format!("the request passed a proxy (`{name}`)").into());
     let withheld = page.withheld.or(proxied);
     let snapshot = page.snapshots.recent().await?;
     let body = aside(move || {
-        let filter: String = params.network.trim().chars().take(MAX_FILTER).collect();
-        // Rows, numbers and strings: writing them cannot fail.
+        let filter: String = query.network.trim().chars().take(MAX_FILTER).collect();
+        // Rows, numbers and strings always serialize.
         serde_json::to_vec(&View::of(&snapshot, &filter, withheld.as_deref())).unwrap_or_default()
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], body.await?).into_response())
 }
 
-/// Refuses names that could be anybody's, and adds the headers.
-async fn guard(State(is_of_this_host): State<bool>, request: Request, next: Next) -> Response {
-    let mut response = match named(&request) {
-        Some(name) if is_of_this_host && !is_plain(&name) => (
+/// Refuses other names for a loopback address, and adds the headers.
+async fn guard(State(is_loopback): State<bool>, request: Request, next: Next) -> Response {
+    let mut response = match requested_host(&request) {
+        Some(name) if is_loopback && !is_local(&name) => (
             StatusCode::FORBIDDEN,
-            "This page shows what only this host may see. Ask for it by an IP address or as localhost, not by another name.\n",
+            "This page is only for this host. Open it under an IP address or localhost.\n",
         )
             .into_response(),
         _ => next.run(request).await,
@@ -151,15 +152,15 @@ async fn guard(State(is_of_this_host): State<bool>, request: Request, next: Next
     response
 }
 
-/// The host that the request was meant for.
-fn named(request: &Request) -> Option<String> {
-    let said = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
-    said.or_else(|| request.uri().authority().map(|authority| authority.as_str()))
+/// The host in the request.
+fn requested_host(request: &Request) -> Option<String> {
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
+    host.or_else(|| request.uri().authority().map(|authority| authority.as_str()))
         .map(str::to_owned)
 }
 
-/// Whether it is an address or `localhost`, with or without a port.
-fn is_plain(host: &str) -> bool {
+/// Whether a host is an IP address or `localhost`, with or without a port.
+fn is_local(host: &str) -> bool {
     let is_address = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
     let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
@@ -171,8 +172,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_nobody_elses_name() {
-        for plain in [
+    fn only_addresses_and_localhost_are_local() {
+        for local in [
             "127.0.0.1",
             "127.0.0.1:9144",
             "[::1]:9144",
@@ -181,7 +182,7 @@ mod tests {
             "localhost:80",
             "LOCALHOST",
         ] {
-            assert!(is_plain(plain), "{plain}");
+            assert!(is_local(local), "{local}");
         }
         for name in [
             "switch.example",
@@ -192,16 +193,16 @@ mod tests {
             "?",
             "localhost:x",
         ] {
-            assert!(!is_plain(name), "{name}");
+            assert!(!is_local(name), "{name}");
         }
     }
 
     #[test]
-    fn every_file_that_is_named_in_the_page_is_served() {
+    fn every_file_that_the_page_refers_to_is_served() {
         let files = SITE.map(|(path, _, _)| path);
         for (path, _, content) in SITE {
             for quoted in content.split(['"', '\'']).filter(|text| text.starts_with("/page/")) {
-                assert!(files.contains(&quoted), "{path} wants {quoted}");
+                assert!(files.contains(&quoted), "{path} refers to {quoted}");
             }
             for module in
                 content.split('"').filter(|text| text.starts_with("./") && text.ends_with(".js"))
@@ -209,7 +210,7 @@ mod tests {
                 let wanted = format!("/page/{}", &module[2..]);
                 assert!(files.contains(&wanted.as_str()), "{path} imports {module}");
             }
-            assert!(!content.contains("https://"), "{path} leads elsewhere");
+            assert!(!content.contains("https://"), "{path} refers to another host");
             for maker in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("]
             {
                 assert!(!content.contains(maker), "{path} makes HTML from text: {maker}");

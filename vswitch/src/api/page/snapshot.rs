@@ -1,9 +1,9 @@
 //! A snapshot of the switch, the same for every browser.
 //!
-//! Snapshots are cached: however many browsers ask, the control loop makes at most one in the period
-//! of a [`SnapshotCache`]. A snapshot takes six queries, so that a switch with 10,000 networks can
-//! do its other work in between. If the configuration changes meanwhile, the parts of a snapshot
-//! belong to different generations.
+//! Snapshots are cached: however many browsers ask, the control loop makes at most one in the
+//! period of a [`SnapshotCache`]. A snapshot takes six queries, so that a switch with 10,000
+//! networks can do its other work in between. If the configuration changes meanwhile, the parts of
+//! a snapshot belong to different generations.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,12 +33,21 @@ pub(super) struct Snapshot {
     pub(super) drops: Vec<DropRow>,
     /// The last dropped frames, the oldest first.
     pub(super) frames: Vec<KeptDrop>,
-    /// By network, the frames received, transmitted and dropped since the previous snapshot.
-    pub(super) activity: Vec<u64>,
+    /// By network, in the order of `networks`.
+    pub(super) activity: Vec<Activity>,
     /// Traffic of ports while they belonged to networks.
     pub(super) tenants: Traffic,
     /// Traffic of ports while they were uplinks.
     pub(super) uplinks: Traffic,
+}
+
+/// Frames of a network: those that its ports received and transmitted, and its drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Activity {
+    /// The frames so far.
+    pub(super) frames: u64,
+    /// The frames since the previous snapshot.
+    pub(super) increase: u64,
 }
 
 /// Frames and bytes of several ports.
@@ -71,8 +80,8 @@ impl Traffic {
 }
 
 /// Traffic by role of the ports. The sums never decrease, and do not jump when a port with high
-/// counters changes its role: only the difference from the previous snapshot is added, to the sum of
-/// the port's present role.
+/// counters changes its role: only the difference from the previous snapshot is added, to the sum
+/// of the port's present role.
 #[derive(Default)]
 struct Sums {
     ports: HashMap<String, Traffic>,
@@ -175,12 +184,13 @@ impl SnapshotCache {
     }
 }
 
-/// By network, the increase of its ports' counters and of its drops. A new network begins at 0.
+/// Computes the activity of each network. `before` has the frames at the previous snapshot by name,
+/// and receives those of this one.
 fn activity(
     ports: &[PortRow],
     networks: &[NetworkRow],
     before: &mut HashMap<String, u64>,
-) -> Vec<u64> {
+) -> Vec<Activity> {
     let mut now: HashMap<String, u64> =
         networks.iter().map(|network| (network.name.clone(), network.drops)).collect();
     for port in ports {
@@ -190,15 +200,15 @@ fn activity(
             }
         }
     }
-    let risen = |network: &NetworkRow| {
+    let of = |network: &NetworkRow| {
         let frames = now.get(&network.name).copied().unwrap_or(0);
-        // A lower counter belongs to a new network of the same name.
+        // A lower counter belongs to a new network of the same name, which began at 0.
         let then = before.get(&network.name).copied().filter(|then| *then <= frames);
-        frames - then.unwrap_or(0)
+        Activity { frames, increase: frames - then.unwrap_or(0) }
     };
-    let risen = networks.iter().map(risen).collect();
+    let activity = networks.iter().map(of).collect();
     *before = now;
-    risen
+    activity
 }
 
 fn unix_millis() -> u64 {
@@ -277,14 +287,18 @@ mod tests {
     fn activity_is_the_increase_since_the_previous_snapshot() {
         let (mut ports, mut networks) = ([port()], [network("n", &["a"]), network("m", &[])]);
         let mut before = HashMap::new();
+        let mut increases = |ports: &[PortRow], networks: &[NetworkRow]| {
+            let activity = activity(ports, networks, &mut before);
+            activity.iter().map(|activity| activity.increase).collect::<Vec<_>>()
+        };
         (ports[0].receive_packets, ports[0].transmit_packets, networks[1].drops) = (5, 2, 1);
-        assert_eq!(activity(&ports, &networks, &mut before), [7, 1]);
-        assert_eq!(activity(&ports, &networks, &mut before), [0, 0]);
+        assert_eq!(increases(&ports, &networks), [7, 1]);
+        assert_eq!(increases(&ports, &networks), [0, 0]);
         ports[0].receive_packets += 4;
         networks[0].drops += 1;
-        assert_eq!(activity(&ports, &networks, &mut before), [5, 0]);
+        assert_eq!(increases(&ports, &networks), [5, 0]);
         // A new port of the same name.
         ports[0].receive_packets = 3;
-        assert_eq!(activity(&ports, &networks, &mut before), [6, 0]);
+        assert_eq!(increases(&ports, &networks), [6, 0]);
     }
 }

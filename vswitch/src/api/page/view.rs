@@ -1,46 +1,46 @@
-//! What the page is sent: `GET /page.json`, the API's rows, and of each list as many as a browser can show.
+//! The part of a snapshot that the page receives, bounded in size.
 //!
-//! A switch can have 10,000 networks, each with many ports and remote VTEPs. The page gets those with the most going on,
-//! in the order of the configuration, and how many there are; a filter finds the others. So an answer stays
-//! below 500 KB, whatever the switch has.
+//! A switch may have 10,000 networks, each with many ports and remote VTEPs. The page receives the
+//! most active ones, in the order of the configuration, and the total numbers; a filter finds the
+//! others. So a response stays below 500 KB, whatever the size of the switch.
 
 use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::snapshot::{Snapshot, Traffic};
+use super::snapshot::{Activity, Snapshot, Traffic};
 use crate::control::captures::KeptDrop;
 use crate::control::rows::{
     DropRow, NetworkRow, NextHopState, PortRow, RemoteRow, Role, VtepRow, WorkerRow,
 };
 use crate::decode;
 
-/// Networks in an answer.
+/// The most networks in a response.
 pub const MAX_NETWORKS: usize = 200;
-/// Ports in an answer: uplinks, those of the networks, and others if there is room.
+/// The most ports in a response: uplinks first, then ports of its networks, then others.
 pub const MAX_PORTS: usize = 200;
-/// Remote VTEPs in an answer, of each local VTEP: the unresolved ones first.
+/// The most remote VTEPs of a local VTEP in a response: unresolved ones first.
 const MAX_REMOTES: usize = 200;
-/// Local VTEPs in an answer: those of the networks first.
+/// The most local VTEPs in a response: those of its networks first.
 const MAX_VTEPS: usize = 32;
-/// Rows of drops in an answer: those with the most frames.
+/// The most rows of drops in a response: those with the most frames.
 const MAX_DROPS: usize = 200;
-/// Frames in an answer: the newest.
+/// The most dropped frames in a response: the newest.
 pub const MAX_FRAMES: usize = 50;
-/// Names in a list within a row.
+/// The most names in a list within a row.
 const MAX_NAMES: usize = 16;
 
-/// The answer.
+/// The response.
 #[derive(Debug, Serialize)]
 pub(super) struct View<'s> {
     version: &'s str,
     host: &'s str,
     generation: u64,
-    /// See [`Snapshot::micros`]: what rates are made with.
+    /// The time for rates: [`Snapshot::micros`].
     micros: u64,
     unix_millis: u64,
     started_unix_millis: u64,
-    /// Sums over all, shown or not.
+    /// Sums over all rows, including those that the response leaves out.
     totals: Totals,
     ports: List<&'s PortRow>,
     networks: List<NetworkView<'s>>,
@@ -50,12 +50,12 @@ pub(super) struct View<'s> {
     frames: Frames<'s>,
 }
 
-/// Some of a list.
+/// Part of a list.
 #[derive(Debug, Serialize)]
 struct List<T> {
-    /// How many there are.
+    /// The number of all rows.
     count: usize,
-    /// How many the filter selects.
+    /// The number of rows that match the filter.
     matching: usize,
     rows: Vec<T>,
 }
@@ -69,10 +69,10 @@ struct Totals {
     unaccounted: i64,
 }
 
-/// A network, with the beginnings of its lists.
+/// A network, with the first names of its lists.
 #[derive(Debug, Serialize)]
 struct NetworkView<'s> {
-    /// Its place in the configuration, for a colour that stays.
+    /// The index in the configuration, which selects the colour.
     index: usize,
     name: &'s str,
     vni: u32,
@@ -86,14 +86,16 @@ struct NetworkView<'s> {
     fdb_moves: u64,
     fdb_refused: u64,
     drops: u64,
+    /// Frames of its ports, and drops.
+    frames: u64,
 }
 
-/// The frames that were dropped last.
+/// The last dropped frames.
 #[derive(Debug, Serialize)]
 struct Frames<'s> {
-    /// Why what they say is left out.
+    /// Why their contents are left out.
     withheld: Option<&'s str>,
-    /// How many are kept.
+    /// The number of frames that the switch keeps.
     count: usize,
     /// The newest first.
     rows: Vec<FrameView<'s>>,
@@ -106,9 +108,9 @@ struct FrameView<'s> {
     port: &'s str,
     network: &'s str,
     generation: u64,
-    /// Of the whole frame, in bytes.
+    /// The length of the whole frame in bytes.
     len: usize,
-    /// Who sends to whom, and what; nothing of it if it is withheld.
+    /// The decoded frame in one line; `None` if contents are withheld.
     summary: Option<String>,
 }
 
@@ -123,14 +125,14 @@ struct VtepView<'s> {
     punted_packets: u64,
     host_packets: u64,
     remotes: List<RemoteView<'s>>,
-    /// Of all its remote VTEPs.
+    /// The number of unresolved ones among all its remote VTEPs.
     unresolved: usize,
 }
 
 #[derive(Debug, Serialize)]
 struct RemoteView<'s> {
     address: &'s str,
-    /// Those in the answer, then others.
+    /// Networks of the response first, then others.
     networks: Vec<&'s str>,
     network_count: usize,
     next_hop: Option<&'s str>,
@@ -140,7 +142,7 @@ struct RemoteView<'s> {
 }
 
 impl<'s> FrameView<'s> {
-    fn of(kept: &'s KeptDrop, says: bool, udp_ports: &[u16]) -> Self {
+    fn of(kept: &'s KeptDrop, with_contents: bool, udp_ports: &[u16]) -> Self {
         Self {
             unix_micros: kept.unix_nanos / 1000,
             reason: kept.frame.reason.label(),
@@ -148,13 +150,14 @@ impl<'s> FrameView<'s> {
             network: &kept.network,
             generation: kept.frame.generation,
             len: kept.frame.len,
-            summary: says.then(|| decode::line(kept.frame.bytes(), udp_ports)),
+            summary: with_contents.then(|| decode::line(kept.frame.bytes(), udp_ports)),
         }
     }
 }
 
 impl<'s> View<'s> {
-    /// With the networks that the filter selects. What frames say is left out if there is a reason for it.
+    /// Selects the rows that match the filter. `withheld` is a reason to leave out the contents of
+    /// frames.
     pub(super) fn of(snapshot: &'s Snapshot, filter: &str, withheld: Option<&'s str>) -> Self {
         let networks = networks(snapshot, filter);
         let shown: HashSet<&str> = networks.rows.iter().map(|network| network.name).collect();
@@ -176,7 +179,7 @@ impl<'s> View<'s> {
     }
 }
 
-/// The `limit` best of those that are wanted, in the order that they had.
+/// Keeps the `limit` rows of the highest rank, in their order.
 fn best<T, K: Ord>(
     rows: impl Iterator<Item = T>,
     limit: usize,
@@ -185,9 +188,9 @@ fn best<T, K: Ord>(
     let mut ranked: Vec<_> = rows.enumerate().collect();
     let matching = ranked.len();
     if matching > limit {
-        ranked.sort_by_cached_key(|(place, row)| (std::cmp::Reverse(rank(row)), *place));
+        ranked.sort_by_cached_key(|(index, row)| (std::cmp::Reverse(rank(row)), *index));
         ranked.truncate(limit);
-        ranked.sort_unstable_by_key(|(place, _)| *place);
+        ranked.sort_unstable_by_key(|(index, _)| *index);
     }
     (matching, ranked.into_iter().map(|(_, row)| row).collect())
 }
@@ -196,7 +199,8 @@ fn head(names: &[String]) -> &[String] {
     &names[..names.len().min(MAX_NAMES)]
 }
 
-/// Whether the filter is part of its name or a port's, a remote VTEP's address, or its VNI.
+/// Whether the filter is part of the name of the network or one of its ports, or equals the VNI or
+/// the address of a remote VTEP.
 fn selects(filter: &str, network: &NetworkRow) -> bool {
     let filter = filter.to_lowercase();
     let within = |name: &String| name.to_lowercase().contains(&filter);
@@ -209,10 +213,12 @@ fn selects(filter: &str, network: &NetworkRow) -> bool {
 fn networks<'s>(snapshot: &'s Snapshot, filter: &str) -> List<NetworkView<'s>> {
     let all = snapshot.networks.iter().zip(&snapshot.activity).enumerate();
     let wanted = all.filter(|(_, (network, _))| filter.is_empty() || selects(filter, network));
-    // Powers of two, so that not every small change brings others.
-    let rank = |(_, (_, active)): &(usize, (&NetworkRow, &u64))| u64::BITS - active.leading_zeros();
+    // Ranks are powers of two, so that small changes do not replace networks.
+    let rank = |(_, (_, activity)): &(usize, (&NetworkRow, &Activity))| {
+        u64::BITS - activity.increase.leading_zeros()
+    };
     let (matching, rows) = best(wanted, MAX_NETWORKS, rank);
-    let view = |(index, (row, _)): (usize, (&'s NetworkRow, &u64))| NetworkView {
+    let view = |(index, (row, activity)): (usize, (&'s NetworkRow, &Activity))| NetworkView {
         index,
         name: &row.name,
         vni: row.vni,
@@ -226,6 +232,7 @@ fn networks<'s>(snapshot: &'s Snapshot, filter: &str) -> List<NetworkView<'s>> {
         fdb_moves: row.fdb_moves,
         fdb_refused: row.fdb_refused,
         drops: row.drops,
+        frames: activity.frames,
     };
     List { count: snapshot.networks.len(), matching, rows: rows.into_iter().map(view).collect() }
 }
@@ -357,7 +364,7 @@ mod tests {
             (1_000, MAX_REMOTES, 2)
         );
         let last: Vec<_> = view.remotes.rows[MAX_REMOTES - 2..].iter().map(|r| r.address).collect();
-        assert_eq!(last, ["2001:db8::900", "2001:db8::950"], "in the order that they had");
+        assert_eq!(last, ["2001:db8::900", "2001:db8::950"], "in their order");
     }
 
     #[test]
@@ -391,6 +398,7 @@ mod tests {
             fdb_moves: 0,
             fdb_refused: 0,
             drops: 0,
+            frames: 0,
         };
         let shown = HashSet::from(["blue"]);
         let all = super::vteps(&snapshot, std::slice::from_ref(&network), &shown, false);

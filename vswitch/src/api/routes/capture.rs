@@ -43,8 +43,8 @@ pub(super) struct CaptureQuery {
     /// Frames that are dropped for this reason, as in `/v1/drops`.
     #[param(example = "unknown_vni")]
     reason: Option<String>,
-    /// Capture points, separated by commas: received, decapsulated, transmitted, dropped. By default
-    /// all of them; with a reason, dropped.
+    /// Capture points, separated by commas: received, decapsulated, transmitted, dropped. By
+    /// default all of them; with a reason, dropped.
     #[param(example = "received,dropped")]
     stage: Option<String>,
     /// A filter in the syntax of pcap-filter(7).
@@ -129,10 +129,10 @@ fn too_many() -> Problem {
     Problem::of_value(Kind::TooManyCaptures, Source::Path, "", detail, help)
 }
 
-/// Frames as pcapng, until the client disconnects, the capture at `Content-Location` is deleted, or a
-/// limit is reached. The comment of each packet has port, network, verdict and generation. Interface
-/// 0 has no packets; its statistics at the end have the numbers of captured and missed frames. A
-/// client that reads too slowly misses frames.
+/// Frames as pcapng, until the client disconnects, the capture at `Content-Location` is deleted, or
+/// a limit is reached. The comment of each packet has port, network, verdict and generation.
+/// Interface 0 has no packets; its statistics at the end have the numbers of captured and missed
+/// frames. A client that reads too slowly misses frames.
 #[utoipa::path(get, path = "/v1/capture", tag = "captures", params(CaptureQuery),
     responses((status = 200, description = "The frames", body = Vec<u8>,
         content_type = "application/x-pcapng",

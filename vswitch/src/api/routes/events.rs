@@ -22,8 +22,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The header in which a client that reconnects sends the last number that it received.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Events from now on, as server-sent events: `event` is the kind, `id` the number, `data` the event
-/// as JSON. A client that was too slow, or reconnects with `Last-Event-ID`, receives an event
+/// Events from now on, as server-sent events: `event` is the kind, `id` the number, `data` the
+/// event as JSON. A client that was too slow, or reconnects with `Last-Event-ID`, receives an event
 /// `missed` with the number of events that it lost: `{"count": 3}`.
 #[utoipa::path(get, path = "/v1/events", tag = "state",
     responses((status = 200, description = "The events", body = Event,

@@ -27,8 +27,8 @@ pub const MAX_FRAME: usize = 65_535;
 pub struct ExplainRequest {
     /// Where the frame comes from.
     pub from: Origin,
-    /// The bytes from the Ethernet header on, without FCS, two hexadecimal digits each. White space,
-    /// and colons between bytes, are ignored.
+    /// The bytes from the Ethernet header on, without FCS, two hexadecimal digits each. White
+    /// space, and colons between bytes, are ignored.
     #[schema(example = "ffffffffffff 020000000001 88b5 0000", max_length = 400_000)]
     pub frame: String,
     /// The device has stripped a VLAN tag (as `net_af_packet` does).

@@ -58,7 +58,8 @@ pub(super) async fn create_network(
 #[utoipa::path(patch, path = "/v1/networks/{name}", tag = "networks",
     params(("name" = String, Path, description = "Name of the network")),
     request_body(content(
-        (serde_json::Value = "application/merge-patch+json", example = json!({"mac-ageing-secs": 60})),
+        (serde_json::Value = "application/merge-patch+json",
+            example = json!({"mac-ageing-secs": 60})),
         (serde_json::Value = "application/json"))),
     responses((status = 200, description = "Changed", body = Change)))]
 pub(super) async fn patch_network(
@@ -179,7 +180,7 @@ pub(super) async fn remove_mac(
 /// The remote VTEPs to which a network floods.
 #[utoipa::path(get, path = "/v1/networks/{name}/remote-vteps", tag = "networks",
     params(("name" = String, Path, description = "Name of the network")),
-    responses((status = 200, description = "The addresses of the remote VTEPs", body = Vec<String>)))]
+    responses((status = 200, description = "Addresses of remote VTEPs", body = Vec<String>)))]
 pub(super) async fn get_remote_vteps(
     State(app): State<App>,
     PathParams(name): PathParams<String>,

@@ -1,5 +1,5 @@
-// Elements and texts. Text becomes text nodes here and nowhere HTML: names come from whoever configures the switch, and
-// what is said of frames from whoever sent them.
+// Elements and texts. Text always becomes text nodes, never HTML: names come from the configuration,
+// and descriptions of frames from their senders.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -11,37 +11,37 @@ function filled(element, attributes, children) {
   return element;
 }
 
-/** An HTML element; children are elements and texts. */
+/** Makes an HTML element; children are elements and strings. */
 export function html(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
 
-/** An SVG element. */
+/** Makes an SVG element. */
 export function svg(tag, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }
 
 export const byId = (id) => document.getElementById(id);
 
-/** As `say`, of a text in which `…` is what can be typed. */
-export function prose(element, text) {
+/** Like `setText`, with the parts in backticks as code. */
+export function setProse(element, text) {
   if (element.textContent === text.replaceAll("`", "")) return;
   element.replaceChildren(...text.split("`").map((piece, at) => (at % 2 ? html("code", {}, piece) : piece)));
 }
 
-/** Changes a text only if it is another one: what somebody has selected stays selected. */
-export function say(element, text) {
+/** Changes a text only if it differs, so that a selection in it stays. */
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** The same for an attribute. */
-export function set(element, name, value) {
+/** Changes an attribute only if it differs. */
+export function setAttribute(element, name, value) {
   if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
 const SCALES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 
-/** 1234567 is "1.23 M"; the unit follows without a space if there is a letter. */
+/** Formats 1234567 as "1.23 M". */
 export function scaled(value) {
   for (const [size, name] of SCALES) {
     if (value >= size * 0.9995) {
@@ -58,19 +58,19 @@ const withUnit = (value, unit) => {
   return /[a-zA-Z]$/.test(text) ? `${text}${unit}` : `${text} ${unit}`;
 };
 
-/** Packets per second; null is not known (yet). */
+/** Packets per second; null is an unknown rate. */
 export const packets = (rate) => (rate === null ? "–" : withUnit(rate, "pps"));
 
 /** Bits per second, from bytes per second. */
 export const bits = (rate) => (rate === null ? "–" : withUnit(rate * 8, "bit/s"));
 
-/** A count with its thousands apart. */
+/** Formats a number with thin spaces between thousands. */
 export const count = (value) => value.toLocaleString("en").replaceAll(",", "\u202f");
 
-/** "1 port", "2 ports". */
+/** Formats "1 port", "2 ports". */
 export const many = (value, one, more = `${one}s`) => `${count(value)} ${value === 1 ? one : more}`;
 
-/** Hours, minutes, seconds of the browser's day, and what of a second. */
+/** Formats a time of day in the browser's time zone. */
 export function clock(unixMillis, withMillis = false) {
   const time = new Date(unixMillis);
   const two = (value) => String(value).padStart(2, "0");
@@ -78,8 +78,8 @@ export function clock(unixMillis, withMillis = false) {
   return withMillis ? `${text}.${String(time.getMilliseconds()).padStart(3, "0")}` : text;
 }
 
-/** Seconds, as in "4 s" and "3 min". */
-export function ago(seconds) {
+/** Formats a duration, as in "4 s" and "3 min". */
+export function duration(seconds) {
   if (seconds < 120) return `${Math.max(0, Math.round(seconds))} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
   return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} days`;

@@ -1,19 +1,20 @@
-// Where everything in the picture is: tenants on the left, this host with its networks in the middle, the other hosts on
-// the right; on a narrow screen the same from top to bottom. Numbers in, numbers out; nothing is drawn here.
+// The layout of the picture: tenants on the left, this host with its networks in the middle, other
+// hosts on the right; on a narrow screen from top to bottom. Pure computation; draws nothing.
 //
-// A picture is { width, height, host, boxes, wires }. A box is { kind, key, x, y, w, h, item }, a wire
-// { kind, key, path, item, label } with the place of its label, and `joins`: the keys of the boxes at its ends.
+// A picture is { width, height, host, boxes, wires }. A box is { kind, key, x, y, w, h, item }. A wire is
+// { kind, key, path, item, label, joins }: `label` is the position of its label, `joins` the keys of
+// the boxes at its ends.
 
-/** From this width on, in pixels, the picture goes from left to right. */
+/** The least width in pixels for a picture from left to right. */
 export const WIDE = 900;
 
-/** So far from the top, in pixels, the first VTEP begins at most. */
-const FIRST_SEEN = 220;
+/** The greatest distance of the first VTEP from the top in pixels. */
+const FIRST_VTEP_MAX = 220;
 
 const between = (low, value, high) => Math.round(Math.min(high, Math.max(low, value)));
 
 /**
- * What is to be drawn: { networks: [{ name, vtep, ports: [port], morePorts }], others: [port], moreOthers,
+ * Lays out a model: { networks: [{ name, vtep, ports: [port], morePorts }], others: [port], moreOthers,
  * vteps: [{ name, uplink, remotes: [remote], moreRemotes }] }, networks in the order of their VTEPs.
  */
 export function layout(model, width) {
@@ -81,8 +82,8 @@ function wide(model, width) {
     const total = vtepH + gap + uplinkH;
     const mine = bands.get(vtep.name) ?? [];
     const middle = mine.length ? (mine[0].y + mine.at(-1).y + mine.at(-1).h) / 2 : free + total / 2;
-    // Beside its networks, but where it is seen first.
-    const top = Math.max(free, Math.min(middle - total / 2, FIRST_SEEN));
+    // Beside its networks, but visible without scrolling.
+    const top = Math.max(free, Math.min(middle - total / 2, FIRST_VTEP_MAX));
     const box = { kind: "vtep", key: keys.vtep(vtep), x: vtepX, y: top, w: vtepW, h: vtepH, item: vtep };
     boxes.push(box);
     mine.forEach((band, place) => {

@@ -1,108 +1,116 @@
-// Asks the switch once a second, and shows what it says. When it does not answer, the page says since when, and
-// what it shows is marked as old. Whatever goes wrong, it asks again.
+// Requests the data once a second and shows it. While the switch does not respond, the page shows
+// since when, and marks its contents as outdated. After any error the next request follows.
 
-import { ago, byId, clock, say } from "./dom.js";
+import { byId, clock, duration, setText } from "./dom.js";
 import { selectedDetails, showPicture } from "./picture.js";
 import { Rates } from "./rates.js";
 import { tables, tiles } from "./tables.js";
 
 const PERIOD = 1000;
-const PATIENCE = 3000;
+const TIMEOUT = 3000;
 
 const rates = new Rates();
 const showTables = tables();
 const showTiles = tiles();
 const filter = byId("filter");
 
-let answer = null;
-let answeredAt = null;
+let latest = null;
+let receivedAt = null;
 let timer = null;
-let asking = null;
+let current = null;
 
-async function ask() {
+async function request() {
   clearTimeout(timer);
-  asking?.abort();
-  const mine = (asking = new AbortController());
+  current?.abort();
+  const mine = (current = new AbortController());
   const started = performance.now();
-  const late = setTimeout(() => mine.abort(), PATIENCE);
+  const timeout = setTimeout(() => mine.abort(), TIMEOUT);
   try {
     const wanted = filter.value.trim();
-    const said = await answerTo(wanted, mine.signal).catch((error) => ({ error }));
-    // A newer question took this one's place.
-    if (mine !== asking) return;
-    if (said.error) silent(said.error);
-    else take(said, wanted);
+    const response = await load(wanted, mine.signal).catch((error) => ({ error }));
+    // A newer request has replaced this one.
+    if (mine !== current) return;
+    if (response.error) showNoAnswer(response.error);
+    else show(response, wanted);
   } catch (error) {
-    odd(error);
+    showNotUnderstood(error);
   } finally {
-    clearTimeout(late);
-    // A newer question has its own successor, and a page that nobody sees asks nothing.
-    if (mine === asking && !document.hidden) timer = setTimeout(ask, Math.max(200, PERIOD - (performance.now() - started)));
+    clearTimeout(timeout);
+    // A newer request sets its own timer, and a hidden page sends none.
+    const wait = Math.max(200, PERIOD - (performance.now() - started));
+    if (mine === current && !document.hidden) timer = setTimeout(request, wait);
   }
 }
 
-async function answerTo(wanted, signal) {
-  const response = await fetch(`/page.json?network=${encodeURIComponent(wanted)}`, { signal, cache: "no-store" });
+async function load(wanted, signal) {
+  const url = `/page.json?network=${encodeURIComponent(wanted)}`;
+  const response = await fetch(url, { signal, cache: "no-store" });
   if (!response.ok) throw new Error(`status ${response.status}`);
   return response.json();
 }
 
-function take(said, wanted) {
-  // Another version's answer is for another version's page.
-  if (answer && said.version !== answer.version) {
+function show(response, wanted) {
+  // A switch of another version has another page.
+  if (latest && response.version !== latest.version) {
     location.reload();
     return;
   }
-  const isNew = rates.take(said);
-  if (isNew) showTiles(said, rates);
-  showTables(said, rates);
-  showPicture(said, rates, wanted);
-  say(byId("host"), said.host ? ` on ${said.host}` : "");
-  document.title = said.host ? `${said.host} · vswitch` : "vswitch";
-  say(byId("version"), said.version);
-  say(byId("generation"), `configuration generation ${said.generation} · ${clock(said.unix_millis)}`);
-  answer = said;
-  answeredAt = Date.now();
+  const isNew = rates.add(response);
+  if (isNew) showTiles(response, rates);
+  showTables(response, rates);
+  showPicture(response, rates, wanted);
+  setText(byId("host"), response.host ? ` on ${response.host}` : "");
+  document.title = response.host ? `${response.host} · vswitch` : "vswitch";
+  setText(byId("version"), response.version);
+  setText(byId("generation"),
+    `configuration generation ${response.generation} · ${clock(response.unix_millis)}`);
+  latest = response;
+  receivedAt = Date.now();
   document.body.classList.remove("stale");
   byId("banner").hidden = true;
   byId("lamp").className = "lamp live";
-  say(byId("state-text"), "live");
+  setText(byId("state-text"), "live");
 }
 
-/** What is shown is old. */
-function mark(state, what, more) {
-  // What changes every second is not part of the alert: it would be read aloud every second.
-  say(byId("banner-what"), what);
-  say(byId("banner-more"), more);
+/** Marks the contents as outdated. */
+function showBanner(state, alert, more) {
+  // The text that changes every second is not part of the alert: screen readers read alerts aloud.
+  setText(byId("banner-what"), alert);
+  setText(byId("banner-more"), more);
   byId("banner").hidden = false;
   byId("lamp").className = "lamp dead";
-  say(byId("state-text"), state);
+  setText(byId("state-text"), state);
   document.body.classList.add("stale");
 }
 
-/** The switch answered something that this page cannot show. */
-function odd(error) {
+/** The page cannot show the response. */
+function showNotUnderstood(error) {
   console.error(error);
-  mark("not understood", `The switch's answer is not what this page understands (${error?.message ?? error}).`,
-    "It goes on asking. If that does not end, load the page anew.");
+  showBanner("not understood",
+    `The switch's answer is not what this page understands (${error?.message ?? error}).`,
+    "The page keeps asking. If this message stays, reload the page.");
 }
 
-/** Nobody answers: what is shown is old, and no rate is known. */
-function silent(error) {
+/** The switch does not respond: the contents are outdated, and all rates unknown. */
+function showNoAnswer(error) {
   const why = error?.message?.startsWith("status ") ? ` (${error.message})` : "";
-  mark("no answer", `No answer${answeredAt ? ` since ${clock(answeredAt)}` : ""}${why}.`,
-    `${answeredAt ? `That was ${ago((Date.now() - answeredAt) / 1000)} ago; everything below is as it was then. ` : ""}` +
-    "Is the switch running? This page goes on asking.");
+  const since = receivedAt ? ` since ${clock(receivedAt)}` : "";
+  const age = receivedAt ? duration((Date.now() - receivedAt) / 1000) : "";
+  showBanner("no answer", `No answer${since}${why}.`,
+    (receivedAt ? `That was ${age} ago; everything below is as it was then. ` : "") +
+    "Is the switch running? This page keeps asking.");
   rates.pause();
-  if (answer) {
-    showTiles(answer, rates);
-    showTables(answer, rates);
-    showPicture(answer, rates, filter.value.trim());
+  if (latest) {
+    showTiles(latest, rates);
+    showTables(latest, rates);
+    showPicture(latest, rates, filter.value.trim());
   }
 }
 
-filter.addEventListener("input", ask);
-byId("picture").addEventListener("chosen", () => answer && selectedDetails(answer, rates));
-new ResizeObserver(() => answer && showPicture(answer, rates, filter.value.trim())).observe(byId("picture"));
-document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : ask()));
-ask();
+filter.addEventListener("input", request);
+byId("picture").addEventListener("chosen", () => latest && selectedDetails(latest, rates));
+new ResizeObserver(() => latest && showPicture(latest, rates, filter.value.trim()))
+  .observe(byId("picture"));
+document.addEventListener("visibilitychange",
+  () => (document.hidden ? clearTimeout(timer) : request()));
+request();

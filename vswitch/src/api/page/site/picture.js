@@ -1,11 +1,12 @@
-// The picture of the overlay. It is drawn anew when something comes, goes or changes its state; each second
-// only texts and the thickness of the lines of ports and uplinks change (of networks and tunnels nobody counts), so that what has the focus keeps it.
+// The picture of the overlay. It is drawn anew when an object is added, removed or changes its state.
+// Otherwise only texts and the thickness of port and uplink lines change, so that the focus stays.
+// Lines of networks and tunnels have no counters.
 
-import { bits, byId, count, html, many, packets, say, set, svg } from "./dom.js";
+import { bits, byId, count, html, many, packets, setAttribute, setText, svg } from "./dom.js";
 import { layout } from "./layout.js";
 
 const MAX_BANDS = 24;
-// Ports of a network: fewer when there are many networks.
+// Ports drawn for a network, with few and with many networks.
 const MAX_PORTS = 8;
 const FEW_PORTS = 3;
 const MANY_BANDS = 8;
@@ -18,34 +19,31 @@ let updates = [];
 let selected = null;
 let describe = new Map();
 
-/** Brings the picture up to date; it has the width of its place. */
-export function showPicture(answer, rates, filter) {
+/** Updates the picture; it is as wide as its element. */
+export function showPicture(response, rates, filter) {
   const place = byId("picture");
   const width = Math.max(300, Math.floor(place.clientWidth));
-  const model = modelOf(answer);
-  const shape = JSON.stringify([width, answer.host, structure(model)]);
+  const model = modelOf(response);
+  const shape = JSON.stringify([width, response.host, structure(model)]);
   if (shape !== drawn) {
-    draw(place, model, width, answer);
+    draw(place, model, width, response);
     drawn = shape;
   }
-  for (const update of updates) update(answer, rates);
-  say(byId("overlay-count"), summary(answer, model, filter));
-  if (selected && describe.has(selected)) details(selected, answer, rates);
+  for (const update of updates) update(response, rates);
+  setText(byId("overlay-count"), summary(response, model, filter));
+  if (selected && describe.has(selected)) details(selected, response, rates);
 }
 
-/** What is drawn of an answer. */
-function modelOf(answer) {
-  const ports = new Map(answer.ports.rows.map((port) => [port.name, port]));
-  const vtepPlaces = new Map(answer.vteps.rows.map((vtep, place) => [vtep.name, place]));
-  let networks = answer.networks.rows;
+/** Selects what is drawn. */
+function modelOf(response) {
+  const ports = new Map(response.ports.rows.map((port) => [port.name, port]));
+  const vtepPlaces = new Map(response.vteps.rows.map((vtep, place) => [vtep.name, place]));
+  let networks = response.networks.rows;
   if (networks.length > MAX_BANDS) {
-    const seen = (network) => network.ports.reduce((sum, name) => {
-      const port = ports.get(name);
-      return port ? sum + port.receive_packets + port.transmit_packets : sum;
-    }, 0);
-    // Powers of two, so that not every small change draws others.
-    const rank = new Map(networks.map((network) => [network, Math.floor(Math.log2(1 + seen(network)))]));
-    networks = [...networks].sort((a, b) => rank.get(b) - rank.get(a)).slice(0, MAX_BANDS).sort((a, b) => a.index - b.index);
+    // Ranks are powers of two, so that small changes do not replace networks.
+    const rank = (network) => Math.floor(Math.log2(1 + network.frames));
+    networks = [...networks].sort((a, b) => rank(b) - rank(a)).slice(0, MAX_BANDS)
+      .sort((a, b) => a.index - b.index);
   }
   const most = networks.length > MANY_BANDS ? FEW_PORTS : MAX_PORTS;
   networks = networks.map((network) => {
@@ -55,20 +53,20 @@ function modelOf(answer) {
   const last = vtepPlaces.size;
   networks.sort((a, b) => (vtepPlaces.get(a.vtep) ?? last) - (vtepPlaces.get(b.vtep) ?? last));
   const colours = new Map(networks.map((network) => [network.name, network.index % COLOURS]));
-  const vteps = answer.vteps.rows.map((vtep) => ({
+  const vteps = response.vteps.rows.map((vtep) => ({
     ...vtep,
     uplink: ports.get(vtep.port),
     remotes: vtep.remotes.rows.slice(0, MAX_REMOTES),
     moreRemotes: more(vtep.remotes.matching - Math.min(vtep.remotes.rows.length, MAX_REMOTES), "remote VTEP"),
   }));
-  const unused = answer.ports.rows.filter((port) => port.role === "unused");
+  const unused = response.ports.rows.filter((port) => port.role === "unused");
   const others = unused.slice(0, MAX_OTHERS);
   return { networks, vteps, others, moreOthers: more(unused.length - others.length, "unused port"), colours };
 }
 
 const more = (left, what) => (left > 0 ? `+ ${many(left, `more ${what}`)}` : null);
 
-/** All of a model that makes another picture when it changes; no counters. */
+/** The parts of a model whose changes redraw the picture; no counters. */
 function structure(model) {
   return [
     model.networks.map((n) => [n.name, n.index, n.vni, n.vtep, n.ports.map((p) => [p.name, p.link]), n.morePorts]),
@@ -80,27 +78,27 @@ function structure(model) {
   ];
 }
 
-function summary(answer, model, filter) {
-  const { rows, matching } = answer.vteps;
-  const ofNetworks = networksDrawn(answer, model, filter);
+function summary(response, model, filter) {
+  const { rows, matching } = response.vteps;
+  const ofNetworks = networksDrawn(response, model, filter);
   return rows.length < matching ? `${ofNetworks} · ${rows.length} of ${many(matching, "VTEP")} drawn` : ofNetworks;
 }
 
-function networksDrawn(answer, model, filter) {
-  const { count: all, matching } = answer.networks;
-  if (all === 0) return "no network is configured";
+function networksDrawn(response, model, filter) {
+  const { count: all, matching } = response.networks;
+  if (all === 0) return "no networks are configured";
   if (filter && matching === 0) return `no network matches; there are ${count(all)}`;
   const drawnCount = model.networks.length;
   if (drawnCount < matching) return `${drawnCount} of ${many(matching, "network")} drawn, those with the most traffic; the filter finds the others`;
   return filter ? `${matching} of ${many(all, "network")}` : many(all, "network");
 }
 
-function draw(place, model, width, answer) {
+function draw(place, model, width, response) {
   const focused = document.activeElement?.getAttribute?.("data-key");
   const plan = layout(model, width);
   updates = [];
   describe = new Map();
-  // Networks lie below the lines to their ports; all else is above them.
+  // Lines cover networks; all other boxes cover lines.
   const isBand = (box) => box.kind === "network";
   const bands = svg("g", {}, ...plan.boxes.filter(isBand).map((box) => drawBox(box, model)));
   const wires = svg("g", {}, ...plan.wires.map((wire) => drawWire(wire, model)));
@@ -108,14 +106,14 @@ function draw(place, model, width, answer) {
   const { host } = plan;
   const frame = svg("g", { class: "host" },
     svg("rect", { x: host.x, y: host.y, width: host.w, height: host.h, rx: 12 }),
-    svg("text", { x: host.x + 20, y: host.y + 24 }, `this host${answer.host ? `: ${answer.host}` : ""}`));
+    svg("text", { x: host.x + 20, y: host.y + 24 }, `this host${response.host ? `: ${response.host}` : ""}`));
   const picture = svg("svg", {
     width: plan.width, height: plan.height, viewBox: `0 0 ${plan.width} ${plan.height}`, role: "group",
-    "aria-label": "The overlay: ports, networks, tunnel ends, and the other hosts",
+    "aria-label": "The overlay: ports, networks, VTEPs and other hosts",
   }, frame, bands, wires, boxes);
   place.replaceChildren(picture);
   if (!model.networks.length && !model.vteps.length && !model.others.length) {
-    place.replaceChildren(html("p", { class: "faint" }, "Nothing to draw: no port, no network."));
+    place.replaceChildren(html("p", { class: "faint" }, "Nothing to draw: no ports, no networks."));
   }
   highlight();
   if (focused) place.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
@@ -137,8 +135,8 @@ function drawWire(wire, model) {
     group.append(into, out);
     updates.push((_, rates) => {
       const key = `port ${wire.item.name}`;
-      say(into, `→ ${rateText(rates, key, "receive", w > 150)}`);
-      say(out, `← ${rateText(rates, key, "transmit", w > 150)}`);
+      setText(into, `→ ${rateText(rates, key, "receive", w > 150)}`);
+      setText(out, `← ${rateText(rates, key, "transmit", w > 150)}`);
       thickness(path, sum(rates.of(`${key} receive_packets`), rates.of(`${key} transmit_packets`)));
     });
   }
@@ -158,14 +156,14 @@ function rateText(rates, key, way, withBits) {
   return withBits ? `${text} · ${bits(rates.of(`${key} ${way}_bytes`))}` : text;
 }
 
-/** From 1.5 pixels at rest to 7 at ten million packets per second. */
+/** From 1.5 pixels without traffic to 7 at ten million packets per second. */
 function thickness(path, rate) {
-  set(path, "stroke-width", (1.5 + Math.min(5.5, Math.log10(1 + rate) * 0.8)).toFixed(1));
+  setAttribute(path, "stroke-width", (1.5 + Math.min(5.5, Math.log10(1 + rate) * 0.8)).toFixed(1));
 }
 
 // --- boxes ------------------------------------------------------------------------------------------------
 
-/** A text cut to a width in pixels, at some pixels for each character. */
+/** Cuts a text to a width, at so many pixels for each character. */
 function cut(text, width, each = 7.2) {
   const room = Math.max(3, Math.floor(width / each));
   return text.length <= room ? text : `${text.slice(0, room - 1)}…`;
@@ -189,14 +187,14 @@ const shapes = {
   port({ group, line, item, w, key }) {
     if (item.link === "down") group.classList.add("down");
     line(16, "name", cut(item.name, w - 24));
-    const said = item.role === "unused" ? "not used" : `link ${item.link}`;
-    const under = line(31, "small", said);
-    group.setAttribute("aria-label", `Port ${item.name}, ${said}`);
-    updates.push((answer) => {
-      const drops = portOf(answer, item.name)?.drops ?? 0;
-      say(under, cut(drops ? `${said} · ${count(drops)} dropped` : said, w - 20, 6));
+    const state = item.role === "unused" ? "not used" : `link ${item.link}`;
+    const under = line(31, "small", state);
+    group.setAttribute("aria-label", `Port ${item.name}, ${state}`);
+    updates.push((response) => {
+      const drops = portOf(response, item.name)?.drops ?? 0;
+      setText(under, cut(drops ? `${state} · ${count(drops)} dropped` : state, w - 20, 6));
     });
-    describe.set(key, (answer, rates) => portDetails(portOf(answer, item.name), rates));
+    describe.set(key, (response, rates) => portDetails(portOf(response, item.name), rates));
   },
 
   network({ group, line, model, item, w, key }) {
@@ -207,14 +205,14 @@ const shapes = {
     const under = line(42, "small");
     group.setAttribute("aria-label", `Network ${item.name}, ${vni}, ${many(item.port_count, "port")}, ` +
       (item.vtep ? many(item.remote_vtep_count, "remote VTEP") : "on this host only"));
-    updates.push((answer) => {
-      const now = answer.networks.rows.find((row) => row.name === item.name) ?? item;
+    updates.push((response) => {
+      const now = response.networks.rows.find((row) => row.name === item.name) ?? item;
       const parts = [many(now.fdb_entries, "MAC")];
       if (now.drops) parts.push(`${count(now.drops)} dropped`);
       if (!item.vtep) parts.push("this host only");
-      say(under, cut(parts.join(" · "), w - 20, 6));
+      setText(under, cut(parts.join(" · "), w - 20, 6));
     });
-    describe.set(key, (answer) => networkDetails(answer.networks.rows.find((row) => row.name === item.name)));
+    describe.set(key, (response) => networkDetails(response.networks.rows.find((row) => row.name === item.name)));
   },
 
   vtep({ group, line, item, w, key }) {
@@ -222,7 +220,7 @@ const shapes = {
     line(37, "small", cut(item.address, w - 24, 6));
     line(53, "small faint", cut(`UDP ${item.udp_port} · TAP ${item.host_interface}`, w - 20, 6));
     group.setAttribute("aria-label", `Local VTEP ${item.name}, ${item.address}`);
-    describe.set(key, (answer, rates) => vtepDetails(answer.vteps.rows.find((row) => row.name === item.name), rates));
+    describe.set(key, (response, rates) => vtepDetails(response.vteps.rows.find((row) => row.name === item.name), rates));
   },
 
   uplink({ group, line, item, w, key }) {
@@ -234,10 +232,10 @@ const shapes = {
     group.setAttribute("aria-label", `Uplink ${item.name}, link ${item.link}`);
     updates.push((_, rates) => {
       const withBits = w > 180;
-      say(into, `← ${rateText(rates, `port ${item.name}`, "receive", withBits)}`);
-      say(out, `→ ${rateText(rates, `port ${item.name}`, "transmit", withBits)}`);
+      setText(into, `← ${rateText(rates, `port ${item.name}`, "receive", withBits)}`);
+      setText(out, `→ ${rateText(rates, `port ${item.name}`, "transmit", withBits)}`);
     });
-    describe.set(key, (answer, rates) => portDetails(portOf(answer, item.name), rates));
+    describe.set(key, (response, rates) => portDetails(portOf(response, item.name), rates));
   },
 
   remote({ group, line, model, item, x, y, w, key }) {
@@ -250,11 +248,11 @@ const shapes = {
     chips({ group, model, item, x: x + 12, y: y + 49, w: w - 24 });
     group.setAttribute("aria-label", `Remote VTEP ${item.address}, ${item.state}` +
       (item.reason ? `: ${item.reason}` : "") + `, ${many(item.network_count, "network")}`);
-    describe.set(key, (answer) => remoteDetails(key, answer));
+    describe.set(key, (response) => remoteDetails(key, response));
   },
 };
 
-/** Its networks, as far as there is room: a patch of the colour, and the name. */
+/** The networks of a remote VTEP that have room: a patch of their colour, and their name. */
 function chips({ group, model, item, x, y, w }) {
   let at = 0;
   let shown = 0;
@@ -274,11 +272,11 @@ function chips({ group, model, item, x, y, w }) {
   if (left) group.append(svg("text", { x: x + at, y: y + 9, class: "small faint" }, shown ? `+ ${count(left)}` : many(left, "network")));
 }
 
-const portOf = (answer, name) => answer.ports.rows.find((port) => port.name === name);
+const portOf = (response, name) => response.ports.rows.find((port) => port.name === name);
 
-// --- more of a part ---------------------------------------------------------------------------------------
+// --- details ---------------------------------------------------------------------------------------
 
-// Not at the SVG element: that would make it one that Tab stops at.
+// Listeners on the SVG element would make it a stop of the Tab key.
 byId("picture").addEventListener("pointerover", (event) => choose(event.target, "pointer"));
 byId("picture").addEventListener("focusin", (event) => choose(event.target, "focus"));
 
@@ -290,7 +288,7 @@ function choose(target, how) {
   byId("picture").dispatchEvent(new CustomEvent("chosen"));
 }
 
-/** The selected part and its lines stand out. */
+/** Highlights the selected box and its lines. */
 function highlight() {
   const picture = byId("picture");
   for (const box of picture.querySelectorAll("[data-key]")) {
@@ -301,22 +299,22 @@ function highlight() {
   }
 }
 
-/** Shows more of the selected part. */
-export function details(key, answer, rates) {
-  const said = describe.get(key)?.(answer, rates);
-  if (!said) return;
-  const [title, pairs] = said;
+/** Shows details of a box. */
+export function details(key, response, rates) {
+  const described = describe.get(key)?.(response, rates);
+  if (!described) return;
+  const [title, pairs] = described;
   const place = byId("details");
   if (place.getAttribute("data-of") !== key || place.querySelectorAll("dd").length !== pairs.length) {
     place.setAttribute("data-of", key);
     place.replaceChildren(html("h3", {}, title), html("dl", {}, ...pairs.map(([name]) =>
       html("div", {}, html("dt", {}, name), html("dd")))));
   }
-  place.querySelectorAll("dd").forEach((element, at) => say(element, String(pairs[at][1])));
+  place.querySelectorAll("dd").forEach((element, at) => setText(element, String(pairs[at][1])));
 }
 
-/** Shows more of what is selected, if anything is. */
-export const selectedDetails = (answer, rates) => selected && details(selected, answer, rates);
+/** Shows details of the selected box, if any. */
+export const selectedDetails = (response, rates) => selected && details(selected, response, rates);
 
 function portDetails(port, rates) {
   if (!port) return null;
@@ -355,13 +353,13 @@ function vtepDetails(vtep, rates) {
   ]];
 }
 
-function remoteDetails(key, answer) {
-  for (const vtep of answer.vteps.rows) {
+function remoteDetails(key, response) {
+  for (const vtep of response.vteps.rows) {
     const remote = vtep.remotes.rows.find((row) => `remote ${vtep.name} ${row.address}` === key);
     if (!remote) continue;
     const left = remote.network_count - remote.networks.length;
     return [`Remote VTEP ${remote.address}`, [
-      ["State", remote.state], ["Why", remote.reason ?? "the kernel knows the way"],
+      ["State", remote.state], ["Why", remote.reason ?? "the kernel has a route and a neighbour"],
       ["Next hop", remote.next_hop ?? "none"], ["Its MAC", remote.next_hop_mac ?? "not known"],
       ["From VTEP", vtep.name], ["Networks", `${remote.networks.join(", ")}${left > 0 ? `, and ${count(left)} more` : ""}`],
     ]];

@@ -1,7 +1,8 @@
-// Rates: the differences of two answers' counters, by the server's own time. What counters did while nobody asked is
-// spread over that time. Nothing is known of what is new, or has begun again.
+// Rates: differences of the counters of two responses, divided by the time between them on the
+// switch's clock. The server sends counters only; each page has its own interval. The rate of a new
+// counter, or of one that restarted, is unknown.
 
-/** So far back, in microseconds of the switch's clock, goes what is remembered. */
+/** The length of the history in microseconds on the switch's clock. */
 const HISTORY = 60e6;
 
 export class Rates {
@@ -9,36 +10,36 @@ export class Rates {
   #before = null;
   #history = new Map();
 
-  /** Takes an answer. Whether it is a new one: several within half a second are the same. */
-  take(answer) {
-    if (this.#now && this.#now.started === answer.started_unix_millis && this.#now.micros === answer.micros) return false;
-    const counters = collect(answer);
-    const isSameRun = this.#now && this.#now.started === answer.started_unix_millis && this.#now.micros < answer.micros;
+  /** Adds a response. Returns whether it is new: those within half a second have the same data. */
+  add(response) {
+    if (this.#now && this.#now.started === response.started_unix_millis && this.#now.micros === response.micros) return false;
+    const counters = collect(response);
+    const isSameRun = this.#now && this.#now.started === response.started_unix_millis && this.#now.micros < response.micros;
     this.#before = isSameRun ? this.#now : null;
     if (!isSameRun) this.#history.clear();
-    const hasAllDrops = answer.drops.rows.length === answer.drops.count;
-    this.#now = { started: answer.started_unix_millis, micros: answer.micros, counters, hasAllDrops };
+    const hasAllDrops = response.drops.rows.length === response.drops.count;
+    this.#now = { started: response.started_unix_millis, micros: response.micros, counters, hasAllDrops };
     return true;
   }
 
-  /** Per second, or null. */
+  /** The rate of a counter per second; null if unknown. */
   of(key) {
-    const change = this.change(key);
-    return change === null ? null : change / ((this.#now.micros - this.#before.micros) / 1e6);
+    const increase = this.increase(key);
+    return increase === null ? null : increase / ((this.#now.micros - this.#before.micros) / 1e6);
   }
 
-  /** What came to a counter between the two answers, or null. */
-  change(key) {
+  /** The increase of a counter between the two responses; null if unknown. */
+  increase(key) {
     if (!this.#before) return null;
     const now = this.#now.counters.get(key);
-    // Drops that never happened are not in the list: one that is there for the first time has just happened.
-    const unseen = key.startsWith("drop ") && this.#before.hasAllDrops ? 0 : undefined;
-    const before = this.#before.counters.get(key) ?? unseen;
+    // Rows without drops are not in the response, so a new row began at 0.
+    const initial = key.startsWith("drop ") && this.#before.hasAllDrops ? 0 : undefined;
+    const before = this.#before.counters.get(key) ?? initial;
     return now === undefined || before === undefined || now < before ? null : now - before;
   }
 
-  /** The last minute of a rate, as { at, rate }, the oldest first; call it once for each answer. */
-  remember(key) {
+  /** The last minute of a rate as [{ at, rate }], the oldest first. Call once for each response. */
+  history(key) {
     const past = (this.#history.get(key) ?? []).filter(({ at }) => at > this.#now.micros - HISTORY);
     const rate = this.of(key);
     if (rate !== null) past.push({ at: this.#now.micros, rate });
@@ -46,7 +47,7 @@ export class Rates {
     return past;
   }
 
-  /** Nothing is known until the next answer; its rates are those since the last one. */
+  /** Makes all rates unknown until the next response. */
   pause() {
     this.#before = null;
   }
@@ -54,27 +55,27 @@ export class Rates {
 
 export const dropKey = (row) => `drop ${row.reason} ${row.port} ${row.network}`;
 
-function collect(answer) {
+function collect(response) {
   const counters = new Map();
   const traffic = (key, row) => {
     for (const name of ["receive_packets", "receive_bytes", "transmit_packets", "transmit_bytes"]) {
       counters.set(`${key} ${name}`, row[name]);
     }
   };
-  traffic("tenants", answer.totals.tenants);
-  traffic("uplinks", answer.totals.uplinks);
-  counters.set("dropped", answer.totals.dropped);
-  for (const port of answer.ports.rows) traffic(`port ${port.name}`, port);
-  for (const vtep of answer.vteps.rows) {
+  traffic("tenants", response.totals.tenants);
+  traffic("uplinks", response.totals.uplinks);
+  counters.set("dropped", response.totals.dropped);
+  for (const port of response.ports.rows) traffic(`port ${port.name}`, port);
+  for (const vtep of response.vteps.rows) {
     counters.set(`vtep ${vtep.name} punted`, vtep.punted_packets);
     counters.set(`vtep ${vtep.name} host`, vtep.host_packets);
   }
-  for (const worker of answer.workers) {
+  for (const worker of response.workers) {
     counters.set(`worker ${worker.worker} busy`, worker.busy_cycles);
     counters.set(`worker ${worker.worker} idle`, worker.idle_cycles);
     counters.set(`worker ${worker.worker} received`, worker.received);
     counters.set(`worker ${worker.worker} transmitted`, worker.transmitted);
   }
-  for (const row of answer.drops.rows) counters.set(dropKey(row), row.packets);
+  for (const row of response.drops.rows) counters.set(dropKey(row), row.packets);
   return counters;
 }

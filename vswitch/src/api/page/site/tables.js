@@ -1,10 +1,12 @@
-// The tables and the totals. A row stays the same element from second to second, and a cell's text changes only when it
-// is another one.
+// The tables and the totals. Rows are reused from second to second, and a cell's text changes only if
+// it differs.
 
-import { ago, bits, byId, clock, count, html, many, packets, prose, say, set, svg } from "./dom.js";
+import {
+  bits, byId, clock, count, duration, html, many, packets, setAttribute, setProse, setText, svg,
+} from "./dom.js";
 import { dropKey } from "./rates.js";
 
-/** Columns are [title, class]; "number" ones are right-aligned, "text" ones are sentences. */
+/** Columns are [title, class]: "number" is aligned right, "text" has sentences. */
 function table(id, caption, columns) {
   const place = byId(id);
   const body = html("tbody");
@@ -13,7 +15,7 @@ function table(id, caption, columns) {
   const empty = html("p", { class: "faint" });
   const rows = new Map();
   place.replaceChildren(made, empty);
-  /** `of(item)` is { key, cells, marked }. */
+  /** `of(item)` returns { key, cells, marked }. */
   return (items, of, whenEmpty) => {
     const wanted = new Set();
     const order = items.map((item) => {
@@ -25,7 +27,7 @@ function table(id, caption, columns) {
           at === 0 ? html("th", { scope: "row" }) : html("td", { class: kind ?? null, "data-title": title })));
         rows.set(key, row);
       }
-      cells.forEach((text, at) => (columns[at][1] === "text" ? prose : say)(row.children[at], String(text ?? "")));
+      cells.forEach((text, at) => (columns[at][1] === "text" ? setProse : setText)(row.children[at], String(text ?? "")));
       row.classList.toggle("rising", Boolean(marked));
       return row;
     });
@@ -39,19 +41,19 @@ function table(id, caption, columns) {
       if (body.children[at] !== row) body.insertBefore(row, body.children[at] ?? null);
     });
     made.hidden = items.length === 0;
-    say(empty, items.length ? "" : whenEmpty);
+    setText(empty, items.length ? "" : whenEmpty);
   };
 }
 
 const shown = (list, what) => (list.rows.length < list.matching
   ? `${count(list.rows.length)} of ${many(list.matching, what)} shown` : many(list.count, what));
 
-/** Makes the tables; what it returns brings them up to date. */
+/** Makes the tables; returns a function that updates them. */
 export function tables() {
-  const drops = table("drops-table", "Frames that were dropped since the start, by reason and place", [
+  const drops = table("drops-table", "Frames dropped since the start, by reason, port and network", [
     ["Reason"], ["Port"], ["Network"], ["Frames", "number"], ["Rate", "number"], ["Meaning", "text"],
   ]);
-  const frames = table("frames-table", "The frames that were dropped last, the newest first", [
+  const frames = table("frames-table", "The last dropped frames, the newest first", [
     ["Time"], ["Reason"], ["Port"], ["Network"], ["Bytes", "number"], ["Frame", "frame"],
   ]);
   const ports = table("ports-table", "Ports", [
@@ -66,60 +68,60 @@ export function tables() {
   const workers = table("workers-table", "Workers", [
     ["Worker"], ["Core", "number"], ["Busy", "number"], ["Received", "number"], ["Sent", "number"], ["Unaccounted", "number"], ["Queues", "text"],
   ]);
-  return (answer, rates) => {
-    showDrops(drops, answer, rates);
-    showFrames(frames, answer);
-    say(byId("ports-count"), shown(answer.ports, "port"));
-    ports(answer.ports.rows, (port) => portRow(port, rates), "No port is configured.");
-    say(byId("networks-count"), shown(answer.networks, "network"));
-    networks(answer.networks.rows, networkRow, answer.networks.count ? "No network matches the filter." : "No network is configured.");
-    const all = answer.vteps.rows.flatMap((vtep) => vtep.remotes.rows.map((remote) => [vtep, remote]));
-    const total = answer.vteps.rows.reduce((sum, vtep) => sum + vtep.remotes.matching, 0);
-    say(byId("tunnels-count"), shown({ rows: all, matching: total, count: total }, "tunnel"));
-    tunnels(all, tunnelRow, "No remote VTEP.");
-    workers(answer.workers, (worker) => workerRow(worker, rates), "No worker.");
+  return (response, rates) => {
+    showDrops(drops, response, rates);
+    showFrames(frames, response);
+    setText(byId("ports-count"), shown(response.ports, "port"));
+    ports(response.ports.rows, (port) => portRow(port, rates), "No ports are configured.");
+    setText(byId("networks-count"), shown(response.networks, "network"));
+    networks(response.networks.rows, networkRow, response.networks.count ? "No network matches the filter." : "No networks are configured.");
+    const all = response.vteps.rows.flatMap((vtep) => vtep.remotes.rows.map((remote) => [vtep, remote]));
+    const total = response.vteps.rows.reduce((sum, vtep) => sum + vtep.remotes.matching, 0);
+    setText(byId("tunnels-count"), shown({ rows: all, matching: total, count: total }, "tunnel"));
+    tunnels(all, tunnelRow, "No remote VTEPs.");
+    workers(response.workers, (worker) => workerRow(worker, rates), "No workers.");
   };
 }
 
-function showDrops(show, answer, rates) {
-  const { drops } = answer;
+function showDrops(show, response, rates) {
+  const { drops } = response;
   const rows = drops.rows.map((row) => ({ ...row, rate: rates.of(dropKey(row)) }));
   rows.sort((a, b) => Number(b.rate > 0) - Number(a.rate > 0) || b.packets - a.packets || (dropKey(a) < dropKey(b) ? -1 : 1));
   const rising = new Set(rows.filter((row) => row.rate > 0).map((row) => row.reason)).size;
-  const parts = [many(answer.totals.dropped, "frame")];
+  const parts = [many(response.totals.dropped, "frame")];
   if (drops.rows.length < drops.count) parts.push(`${drops.rows.length} of ${count(drops.count)} rows shown`);
   parts.push(rising ? `▲ ${many(rising, "reason")} rising now` : "none rising");
-  say(byId("drops-count"), drops.count ? parts.join(" · ") : "");
+  setText(byId("drops-count"), drops.count ? parts.join(" · ") : "");
   byId("drops-count").classList.toggle("bad", rising > 0);
   show(rows, (row) => ({
     key: dropKey(row),
     marked: row.rate > 0,
     cells: [row.reason, row.port || "–", row.network || "–", count(row.packets),
       row.rate > 0 ? `▲ ${packets(row.rate)}` : packets(row.rate), row.help],
-  }), "No frame was dropped.");
+  }), "No frames were dropped.");
 }
 
-function showFrames(show, answer) {
-  const { frames } = answer;
+function showFrames(show, response) {
+  const { frames } = response;
   const note = byId("frames-withheld");
   note.hidden = !frames.withheld;
-  prose(note, frames.withheld
-    ? `What the frames say is left out: ${frames.withheld}. On the host, \`vswitch show dropped-frames\` shows it.` : "");
-  say(byId("frames-count"), frames.rows.length < frames.count
-    ? `the newest ${frames.rows.length} of ${count(frames.count)} that are kept` : many(frames.count, "frame"));
+  setProse(note, frames.withheld
+    ? `The contents of frames are left out: ${frames.withheld}. On the host, \`vswitch show dropped-frames\` shows them.` : "");
+  setText(byId("frames-count"), frames.rows.length < frames.count
+    ? `the newest ${frames.rows.length} of ${count(frames.count)} kept` : many(frames.count, "frame"));
   const seen = new Map();
   show(frames.rows, (frame) => {
     const id = `${frame.unix_micros} ${frame.reason} ${frame.port} ${frame.network} ${frame.summary}`;
     const again = (seen.get(id) ?? 0) + 1;
     seen.set(id, again);
     const millis = frame.unix_micros / 1000;
-    const old = (answer.unix_millis - millis) / 1000;
+    const age = (response.unix_millis - millis) / 1000;
     return {
       key: `${id} ${again}`,
-      cells: [`${clock(millis, true)} · ${ago(old)} ago`, frame.reason, frame.port || "–", frame.network || "–", count(frame.len),
+      cells: [`${clock(millis, true)} · ${duration(age)} ago`, frame.reason, frame.port || "–", frame.network || "–", count(frame.len),
         frame.summary ?? "left out"],
     };
-  }, "No dropped frame is kept.");
+  }, "No dropped frames.");
 }
 
 function portRow(port, rates) {
@@ -148,7 +150,7 @@ const tunnelRow = ([vtep, remote]) => ({
 
 function workerRow(worker, rates) {
   const key = `worker ${worker.worker}`;
-  const [busy, idle] = [rates.change(`${key} busy`), rates.change(`${key} idle`)];
+  const [busy, idle] = [rates.increase(`${key} busy`), rates.increase(`${key} idle`)];
   const share = busy === null || idle === null || busy + idle === 0 ? "–" : `${((100 * busy) / (busy + idle)).toFixed(1)} %`;
   return {
     key,
@@ -165,7 +167,7 @@ const TILES = [
   ["Uplinks, in", "uplinks receive"], ["Uplinks, out", "uplinks transmit"],
 ];
 
-/** Makes the totals; what it returns brings them up to date. */
+/** Makes the totals; returns a function that updates them. */
 export function tiles() {
   const place = byId("tiles");
   const made = [...TILES, ["Dropped", "dropped"], ["Known MACs", "macs"], ["Unaccounted", "unaccounted"]].map(([title, key]) => {
@@ -176,35 +178,35 @@ export function tiles() {
     place.append(tile);
     return { key, tile, value, under, line };
   });
-  return (answer, rates) => {
+  return (response, rates) => {
     for (const { key, tile, value, under, line } of made) {
       if (key === "macs") {
-        say(value, count(answer.totals.fdb_entries));
-        say(under, "static and learned");
+        setText(value, count(response.totals.fdb_entries));
+        setText(under, "static and learned");
       } else if (key === "unaccounted") {
-        const lost = answer.totals.unaccounted;
-        say(value, count(lost));
-        say(under, lost ? "must be 0: please report it" : "as it must be");
+        const lost = response.totals.unaccounted;
+        setText(value, count(lost));
+        setText(under, lost ? "must be 0: please report it" : "as expected");
         tile.classList.toggle("rising", lost !== 0);
       } else if (key === "dropped") {
         const rate = rates.of("dropped");
-        say(value, rate > 0 ? `▲ ${packets(rate)}` : packets(rate));
-        say(under, `${count(answer.totals.dropped)} so far`);
+        setText(value, rate > 0 ? `▲ ${packets(rate)}` : packets(rate));
+        setText(under, `${count(response.totals.dropped)} so far`);
         tile.classList.toggle("rising", rate > 0);
-        spark(line, rates.remember("dropped"));
+        spark(line, rates.history("dropped"));
       } else {
-        say(value, packets(rates.of(`${key}_packets`)));
-        say(under, bits(rates.of(`${key}_bytes`)));
-        spark(line, rates.remember(`${key}_packets`));
+        setText(value, packets(rates.of(`${key}_packets`)));
+        setText(under, bits(rates.of(`${key}_bytes`)));
+        spark(line, rates.history(`${key}_packets`));
       }
     }
   };
 }
 
-/** The last minute, or what is known of it, scaled to its own highest. */
+/** Draws the known part of the last minute, scaled to its maximum. */
 function spark(path, past) {
   const [high, from] = [Math.max(1, ...past.map(({ rate }) => rate)), past[0]?.at];
   const width = 120 / (past.at(-1)?.at - from);
   const point = ({ at, rate }) => `${((at - from) * width).toFixed(1)} ${(25 - (23 * rate) / high).toFixed(1)}`;
-  set(path, "d", past.length > 1 ? `M${past.map(point).join("L")}` : "M0 25");
+  setAttribute(path, "d", past.length > 1 ? `M${past.map(point).join("L")}` : "M0 25");
 }
