@@ -1,4 +1,4 @@
-//! `vswitch bench`: how fast the data path is on this machine.
+//! `vswitch bench`: the speed of the data path on this machine.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -15,19 +15,20 @@ pub struct Bench {
     /// What to measure.
     #[arg(long, value_enum)]
     pub scenario: Scenario,
-    /// Pairs of MAC addresses that talk [default: 1000]; learn: new ones [default: 1000000].
+    /// Pairs of MAC addresses that exchange frames [default: 1000]; learn: new MAC addresses
+    /// [default: 1000000].
     #[arg(long, value_name = "N")]
     pub macs: Option<u32>,
-    /// Networks, each with a port of its own (l2: two).
+    /// Networks, each with one port (l2: two ports).
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub networks: u16,
-    /// Remote VTEPs; flood: how many copies leave [default: 1; flood: 8].
+    /// Remote VTEPs; flood: copies that leave [default: 1; flood: 8].
     #[arg(long, value_name = "N")]
     pub vteps: Option<u32>,
-    /// Bytes of a tenant's frame, FCS included.
+    /// Length of a tenant's frame, FCS included.
     #[arg(long, value_name = "BYTES", default_value_t = bench::scenario::MIN_SIZE)]
     pub size: usize,
-    /// Workers, each on a core of its own.
+    /// Workers, each on its own core.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub workers: usize,
     /// How long to measure.
@@ -73,7 +74,7 @@ pub(super) fn bench(options: &Bench) -> Exit {
     }
 }
 
-/// On a terminal only, and on the standard error.
+/// Shown only on a terminal, on the standard error.
 fn progress_bar() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,6 +1,7 @@
-//! `vswitch capture`: frames as they pass, into a file, a pipe or, in words, onto a terminal.
+//! `vswitch capture`: frames as they pass, to a file or a pipe, or as text to a terminal.
 //!
-//! The switch sends pcapng, which goes on as it is. It is read along the way for what is said at the end.
+//! The switch sends pcapng, which is passed on unchanged. It is parsed on the way for the lines on a
+//! terminal and for the summary at the end.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
@@ -22,73 +23,75 @@ use crate::decode;
 /// Options of `vswitch capture`.
 #[derive(Debug, Args)]
 pub struct Capture {
-    /// Frames of this port: received there, sent there, or dropped there.
+    /// Only frames that are received, sent or dropped at this port.
     #[arg(long, value_name = "NAME")]
     pub port: Option<String>,
-    /// Frames of this network.
+    /// Only frames of this network.
     #[arg(long, value_name = "NAME")]
     pub network: Option<String>,
-    /// Frames on the uplink of this VTEP of this host.
+    /// Only frames on the uplink of this local VTEP.
     #[arg(long, value_name = "NAME")]
     pub vtep: Option<String>,
-    /// Frames that are dropped for this reason, as `vswitch show drops --all` names it.
+    /// Only frames that are dropped for this reason; `vswitch show drops --all` lists the reasons.
     #[arg(long)]
     pub reason: Option<String>,
-    /// Where to look; may be given more than once. Default: everywhere; with --reason, where they are dropped.
+    /// Where to capture; can be repeated. Default: everywhere, or with --reason where frames are
+    /// dropped.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub stage: Vec<Stage>,
-    /// A filter as tcpdump has them: pcap-filter(7). The same as EXPRESSION.
+    /// A filter in tcpdump's language, pcap-filter(7). The same as EXPRESSION.
     #[arg(long, value_name = "EXPRESSION", conflicts_with = "expression")]
     pub filter: Option<String>,
-    /// End after so many frames.
+    /// End after this number of frames.
     #[arg(long, short = 'c', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
-    /// End after this time, as in 10s.
+    /// End after this time, such as 10s.
     #[arg(long = "for", value_name = "TIME", value_parser = whole_seconds)]
     pub time: Option<Duration>,
-    /// Keep so many bytes of each frame; default: all.
+    /// Keep only this many bytes of each frame; default: all.
     #[arg(long, short = 's', value_name = "BYTES")]
     pub snaplen: Option<usize>,
-    /// Write pcapng to a file; `-` is the standard output, the default unless that is a terminal.
+    /// Write pcapng to a file; `-` is the standard output, which is the default unless it is a
+    /// terminal.
     #[arg(long, short = 'w', value_name = "FILE")]
     pub write: Option<PathBuf>,
-    /// A filter as tcpdump has them: pcap-filter(7).
+    /// A filter in tcpdump's language, pcap-filter(7).
     #[arg(value_name = "EXPRESSION", trailing_var_arg = true)]
     pub expression: Vec<String>,
-    /// Which switch.
+    /// The switch.
     #[command(flatten)]
     pub target: Target,
 }
 
-/// Where on its way a frame is looked at.
+/// Where a frame is captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Stage {
-    /// As it came from a receive queue.
+    /// The frame as it came from a receive queue.
     Received,
-    /// Without the outer headers that it came with.
+    /// The frame without the outer headers that it came with.
     Decapsulated,
-    /// As a transmit queue took it.
+    /// The frame as a transmit queue took it.
     Transmitted,
-    /// As it was when it was dropped.
+    /// The frame as it was when it was dropped.
     Dropped,
 }
 
 /// Where the frames go.
 enum Sink {
-    /// Into a file as they come. It is opened when there are any: a capture that is refused takes nothing away from
-    /// one of yesterday.
+    /// To a file as pcapng. The file is created with the first piece, so that a capture that is
+    /// refused does not overwrite an earlier one.
     File(PathBuf),
-    /// As they come.
+    /// To an open file or pipe as pcapng.
     Binary(Box<dyn Write>),
-    /// A line for each, where VXLAN is looked for on these UDP ports, too.
-    Words(io::Stdout, Vec<u16>),
+    /// To a terminal, one line for each. VXLAN is also looked for on these UDP ports.
+    Text(io::Stdout, Vec<u16>),
 }
 
-/// Captures until a limit is reached, Ctrl-C, or nobody reads any more.
+/// Captures until a limit is reached, until Ctrl-C, or until the output is closed.
 pub(super) fn capture(options: &Capture, client: &Client) -> Result<Exit, ClientError> {
     if options.target.json {
         note(
-            "vswitch: error: a capture is pcapng\nhelp: `vswitch capture … | tshark -T json -r -`",
+            "vswitch: error: a capture is pcapng, not JSON\nhelp: `vswitch capture … | tshark -T json -r -`",
         );
         return Ok(Exit::Usage);
     }
@@ -96,14 +99,14 @@ pub(super) fn capture(options: &Capture, client: &Client) -> Result<Exit, Client
     let mut reading = Reading::default();
     let mut failure = None;
     client.capture(&path(options), |piece| {
-        let mut words = String::new();
+        let mut lines = String::new();
         reading.read(piece, |packet| {
-            if let (Sink::Words(_, udp_ports), None) = (&sink, &failure) {
-                words.push_str(&line(packet, udp_ports));
+            if let (Sink::Text(_, udp_ports), None) = (&sink, &failure) {
+                lines.push_str(&line(packet, udp_ports));
             }
         })?;
         if failure.is_none() {
-            failure = sink.write(piece, &words).err();
+            failure = sink.write(piece, &lines).err();
         }
         Ok(failure.is_none())
     })?;
@@ -112,9 +115,9 @@ pub(super) fn capture(options: &Capture, client: &Client) -> Result<Exit, Client
     }
     Ok(match failure {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let whither = options.write.as_ref().filter(|file| *file != Path::new("-"));
-            let whither = whither.map_or("the frames".into(), |file| file.to_string_lossy());
-            complain(format_args!("vswitch: error: cannot write {whither}: {error}"))
+            let output = options.write.as_ref().filter(|file| *file != Path::new("-"));
+            let output = output.map_or("the frames".into(), |file| file.to_string_lossy());
+            complain(format_args!("vswitch: error: cannot write {output}: {error}"))
         }
         _ => Exit::Success,
     })
@@ -124,14 +127,14 @@ fn path(options: &Capture) -> String {
     let stages: Vec<_> =
         options.stage.iter().filter_map(|stage| stage.to_possible_value()).collect();
     let stages: Vec<_> = stages.iter().map(|stage| stage.get_name()).collect();
-    let words = (!options.expression.is_empty()).then(|| options.expression.join(" "));
+    let expression = (!options.expression.is_empty()).then(|| options.expression.join(" "));
     let given = [
         ("port", options.port.clone()),
         ("network", options.network.clone()),
         ("vtep", options.vtep.clone()),
         ("reason", options.reason.clone()),
         ("stage", (!stages.is_empty()).then(|| stages.join(","))),
-        ("filter", options.filter.clone().or(words)),
+        ("filter", options.filter.clone().or(expression)),
         ("snaplen", options.snaplen.map(|n| n.to_string())),
         ("count", options.count.map(|n| n.to_string())),
         ("secs", options.time.map(|time| time.as_secs().to_string())),
@@ -140,33 +143,33 @@ fn path(options: &Capture) -> String {
 }
 
 impl Sink {
-    fn write(&mut self, piece: &[u8], words: &str) -> io::Result<()> {
+    fn write(&mut self, piece: &[u8], lines: &str) -> io::Result<()> {
         if let Self::File(path) = self {
             *self = Self::Binary(Box::new(File::create(path)?));
         }
         match self {
             Self::File(_) => Ok(()),
             Self::Binary(out) => out.write_all(piece).and_then(|()| out.flush()),
-            Self::Words(out, _) => out.write_all(words.as_bytes()).and_then(|()| out.flush()),
+            Self::Text(out, _) => out.write_all(lines.as_bytes()).and_then(|()| out.flush()),
         }
     }
 }
 
-/// `None`: there is none, and it was said why.
+/// `None`: the output is not possible; the error was printed.
 fn sink(file: Option<&Path>, client: &Client) -> Result<Option<Sink>, ClientError> {
     let out = io::stdout();
     match file {
         None if out.is_terminal() => {
             let vteps: Vec<VtepRow> = client.get("/v1/vteps")?.read()?;
             let udp_ports = vteps.iter().map(|vtep| vtep.udp_port).collect();
-            Ok(Some(Sink::Words(out, udp_ports)))
+            Ok(Some(Sink::Text(out, udp_ports)))
         }
         Some(file) if file != Path::new("-") => Ok(Some(Sink::File(file.to_owned()))),
         Some(_) if out.is_terminal() => {
             note(
-                "vswitch: error: the standard output is a terminal, and a capture is not text\nhelp: \
+                "vswitch: error: the standard output is a terminal, and pcapng is not text\nhelp: \
                  -w FILE, or a pipe: `vswitch capture … | tshark -r -`; without -w the frames are \
-                 shown in words",
+                 shown as text",
             );
             Ok(None)
         }
@@ -174,7 +177,7 @@ fn sink(file: Option<&Path>, client: &Client) -> Result<Option<Sink>, ClientErro
     }
 }
 
-/// A frame in a line: when, what, how long, and what became of it.
+/// One line: time, frame, length and comment.
 fn line(packet: &EnhancedPacketBlock<'_>, udp_ports: &[u16]) -> String {
     let when = humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + packet.timestamp);
     let comment = packet.options.iter().find_map(|option| match option {
@@ -185,12 +188,12 @@ fn line(packet: &EnhancedPacketBlock<'_>, udp_ports: &[u16]) -> String {
     format!("{when}  {what}, {len} bytes; {}\n", comment.unwrap_or_default())
 }
 
-/// What was read of a file that comes in pieces.
+/// Parses a pcapng file that comes in pieces.
 #[derive(Default)]
 struct Reading {
     parser: Option<PcapNgParser>,
     rest: Vec<u8>,
-    /// What the statistics at the end say.
+    /// The comment of the statistics at the end.
     summary: Option<String>,
 }
 
@@ -202,7 +205,7 @@ impl Reading {
     ) -> Result<(), ClientError> {
         self.rest.extend_from_slice(piece);
         let mut left = &self.rest[..];
-        let strange = |error: PcapError| ClientError::NotUnderstood(error.to_string());
+        let unexpected = |error: PcapError| ClientError::NotUnderstood(error.to_string());
         loop {
             let parser = match &mut self.parser {
                 Some(parser) => parser,
@@ -212,7 +215,7 @@ impl Reading {
                         self.parser.insert(parser)
                     }
                     Err(PcapError::IncompleteBuffer) => break,
-                    Err(error) => return Err(strange(error)),
+                    Err(error) => return Err(unexpected(error)),
                 },
             };
             match parser.next_block(left) {
@@ -231,7 +234,7 @@ impl Reading {
                     }
                 }
                 Err(PcapError::IncompleteBuffer) => break,
-                Err(error) => return Err(strange(error)),
+                Err(error) => return Err(unexpected(error)),
             }
         }
         let done = self.rest.len() - left.len();
@@ -247,7 +250,7 @@ mod tests {
     use crate::datapath::capture::Missed;
 
     #[test]
-    fn a_file_in_any_pieces_is_read() {
+    fn a_file_is_read_in_pieces_of_any_size() {
         let mut writer = Writer::new("everything", 64, 7).unwrap();
         for n in 0..3 {
             let frame = vec![n; 13 + usize::from(n)];

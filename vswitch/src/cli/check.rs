@@ -8,7 +8,7 @@ use super::output::{Exit, print};
 use crate::config::Config;
 use crate::text::count;
 
-/// Checks a file. Warnings are part of the result, as they are what the user asked for.
+/// Checks a file. Warnings belong to the result, so they go to the standard output.
 pub(super) fn check(file: &Path) -> Exit {
     match load(file) {
         Some(config) => print(&report(file, &config)),
@@ -16,7 +16,7 @@ pub(super) fn check(file: &Path) -> Exit {
     }
 }
 
-/// `vswitch.toml: ok: 2 ports, 1 VTEP, 1 network`, after the warnings.
+/// The warnings, then a line such as `vswitch.toml: ok: 1 worker, 2 ports, 1 VTEP, 1 network`.
 fn report(file: &Path, config: &Config) -> String {
     let mut text = String::new();
     for warning in &config.warnings {

@@ -11,7 +11,7 @@ use super::client::{Base, Client, ClientError, NOTHING, query};
 use super::config_file::load;
 use super::options::{Target, whole_seconds};
 use super::output::{Exit, note, print, print_json};
-use super::terminal::{Look, Progress, agrees, somebody_is_there};
+use super::terminal::{Look, Progress, agrees, can_ask};
 use crate::api::apply::Change;
 use crate::config::Document;
 use crate::text::count;
@@ -20,10 +20,10 @@ use crate::topology::plan::{Action, Impact, Plan};
 /// Options of `vswitch plan`.
 #[derive(Debug, Args)]
 pub struct PlanOptions {
-    /// The configuration; `-`: from the standard input.
+    /// The configuration; `-` is the standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Which switch.
+    /// The switch.
     #[command(flatten)]
     pub target: Target,
 }
@@ -31,19 +31,20 @@ pub struct PlanOptions {
 /// Options of `vswitch apply`.
 #[derive(Debug, Args)]
 pub struct ApplyOptions {
-    /// The configuration; `-`: from the standard input.
+    /// The configuration; `-` is the standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Go back to the former configuration after this time (60s, 5m, 1h), unless `vswitch confirm` is called.
+    /// Return to the former configuration after this time (60s, 5m, 1h), unless `vswitch confirm`
+    /// keeps the new one.
     #[arg(long, value_name = "TIME", value_parser = whole_seconds)]
     pub confirm_within: Option<Duration>,
-    /// Do not ask, even if traffic is interrupted or something is removed.
+    /// Do not ask, even if the plan interrupts traffic or removes something.
     #[arg(long, short)]
     pub yes: bool,
-    /// Change this generation only; default: the one that is running when the command begins.
+    /// Change only this generation; default: the one that runs when the command begins.
     #[arg(long, value_name = "N")]
     pub generation: Option<u64>,
-    /// Which switch.
+    /// The switch.
     #[command(flatten)]
     pub target: Target,
 }
@@ -51,10 +52,10 @@ pub struct ApplyOptions {
 /// Options of `vswitch confirm`.
 #[derive(Debug, Args)]
 pub struct ConfirmOptions {
-    /// Keep this generation only; default: whichever waits.
+    /// Keep only this generation; default: the one that waits, whatever its number.
     #[arg(long, value_name = "N")]
     pub generation: Option<u64>,
-    /// Which switch.
+    /// The switch.
     #[command(flatten)]
     pub target: Target,
 }
@@ -82,7 +83,7 @@ pub(super) fn apply(options: &ApplyOptions, client: &Client) -> Result<Exit, Cli
     config.warnings.iter().for_each(note);
     let document = Document::from(&config);
     let mut base = options.generation;
-    let is_shown = somebody_is_there();
+    let is_shown = can_ask();
     if is_shown {
         let progress = Progress::begin("comparing");
         let answer = client.post("/v1/plan", Some(&document))?;
@@ -115,7 +116,7 @@ pub(super) fn apply(options: &ApplyOptions, client: &Client) -> Result<Exit, Cli
     Ok(report(&change, &text, &options.target))
 }
 
-/// What somebody should agree to, if there is such a thing. What needs a restart is refused anyway.
+/// The question to the user, if the plan needs one. A plan that needs a restart is refused anyway.
 fn question(plan: &Plan) -> Option<String> {
     if plan.needing_restart().next().is_some() {
         return None;
@@ -133,7 +134,7 @@ fn question(plan: &Plan) -> Option<String> {
     (!reasons.is_empty()).then(|| format!("{}. Apply?", reasons.join(", ")))
 }
 
-/// Says what was done.
+/// Prints what was done.
 pub(super) fn report(change: &Change, steps: &str, target: &Target) -> Exit {
     let mut text = Look::of_output().paint_plan(steps);
     let done = if change.plan.is_empty() { "unchanged" } else { "applied" };
@@ -147,7 +148,7 @@ pub(super) fn report(change: &Change, steps: &str, target: &Target) -> Exit {
 
 fn until(when: SystemTime, generation: u64, target: &Target) -> String {
     let left = when.duration_since(SystemTime::now()).unwrap_or_default();
-    // The answer took some milliseconds of it.
+    // Rounded, because the answer took some milliseconds.
     let secs = left.as_secs() + u64::from(left.subsec_millis() >= 500);
     let left = humantime::format_duration(Duration::from_secs(secs));
     format!(
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_interrupts_or_removes_is_asked_about() {
+    fn steps_that_interrupt_or_remove_need_consent() {
         let small = "[[port]]\nname = \"a\"\ndevice = \"net_null0\"\n";
         let network = |vni: u32| {
             format!(

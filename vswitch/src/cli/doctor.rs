@@ -1,4 +1,4 @@
-//! `vswitch doctor`: what is wrong with this host, and what mends it.
+//! `vswitch doctor`: what is wrong with this host, and what fixes it.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::text::count;
 /// Options of `vswitch doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// The configuration that is to run here; without one, what can be said of the host alone.
+    /// The configuration to run on this host; without one, only the host itself is checked.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// The state directory of that switch; default: as for `vswitch run`.
@@ -33,7 +33,7 @@ pub struct Doctor {
     pub json: bool,
 }
 
-/// Looks at everything, and prints what it found.
+/// Checks everything, and prints the findings.
 pub(super) fn doctor(options: &Doctor) -> Exit {
     let config = match options.file.as_deref().map(config::load).transpose() {
         Ok(config) => config,
@@ -78,7 +78,7 @@ pub(super) fn doctor(options: &Doctor) -> Exit {
     }
 }
 
-/// What `vswitch run` would start because of a file: the configuration, what to edit for it, and what is kept of it.
+/// What `vswitch run` would start for a file: the configuration, the file to edit, and the state.
 fn would_start(config: Config, path: &Path, directory: PathBuf) -> (Config, Option<File>, Kept) {
     let mut kept = Kept { directory, start: Ok(String::new()), reports: Vec::new() };
     let loaded = match StateStore::look(&kept.directory) {
@@ -95,7 +95,7 @@ fn would_start(config: Config, path: &Path, directory: PathBuf) -> (Config, Opti
     (start.config, file, kept)
 }
 
-/// A line for everything that was looked at, then what is not as it should be with its cause and remedy, then memory.
+/// A table with all findings, then cause and remedy of those that are not ok, then memory.
 fn text(report: &Report, config: Option<&Config>, look: Look) -> String {
     let mut table = TextTable::new(&["CHECK", "RESULT", "FOUND"], &[]).folding(&["FOUND"]);
     for finding in &report.findings {
@@ -135,7 +135,7 @@ fn explained(finding: &Finding, look: Look) -> String {
     let rest = first.strip_prefix(finding.severity.name()).unwrap_or(&first);
     let mut text = format!("{title}{rest}\n");
     for line in lines {
-        // Commands stand out, and stay whole: they are what is copied.
+        // Commands stand out and are not wrapped, because users copy them.
         let line = match line.starts_with("  mend:") {
             true => look.paint(Style::new().bold(), line),
             false => wrapped(line, look.width, "         "),
@@ -145,7 +145,7 @@ fn explained(finding: &Finding, look: Look) -> String {
     text
 }
 
-/// A line, in several where the terminal is narrower, all but the first with an indent. Words stay whole.
+/// Wraps a line between words, and indents all lines but the first.
 fn wrapped(line: &str, width: Option<u16>, indent: &str) -> String {
     let width = width.map_or(usize::MAX, usize::from);
     let (mut text, mut used) = (String::new(), 0);
@@ -162,7 +162,7 @@ fn wrapped(line: &str, width: Option<u16>, indent: &str) -> String {
     text
 }
 
-/// The computed need.
+/// The computed need of memory.
 fn of_memory(memory: &Memory, config: &Config, look: Look) -> String {
     let mut table = TextTable::new(&["MEMORY", "FOR"], &["MIB"]).folding(&["FOR"]);
     let mut add = |what: &str, reason: String, mib: u64| {

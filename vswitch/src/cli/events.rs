@@ -1,4 +1,4 @@
-//! `vswitch events`: what happens, as it happens.
+//! `vswitch events`: the events of a running switch, live.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use super::output::{Exit, emit, plain};
 use super::terminal::Look;
 use crate::control::events::{Event, Happening, RollBackReason, Whereabouts};
 
-/// Prints events until nobody reads them, or the switch ends.
+/// Prints events until the output is closed, or the switch ends.
 pub(super) fn events(target: &Target, client: &Client) -> Result<Exit, ClientError> {
     let look = Look::of_output();
     client.follow(|event, data| {
@@ -29,7 +29,8 @@ struct Missed {
     count: u64,
 }
 
-/// One object on one line. What was missed is told by the API beside the events, here among them.
+/// One object on one line. The API reports missed events apart from the others; here they are
+/// among them.
 fn as_json(event: &str, data: &str) -> String {
     match serde_json::from_str::<Missed>(data) {
         Ok(Missed { count }) if event == "missed" => {
@@ -52,7 +53,7 @@ fn as_text(event: &str, data: &str, look: Look) -> String {
     let when = SystemTime::UNIX_EPOCH + Duration::from_millis(unix_millis);
     let when = humantime::format_rfc3339_millis(when);
     let name = look.paint(style(&what), &format!("{:25}", what.name()));
-    format!("{when}  {name}  {}\n", plain(&words(&what)))
+    format!("{when}  {name}  {}\n", plain(&details(&what)))
 }
 
 fn style(what: &Happening) -> anstyle::Style {
@@ -68,7 +69,7 @@ fn style(what: &Happening) -> anstyle::Style {
     }
 }
 
-fn place(at: &Whereabouts) -> String {
+fn location(at: &Whereabouts) -> String {
     match (&at.port, &at.remote_vtep) {
         (Some(port), _) => format!("port {port}"),
         (None, Some(remote)) => format!("vtep {remote}"),
@@ -76,15 +77,15 @@ fn place(at: &Whereabouts) -> String {
     }
 }
 
-fn words(what: &Happening) -> String {
+fn details(what: &Happening) -> String {
     match what {
         Happening::MacLearned { network, mac, at }
         | Happening::MacAged { network, mac, at }
         | Happening::MacRefused { network, mac, at } => {
-            format!("{mac} in network {network} at {}", place(at))
+            format!("{mac} in network {network} at {}", location(at))
         }
         Happening::MacMoved { network, mac, at, from } => {
-            format!("{mac} in network {network} from {} to {}", place(from), place(at))
+            format!("{mac} in network {network} from {} to {}", location(from), location(at))
         }
         Happening::PortUp { port } | Happening::PortDown { port } => format!("port {port}"),
         Happening::ConfigurationApplied { generation, confirm_within_secs: None }

@@ -47,12 +47,12 @@ use client::{Client, ClientError};
 use options::Target;
 use output::{Exit, note};
 
-/// In the help and the manual page of the whole.
-const EXIT_STATUS: &str = "Exit status: 0 success; 1 failure: the switch cannot be started or asked, or refuses; \
-                           2 wrong configuration or usage: nothing was started or changed; \
-                           3 `plan` found a difference.";
+/// Part of the help and of the manual page of `vswitch`.
+const EXIT_STATUS: &str = "Exit status: 0 success; 1 failure: the switch cannot be started or \
+                           reached, or it refuses; 2 wrong configuration or usage: nothing was \
+                           started or changed; 3 `plan` found a difference.";
 
-/// In the help and the manual page of `vswitch capture`.
+/// Part of the help and of the manual page of `vswitch capture`.
 const CAPTURE_EXAMPLES: &str = "Examples:
   vswitch capture --network blue arp or icmp
   vswitch capture --port tenant-a --stage received -w FILE
@@ -65,7 +65,8 @@ const CAPTURE_EXAMPLES: &str = "Examples:
     after_help = EXIT_STATUS
 )]
 pub struct Cli {
-    /// What to log: error, warn, info, debug or trace, also per module (info,vswitch::control=debug).
+    /// What to log: error, warn, info, debug or trace, also by module
+    /// (info,vswitch::control=debug).
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info", value_parser = filter)]
     pub log: String,
     /// What to do.
@@ -78,62 +79,65 @@ pub struct Cli {
 pub enum Command {
     /// Start the switch, and run it until SIGINT or SIGTERM.
     ///
-    /// What was applied to a running switch survives: it is kept in the state directory. A start with a FILE that
-    /// the switch was given before comes up with the state; a FILE that is new begins another.
+    /// The state directory keeps what was applied to a running switch. If FILE is the file that the
+    /// switch was started with before, the switch comes up with the state; a changed FILE replaces
+    /// the state.
     Run(run::Run),
-    /// Say what is wrong with a configuration, or what it would start; starts nothing.
+    /// Say what is wrong with a configuration, or what it would start. Starts nothing.
     Check {
         /// The configuration.
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Say what is wrong with this host, why, and which command mends it; starts and changes nothing.
+    /// Say what is wrong with this host, why, and what fixes it. Starts and changes nothing.
     ///
-    /// Also while a switch runs: what that holds is not missing. Exit status 1: something keeps a switch from
-    /// starting.
+    /// Works while a switch runs, too: what that switch uses does not count as missing. Exit status
+    /// 1: something keeps a switch from starting.
     Doctor(doctor::Doctor),
-    /// Ask a running switch.
+    /// Show the state of a running switch.
     Show(show::Show),
-    /// Show how the running switch differs from a configuration, and what each step would do to traffic.
+    /// Show how the running switch differs from a configuration, and what each step would do to
+    /// traffic.
     ///
     /// Changes nothing. Exit status 0: no difference; 3: a difference.
     Plan(configuration::PlanOptions),
-    /// Change the running switch to a configuration: whole or not at all.
+    /// Change the running switch to a configuration, completely or not at all.
     ///
-    /// On a terminal it shows the plan, and asks before anything that interrupts traffic or removes something.
+    /// On a terminal it shows the plan, and asks before it interrupts traffic or removes anything.
     /// Elsewhere it does not ask.
     Apply(configuration::ApplyOptions),
     /// Keep what was applied with --confirm-within.
     Confirm(configuration::ConfirmOptions),
-    /// Go back at once to the configuration before `apply --confirm-within`.
+    /// Return at once to the configuration before `apply --confirm-within`.
     RollBack(Target),
-    /// Make, remove and show networks, and change what is in them.
+    /// Create, delete and show networks, and change their members.
     Network(edit::options::Network),
     /// Add and remove ports.
     Port(edit::options::Port),
     /// Add and remove VTEPs of this host.
     Vtep(edit::options::Vtep),
-    /// Add and remove static MACs, and forget learned ones.
+    /// Add and remove static MACs, and flush learned ones.
     Mac(edit::options::Mac),
-    /// Say what the running switch would do with a frame, and why: every decision, what would leave, or why nothing.
+    /// Say what the running switch would do with a frame, and why.
     ///
-    /// Sends nothing, learns nothing, counts nothing. The frame is given in hexadecimal, as one of a capture file, or
-    /// by its addresses. Exit status 0: explained, be it dropped or not.
+    /// It shows every decision, and what would leave, or why nothing would. It sends nothing, learns
+    /// nothing and counts nothing. The frame is given in hexadecimal, by a capture file, or by its
+    /// addresses. Exit status 0: the frame was explained, dropped or not.
     Explain(explain::Explain),
-    /// Follow what happens: MACs, ports, configurations. Ends with Ctrl-C.
+    /// Follow events of MACs, ports and configurations. Ends with Ctrl-C.
     Events(Target),
-    /// Watch workers, ports, networks and drops, live.
+    /// Watch the rates of workers, ports, networks and drops live.
     ///
     /// q ends it, p pauses, Tab goes to the next panel, the arrows scroll.
     Top(top::Top),
-    /// Capture frames as they pass: to a file, into a pipe, or in words. Ends with Ctrl-C.
+    /// Capture frames to a file or a pipe, or print them as text. Ends with Ctrl-C.
     ///
-    /// The file is pcapng: each packet's comment says port, network, verdict and generation.
+    /// The file is pcapng. Each packet has a comment with port, network, verdict and generation.
     #[command(after_help = CAPTURE_EXAMPLES)]
     Capture(capture::Capture),
-    /// Measure the data path on devices in memory: no NIC, no root, no hugepages.
+    /// Measure the data path on devices in memory. Needs no NIC, no root and no hugepages.
     Bench(bench::Bench),
-    /// Print a script that completes commands and options in a shell.
+    /// Print the completion script of a shell.
     Completions {
         /// The shell.
         #[arg(value_enum)]
@@ -147,20 +151,20 @@ fn filter(text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// Reads the command line and carries it out.
+/// Parses the command line, and runs the command.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => execute(&cli),
         Err(error) => {
-            // Also `--help` and `--version`, which go to the standard output. A reader that has
-            // gone away is no failure of ours.
+            // `--help` and `--version` are such errors, for the standard output. A closed pipe is no
+            // failure.
             let _ = error.print();
             if error.use_stderr() { Exit::Usage } else { Exit::Success }
         }
     }
 }
 
-/// Carries out a command.
+/// Runs a command.
 #[must_use]
 pub fn execute(cli: &Cli) -> Exit {
     match &cli.command {
@@ -200,7 +204,7 @@ pub fn execute(cli: &Cli) -> Exit {
     }
 }
 
-/// Asks a running switch, and says why it could not be asked or did not do it.
+/// Runs a command on a running switch, and prints why it failed.
 fn asked(target: &Target, ask: impl FnOnce(&Client) -> Result<Exit, ClientError>) -> Exit {
     match Client::new(&target.socket).and_then(|client| ask(&client)) {
         Ok(exit) => exit,
@@ -275,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_answered_with_what_would_be_right() {
+    fn a_wrong_line_is_answered_with_a_hint() {
         for (line, words) in [
             ("vswitch plan", "<FILE>"),
             ("vswitch plan f --yes", "unexpected argument '--yes'"),

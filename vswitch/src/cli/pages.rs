@@ -24,7 +24,8 @@ pub enum KnownShell {
 /// Options of `vswitch man`.
 #[derive(Debug, Args)]
 pub struct Man {
-    /// Where to write the pages of all commands; default: that of `vswitch` to the standard output.
+    /// Where to write the pages of all commands; default: the page of `vswitch`, to the standard
+    /// output.
     #[arg(value_name = "DIR")]
     pub directory: Option<PathBuf>,
 }
@@ -62,7 +63,7 @@ pub(super) fn man(options: &Man, vswitch: Command) -> Exit {
     }
 }
 
-/// Writes a page for each command that can be called; returns how many.
+/// Writes a page for each command. Returns the number of pages.
 fn write_pages(directory: &Path, mut vswitch: Command) -> io::Result<usize> {
     fs::create_dir_all(directory)?;
     vswitch.build();

@@ -1,4 +1,4 @@
-//! What a terminal gets that a pipe or a file does not: colour, its own width, questions, progress.
+//! Output that only a terminal gets: colour, its own width, questions, progress.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -8,22 +8,22 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What takes less is not worth a line that comes and goes.
+/// A request that takes less time shows no progress.
 const DELAY: Duration = Duration::from_millis(400);
-/// How often the line changes.
+/// The time between two changes of the progress line.
 const TICK: Duration = Duration::from_millis(200);
 
-/// How something is laid out.
+/// The layout of text output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// The columns of the terminal; `None`: not a terminal, nothing is fitted.
+    /// The columns of the terminal. `None`: the output is no terminal, and nothing is fitted.
     pub width: Option<u16>,
-    /// Whether to colour.
+    /// Use colours.
     pub colour: bool,
 }
 
 impl Look {
-    /// That of the standard output.
+    /// The layout for the standard output.
     #[must_use]
     pub fn of_output() -> Self {
         let out = io::stdout();
@@ -34,13 +34,13 @@ impl Look {
         Self { width: width.filter(|&width| width > 0), colour: wants_colour() }
     }
 
-    /// A text, in a style if there are any.
+    /// A text in a style, if colours are used.
     #[must_use]
     pub fn paint(self, style: Style, text: &str) -> String {
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    /// A plan, with each step in the colour of what it does.
+    /// A plan with each step in the colour of its action.
     #[must_use]
     pub fn paint_plan(self, plan: &str) -> String {
         let line = |line: &str| {
@@ -64,13 +64,13 @@ fn wants_colour() -> bool {
     set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
 }
 
-/// Whether there is somebody to ask.
+/// Whether a user can be asked.
 #[must_use]
-pub fn somebody_is_there() -> bool {
+pub fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks on the standard error; only `y` and `yes` are a yes.
+/// Asks on the standard error. Only `y` and `yes` agree.
 pub fn agrees(question: &str) -> bool {
     let mut err = io::stderr().lock();
     let asked = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
@@ -82,10 +82,10 @@ fn is_yes(line: &str) -> bool {
     matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// Says on the standard error, if that is a terminal, that something takes long. Ends when dropped.
+/// Shows on the standard error that a request takes long, if that is a terminal. Ends when dropped.
 pub struct Progress {
     bar: ProgressBar,
-    /// Ends the wait for the time to say something.
+    /// Ends the wait for the time to show the line.
     waiting: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
@@ -112,7 +112,7 @@ impl Progress {
         Self { bar, waiting: Some((end, waiting)) }
     }
 
-    /// Says how far it is.
+    /// Changes the message.
     pub fn say(&self, what: String) {
         self.bar.set_message(what);
     }
@@ -122,7 +122,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((end, waiting)) = self.waiting.take() {
             drop(end);
-            // It cannot panic, and if it did there would be nothing to see.
+            // The thread does not panic.
             let _ = waiting.join();
         }
         self.bar.finish_and_clear();

@@ -18,11 +18,11 @@ pub(super) struct TextTable {
     rows: Vec<Vec<String>>,
 }
 
-/// Between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
 
 impl TextTable {
-    /// A table with columns of text, then of numbers.
+    /// A table with columns of text, followed by columns of numbers.
     pub fn new(texts: &[&str], numbers: &[&str]) -> Self {
         let header = texts.iter().chain(numbers).map(|&title| title.to_owned()).collect();
         let numbers = texts.len()..texts.len() + numbers.len();
@@ -35,14 +35,14 @@ impl TextTable {
         self
     }
 
-    /// The same; cells of these columns may be folded where there is a comma or a space.
+    /// Allows cells of these columns to be folded after commas and spaces.
     pub fn folding(mut self, titles: &[&str]) -> Self {
         self.folding = titles.iter().map(|&title| title.to_owned()).collect();
         self
     }
 
     pub fn add(&mut self, row: Vec<String>) {
-        // A terminal must not obey what comes over the socket, and a row is one line.
+        // A terminal would obey control characters from the socket, and a row is one line.
         let plain = |cell: String| cell.replace(char::is_control, "\u{fffd}");
         self.rows.push(row.into_iter().map(plain).collect());
     }
@@ -92,7 +92,7 @@ impl TextTable {
         table
     }
 
-    /// Widths that fit, if cells are folded; `None`: there are none.
+    /// Column widths that fit, with folded cells. `None`: the table is too wide.
     fn folded_widths(&self, natural: &[usize], width: usize) -> Option<Vec<usize>> {
         let narrowest = |i: usize| {
             let cells = self.rows.iter().map(|row| row[i].as_str());
@@ -122,7 +122,7 @@ impl TextTable {
         }
     }
 
-    /// A block for each row, a line for each value.
+    /// One block for each row, with one line for each value.
     fn blocks(&self, look: Look) -> String {
         let longest = self.header.iter().map(String::len).max().unwrap_or(0);
         let block = |row: &Vec<String>| -> String {
@@ -143,12 +143,12 @@ fn total(widths: &[usize]) -> usize {
     widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
-/// A text, cut after each comma and space.
+/// The pieces of a text, which end after commas and spaces.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive([',', ' '])
 }
 
-/// A text in lines that are not longer, if its pieces are not.
+/// Folds a text between its pieces.
 fn folded(text: &str, width: usize) -> String {
     let (mut all, mut used) = (String::new(), 0);
     for piece in pieces(text) {
@@ -164,7 +164,7 @@ fn folded(text: &str, width: usize) -> String {
     all
 }
 
-/// What deserves a look.
+/// The colour of a cell that deserves attention.
 fn colour(title: &str, text: &str) -> Option<Color> {
     match (title, text) {
         ("LINK", "up") | ("STATE", "resolved") | ("RESULT", "ok") => Some(Color::Green),

@@ -11,7 +11,7 @@ fn who_comes_second_is_told_and_changes_nothing() {
     let expected = "vswitch: error: somebody else changed the configuration meanwhile: generation 2 \
                     is running, and this was for generation 1; nothing was changed\nhelp: see what \
                     is running now (`vswitch show config`, or `vswitch plan FILE` for the \
-                    difference), and if it is still right do it again\n";
+                    difference); repeat the command if it is still right\n";
     assert!(said.ends_with(expected), "{said}");
     assert_eq!(served.types("network show").ok().lines().count(), 4);
     served.typed(["apply", "-", "--generation", "2"], &changed).ok();

@@ -188,7 +188,7 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
         (
             "explain --port a --src x --dst 02:00:00:00:00:01",
             2,
-            "--src x: it is not a MAC address\nhelp: ",
+            "--src x: this is not a MAC address\nhelp: ",
         ),
         (
             "explain --port a --src 02:00:00:00:00:01 --dst 02:00:00:00:00:02 --vxlan 100 --from-vtep 198.51.100.2",

@@ -52,7 +52,7 @@ fn events_are_followed_until_the_switch_ends() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("the switch has ended the stream\nhelp: "), "{said}");
+    assert!(said.contains("the switch ended the stream\nhelp: "), "{said}");
     assert_eq!(json.wait().unwrap().code(), Some(1));
 }
 

@@ -9,19 +9,19 @@ use super::problem::ProblemText;
 use crate::api::problem::{Kind, Problem};
 use crate::cli::output::Exit;
 
-/// Why a switch did not do what it was asked.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// There is no such socket.
+    /// The socket does not exist.
     #[error(
         "there is no such socket\nhelp: is the switch running? If its configuration has another \
          [api] socket, name it with --socket"
     )]
     Absent,
-    /// There is a file, but nobody listens.
+    /// No process listens on the socket.
     #[error(
-        "nobody listens there\nhelp: is the switch running? This is what it left when it was \
-         killed, or no socket"
+        "nobody listens there\nhelp: is the switch running? A switch that was killed leaves its \
+         socket behind"
     )]
     Refused,
     /// The file's permissions forbid it.
@@ -32,71 +32,71 @@ pub enum ClientError {
     /// Another failure to connect.
     #[error("cannot connect: {0}\nhelp: check the path of the socket")]
     Connect(#[source] io::Error),
-    /// Something else than HTTP came back.
+    /// The answer is not HTTP.
     #[error(
         "this is not the socket of a vswitch: {0}\nhelp: check [api] socket in the configuration"
     )]
     NotHttp(#[source] hyper::Error),
     /// The connection ended before the answer.
     #[error(
-        "the switch ended before it answered\nhelp: it stops, or was killed: see its log, and ask again when \
-         it runs"
+        "the switch ended before it answered\nhelp: it stopped, or was killed: see its log, and try \
+         again when it runs"
     )]
     Broken,
     /// The connection ended before the answer to a change.
     #[error(
-        "the switch ended before it answered\nhelp: the change may have been made or not: `vswitch show \
-         config` tells when it runs again; see also the log of the switch"
+        "the switch ended before it answered\nhelp: the change may have been made or not: `vswitch \
+         show config` tells when it runs again; see also the log of the switch"
     )]
     BrokenInChange,
-    /// HTTP, but neither success nor a problem.
+    /// The answer is HTTP, but neither a success nor a problem.
     #[error(
         "the switch answered {status}: {body}\nhelp: is this the vswitch binary that is running?"
     )]
     Status {
         /// The status.
         status: StatusCode,
-        /// What it says.
+        /// The body.
         body: String,
     },
-    /// The switch says why not.
+    /// The switch refuses, and says why.
     #[error("{}", ProblemText { problem, base: *base })]
     Problem {
-        /// What it says.
+        /// The reason.
         problem: Problem,
-        /// The generation that the change was for.
+        /// The generation that the change was based on.
         base: Option<u64>,
     },
-    /// No answer.
+    /// The switch does not answer.
     #[error(
         "no answer within {} seconds\nhelp: see the log of the switch; its management core may be \
          overloaded",
         .0.as_secs()
     )]
     Silent(Duration),
-    /// No answer to a change.
+    /// The switch does not answer a change.
     #[error(
         "no answer within {} seconds\nhelp: the change may have been made or not: `vswitch show \
          config` tells; see also the log of the switch",
         .0.as_secs()
     )]
     SilentAboutChange(Duration),
-    /// An answer with another content than this version knows.
+    /// This version does not know the form of the answer.
     #[error(
         "the answer is not what this version of vswitch understands: {0}\nhelp: use the vswitch \
          binary that is running, or --json"
     )]
     NotUnderstood(String),
     /// The stream of events ended.
-    #[error("the switch has ended the stream\nhelp: it stops, or was restarted: ask again")]
+    #[error("the switch ended the stream\nhelp: it stopped, or was restarted: try again")]
     Ended,
-    /// No runtime.
-    #[error("cannot make a runtime: {0}\nhelp: check the limits of this process")]
+    /// The runtime cannot be created.
+    #[error("cannot create a runtime: {0}\nhelp: check the limits of this process")]
     Runtime(#[source] io::Error),
 }
 
 impl ClientError {
-    /// How a command that failed so ends.
+    /// The exit status of the command.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {

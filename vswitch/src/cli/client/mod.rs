@@ -1,8 +1,15 @@
-//! Asks a running switch over its socket: the one HTTP client of the command line.
+//! The HTTP client of the command line: asks a running switch over its socket.
 //!
-//! A connection for each request, on a runtime of its own on the calling thread. A change always
-//! says which configuration it was made for, so that nobody overwrites what somebody else did; or that it is for
-//! whichever runs, if it is complete in itself.
+//! Each request has its own connection. All run on the calling thread, on the client's own runtime.
+//! A change always names the generation that it is based on, so that it does not overwrite the
+//! change of another client, or says that any generation will do.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `error` | why a request failed |
+//! | `problem` | problems of the API as text |
+//! | `events` | server-sent events |
+//! | `url` | paths and queries |
 
 mod error;
 mod events;
@@ -35,53 +42,53 @@ pub use url::{path, query};
 
 use crate::api::problem::Kind;
 
-/// A switch answers from its own memory; one that takes longer is in trouble.
+/// The time limit of an answer. The switch answers from memory.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A change may start devices. The switch itself gives up before.
+/// The time limit of a change, which may start devices. The switch itself gives up earlier.
 const PATIENCE_FOR_CHANGES: Duration = Duration::from_secs(60);
-/// A stream of events says something every 15 seconds.
+/// The longest silence of a stream of events, which has a message every 15 seconds.
 const PATIENCE_FOR_EVENTS: Duration = Duration::from_secs(45);
 /// For a request without a body.
 pub(super) const NOTHING: Option<&serde_json::Value> = None;
 
-/// Where a running switch is call.
+/// A client of one switch.
 #[derive(Debug)]
 pub struct Client {
     socket: PathBuf,
     runtime: Runtime,
 }
 
-/// What it answered.
+/// An answer of the switch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The generation of the configuration, if it belongs to one.
     pub generation: Option<u64>,
-    /// The text.
+    /// The body.
     pub body: String,
     next: Option<String>,
 }
 
 impl Answer {
-    /// The text as what it says.
+    /// Parses the body.
     ///
     /// # Errors
-    /// It says something else.
+    /// The body has another form.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_str(&self.body).map_err(|e| ClientError::NotUnderstood(e.to_string()))
     }
 }
 
-/// The configuration that a change is for.
+/// The configuration that a change is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
-    /// Whichever is running.
+    /// The one that runs.
     Any,
     /// The one of this generation.
     Generation(u64),
 }
 
 impl Base {
-    /// As `If-Match` has it. Digits, quotes and the asterisk are always a value.
+    /// The value of `If-Match`.
     fn tag(self) -> Option<HeaderValue> {
         match self {
             Self::Any => Some(HeaderValue::from_static("*")),
@@ -90,7 +97,7 @@ impl Base {
     }
 }
 
-/// What to ask.
+/// A request.
 struct Call<'a> {
     method: Method,
     path: &'a str,
@@ -122,10 +129,10 @@ impl Call<'_> {
 }
 
 impl Client {
-    /// For the switch with this socket; asks nothing yet.
+    /// A client of the switch with this socket. It does not connect yet.
     ///
     /// # Errors
-    /// No runtime can be made.
+    /// The runtime cannot be created.
     pub fn new(socket: &Path) -> Result<Self, ClientError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -137,7 +144,7 @@ impl Client {
     /// Gets one document.
     ///
     /// # Errors
-    /// Nobody listens there, or not a switch, or it does not answer with success.
+    /// No switch listens there, or it does not answer with success.
     pub fn get(&self, path: &str) -> Result<Answer, ClientError> {
         self.ask(Call::get(path), PATIENCE)
     }
@@ -150,7 +157,7 @@ impl Client {
         self.ask(Call { accept: "application/toml", ..Call::get("/v1/config") }, PATIENCE)
     }
 
-    /// Gets a list, all pages as one; `page` is called after each.
+    /// Gets a list with all its pages. `page` is called after each.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -166,12 +173,12 @@ impl Client {
         Ok(join(pages))
     }
 
-    /// Asks for something that changes nothing in the configuration.
+    /// Posts a request that does not change the configuration.
     ///
     /// # Errors
     /// As [`get`](Self::get).
     pub fn post(&self, path: &str, body: Option<&impl Serialize>) -> Result<Answer, ClientError> {
-        let body = body.map(written);
+        let body = body.map(to_json);
         self.ask(Call { method: Method::POST, body, ..Call::get(path) }, PATIENCE_FOR_CHANGES)
     }
 
@@ -187,7 +194,7 @@ impl Client {
     /// Changes the configuration.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and it is not the one that the change is for.
+    /// As [`get`](Self::get), or the running configuration is not the base of the change.
     pub fn change(
         &self,
         method: Method,
@@ -195,7 +202,7 @@ impl Client {
         body: Option<&impl Serialize>,
         base: Base,
     ) -> Result<Answer, ClientError> {
-        let (base, body) = (Some(base), body.map(written));
+        let (base, body) = (Some(base), body.map(to_json));
         let call = self.ask(Call { method, base, body, ..Call::get(path) }, PATIENCE_FOR_CHANGES);
         call.map_err(|error| match error {
             ClientError::Silent(patience) => ClientError::SilentAboutChange(patience),
@@ -204,10 +211,10 @@ impl Client {
         })
     }
 
-    /// Listens to the events until `each` has enough: of each its name and its data.
+    /// Follows the events until `each` breaks. `each` gets the name and the data of an event.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and the stream ended.
+    /// As [`get`](Self::get), or the stream ended.
     pub fn follow<T>(
         &self,
         mut each: impl FnMut(&str, &str) -> ControlFlow<T>,
@@ -217,14 +224,14 @@ impl Client {
             let silent = ClientError::Silent(PATIENCE);
             let response = timeout(PATIENCE, self.send(call)).await.map_err(|_| silent)??;
             if response.status() != StatusCode::OK {
-                return Err(whole(response, None).await.err().unwrap_or(ClientError::Ended));
+                return Err(read_answer(response, None).await.err().unwrap_or(ClientError::Ended));
             }
             let mut body = response.into_body();
             let mut parser = EventParser::default();
             loop {
                 let frame = timeout(PATIENCE_FOR_EVENTS, body.frame()).await;
                 let frame = frame.map_err(|_| ClientError::Silent(PATIENCE_FOR_EVENTS))?;
-                // The switch was killed: for whoever listens it is the same as that it ended.
+                // A switch that was killed ends the stream in the same way.
                 let Some(Ok(frame)) = frame else { return Err(ClientError::Ended) };
                 let Ok(data) = frame.into_data() else { continue };
                 if let ControlFlow::Break(enough) = parser.take(&data, &mut each) {
@@ -234,11 +241,11 @@ impl Client {
         })
     }
 
-    /// Reads a capture to its end, which Ctrl-C brings about. `each` is given the pieces, and says whether there is
-    /// anybody to read more; then, too, the capture is ended, and what is left of it is read.
+    /// Reads a capture to its end. `each` gets the pieces, and returns whether it wants more. Ctrl-C,
+    /// or `each` that wants no more, ends the capture; the rest of it is still read.
     ///
     /// # Errors
-    /// As [`get`](Self::get), what `each` says, and the switch ended before the capture did.
+    /// As [`get`](Self::get), or `each` failed, or the switch ended before the capture.
     pub fn capture(
         &self,
         path: &str,
@@ -251,7 +258,7 @@ impl Client {
             let silent = ClientError::Silent(PATIENCE);
             let response = timeout(PATIENCE, self.send(call)).await.map_err(|_| silent)??;
             if response.status() != StatusCode::OK {
-                return Err(whole(response, None).await.err().unwrap_or(ClientError::Ended));
+                return Err(read_answer(response, None).await.err().unwrap_or(ClientError::Ended));
             }
             let place = response.headers().get(CONTENT_LOCATION).and_then(|at| at.to_str().ok());
             let place = place.unwrap_or_default().to_owned();
@@ -281,9 +288,10 @@ impl Client {
                 }
                 ends = Some(Instant::now() + PATIENCE);
                 let end = Call { method: Method::DELETE, ..Call::get(&place) };
-                let ended = timeout(PATIENCE, async { whole(self.send(end).await?, None).await });
+                let ended =
+                    timeout(PATIENCE, async { read_answer(self.send(end).await?, None).await });
                 match ended.await.unwrap_or(Err(ClientError::Silent(PATIENCE))) {
-                    // It has just ended by itself.
+                    // The capture has just ended by itself.
                     Err(ClientError::Problem { problem, .. }) if problem.is(Kind::NotFound) => {}
                     other => drop(other?),
                 }
@@ -297,7 +305,8 @@ impl Client {
             Some(Base::Any) | None => None,
         };
         self.runtime.block_on(async {
-            let answer = timeout(patience, async { whole(self.send(call).await?, base).await });
+            let answer =
+                timeout(patience, async { read_answer(self.send(call).await?, base).await });
             answer.await.unwrap_or(Err(ClientError::Silent(patience)))
         })
     }
@@ -311,13 +320,13 @@ impl Client {
         })?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
-        // Ends with the connection; its errors reach the request.
+        // The task ends with the connection. The request gets its errors.
         tokio::spawn(connection);
         sender.send_request(call.request()).await.map_err(no_answer)
     }
 }
 
-/// Why there is no answer, or not all of it: the connection ended, or what came is no HTTP.
+/// Why an answer is missing or incomplete: the connection ended, or the answer is not HTTP.
 fn no_answer(error: hyper::Error) -> ClientError {
     let is_io = error.source().is_some_and(<dyn Error>::is::<io::Error>);
     if is_io || error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
@@ -327,13 +336,16 @@ fn no_answer(error: hyper::Error) -> ClientError {
     }
 }
 
-/// Strings, numbers and lists: writing them cannot fail.
-fn written(value: &impl Serialize) -> String {
+/// The JSON of strings, numbers and lists, which cannot fail.
+fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// An answer to the end.
-async fn whole(response: Response<Incoming>, base: Option<u64>) -> Result<Answer, ClientError> {
+/// Reads a whole answer.
+async fn read_answer(
+    response: Response<Incoming>,
+    base: Option<u64>,
+) -> Result<Answer, ClientError> {
     let status = response.status();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let generation = header(ETAG).and_then(|tag| tag.trim_matches('"').parse().ok());
@@ -349,7 +361,7 @@ async fn whole(response: Response<Incoming>, base: Option<u64>) -> Result<Answer
     })
 }
 
-/// Several lists as one; a single page as it is.
+/// Joins the pages of a list. A single page stays as it is.
 fn join(mut pages: Vec<String>) -> String {
     if pages.len() == 1 {
         return pages.remove(0);
@@ -375,15 +387,15 @@ mod tests {
 
     use super::*;
 
-    /// Asks a server that answers one request with these bytes.
-    fn ask_one_that_says(answer: &'static str) -> Result<String, ClientError> {
-        let (got, request) = of_one_that_says(answer, |client| client.get("/v1/ports"));
+    /// Asks a server that gives this answer.
+    fn body_of(answer: &'static str) -> Result<String, ClientError> {
+        let (got, request) = exchange(answer, |client| client.get("/v1/ports"));
         assert!(request.starts_with("GET /v1/ports HTTP/1.1\r\n"), "{request}");
         got.map(|answer| answer.body)
     }
 
-    /// What a client makes of an answer, and what it had call.
-    fn of_one_that_says<T>(
+    /// The result of a request to a server that gives this answer, and the request.
+    fn exchange<T>(
         answer: &'static str,
         ask: impl FnOnce(&Client) -> Result<T, ClientError>,
     ) -> (Result<T, ClientError>, String) {
@@ -403,7 +415,7 @@ mod tests {
 
     #[test]
     fn the_body_is_passed_on() {
-        let got = ask_one_that_says("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n[]\n");
+        let got = body_of("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n[]\n");
         assert_eq!(got.unwrap(), "[]\n");
     }
 
@@ -420,14 +432,14 @@ mod tests {
     #[test]
     fn failures_are_told_apart() {
         let not_found = "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno";
-        let error = ask_one_that_says(not_found).unwrap_err();
+        let error = body_of(not_found).unwrap_err();
         assert!(matches!(&error, ClientError::Status { body, .. } if body == "no"), "{error}");
-        assert!(matches!(ask_one_that_says("220 mail ready\r\n"), Err(ClientError::NotHttp(_))));
+        assert!(matches!(body_of("220 mail ready\r\n"), Err(ClientError::NotHttp(_))));
         for cut in ["", "HTTP/1.1 200 OK\r\ncont", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n["]
         {
-            assert!(matches!(ask_one_that_says(cut), Err(ClientError::Broken)), "{cut}");
+            assert!(matches!(body_of(cut), Err(ClientError::Broken)), "{cut}");
             let change = |client: &Client| client.change(Method::POST, "/v1/x", NOTHING, Base::Any);
-            let (got, request) = of_one_that_says(cut, change);
+            let (got, request) = exchange(cut, change);
             assert!(request.contains("if-match: *\r\n"), "{request}");
             let error = got.unwrap_err();
             assert!(error.to_string().contains("may have been made or not"), "{cut}: {error}");

@@ -1,13 +1,13 @@
-//! What the switch says when it does not do something, for people.
+//! Problems of the API as text for people.
 //!
-//! The API speaks to programs; here its problems name the commands of this binary.
+//! The API speaks to programs. Here its problems name the commands of this binary.
 
 use std::fmt;
 
 use crate::api::problem::{Kind, Problem, Source, ValueProblem};
 use crate::cli::output::plain;
 
-/// A problem, and the generation that the change was made for.
+/// A problem, and the generation that the change was based on.
 pub(super) struct ProblemText<'p> {
     pub problem: &'p Problem,
     pub base: Option<u64>,
@@ -50,17 +50,17 @@ impl ProblemText<'_> {
         }
         f.write_str(
             "; nothing was changed\nhelp: see what is running now (`vswitch show config`, or \
-             `vswitch plan FILE` for the difference), and if it is still right do it again",
+             `vswitch plan FILE` for the difference); repeat the command if it is still right",
         )
     }
 }
 
-/// What the API says, without its advice to programs.
+/// The detail of a problem, without its advice to programs.
 fn short(detail: &str) -> &str {
     detail.split_once(": POST /v1/").map_or(detail, |(what, _)| what)
 }
 
-/// Something of a name is not there, and the help says what is. Else the route is not.
+/// A name does not exist, and the help lists those that do. Otherwise the route does not exist.
 fn is_named_absent(problem: &Problem) -> bool {
     problem.is(Kind::NotFound) && problem.errors.iter().any(|error| !error.pointer.is_empty())
 }
@@ -70,11 +70,11 @@ fn help(problem: &Problem) -> Option<&'static str> {
         Some("`vswitch confirm` keeps it, `vswitch roll-back` undoes it")
     } else if problem.is(Kind::NothingPending) {
         Some(
-            "only what was applied with --confirm-within waits, and only for that time; `vswitch \
-             show config` prints what is running",
+            "only a change with --confirm-within waits, and only for that time; `vswitch show config` \
+             prints what is running",
         )
     } else if problem.is(Kind::NeedsRestart) {
-        Some("nothing was changed; `vswitch run` with this file begins with it")
+        Some("nothing was changed; restart `vswitch run` with this file")
     } else if problem.is(Kind::NotFound) && !is_named_absent(problem) {
         Some("use the vswitch binary that is running")
     } else if problem.is(Kind::TooManyCaptures) {
@@ -86,7 +86,7 @@ fn help(problem: &Problem) -> Option<&'static str> {
     }
 }
 
-/// One value with what is wrong with it.
+/// A value, and what is wrong with it.
 struct Value<'p>(&'p ValueProblem);
 
 impl fmt::Display for Value<'_> {

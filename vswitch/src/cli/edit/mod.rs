@@ -1,7 +1,6 @@
-//! What the [verbs] for single things ask of the switch: `vswitch network|port|vtep|mac …`.
+//! Single changes: `vswitch network`, `port`, `vtep` and `mac`.
 //!
-//! Each is one request to the API, which checks it and says what is wrong. Runs on the calling thread, and waits
-//! for the answer.
+//! Each command is one request to the API, which checks it. `options` defines the command line.
 
 pub mod options;
 
@@ -24,7 +23,7 @@ use crate::config::document::{
 };
 use crate::text::count;
 
-/// A change, as the API takes it.
+/// A change as a request of the API.
 #[derive(Debug, PartialEq)]
 struct Request {
     method: Method,
@@ -41,8 +40,8 @@ impl Request {
         Self { method: Method::DELETE, path, body: None }
     }
 
-    /// Makes the change, and says what it was. It is for whichever configuration is running: all that it is about is in
-    /// it, and the switch makes it anew if another change came first.
+    /// Makes the change, and prints its steps. It can have any configuration as its base: it is complete
+    /// in itself, and the switch repeats it if another change came first.
     fn make(&self, client: &Client, target: &Target) -> Result<Exit, ClientError> {
         let progress = Progress::begin("changing");
         let body = self.body.as_ref();
@@ -65,7 +64,7 @@ impl Request {
 }
 
 impl NetworkVerb {
-    /// `None`: it changes nothing.
+    /// `None`: the command changes nothing.
     fn request(&self) -> Option<Request> {
         Some(match self {
             Self::Show { .. } => return None,
@@ -103,7 +102,7 @@ impl NetworkVerb {
 }
 
 impl Migrate {
-    /// Which options are there together is known since they were read.
+    /// Parsing has checked which options are given together.
     fn migration(&self) -> Migration {
         let given = |option: &Option<String>| option.clone().unwrap_or_default();
         match &self.port {
@@ -222,7 +221,7 @@ fn flush(path: &str, client: &Client, target: &Target) -> Result<Exit, ClientErr
     Ok(print(&format!("{} forgotten\n", count(flushed, "learned MAC"))))
 }
 
-/// One network, with what is in it.
+/// Prints one network with its static MACs.
 fn show_network(name: &str, client: &Client, target: &Target) -> Result<Exit, ClientError> {
     let row = client.get(&path(&[&"networks", &name]))?;
     if target.json {
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn each_verb_is_one_request() {
+    fn each_command_is_one_request() {
         let blue = "/v1/networks/blue";
         for (line, method, path, body) in [
             (

@@ -9,25 +9,25 @@ use crate::cli::options::Target;
 /// Options of `vswitch network`.
 #[derive(Debug, Args)]
 pub struct Network {
-    /// Which switch.
+    /// The switch.
     #[command(flatten)]
     pub target: Target,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub verb: NetworkVerb,
 }
 
-/// What can be done with networks.
+/// Commands for networks.
 #[derive(Debug, Subcommand)]
 pub enum NetworkVerb {
-    /// Make a network.
+    /// Create a network.
     Create(NetworkCreate),
-    /// Remove a network, with its members and static MACs.
+    /// Delete a network with its members and static MACs.
     Delete {
         /// The network.
         name: String,
     },
-    /// Show all networks, or one with its ports, static MACs and remote VTEPs.
+    /// Show all networks, or one network with its ports, static MACs and remote VTEPs.
     Show {
         /// The network.
         name: Option<String>,
@@ -40,7 +40,7 @@ pub enum NetworkVerb {
         /// The port.
         port: String,
     },
-    /// Take a port out of a network.
+    /// Remove a port from a network.
     Detach {
         /// The network.
         #[arg(value_name = "NETWORK")]
@@ -48,7 +48,7 @@ pub enum NetworkVerb {
         /// The port.
         port: String,
     },
-    /// Move a port to another network, or a static MAC to another home, as one step.
+    /// Move a port to another network, or a static MAC to another port or remote VTEP, in one step.
     Migrate(Migrate),
     /// Add or remove a remote VTEP that a network floods to.
     #[command(subcommand)]
@@ -63,16 +63,16 @@ pub struct NetworkCreate {
     /// VXLAN network identifier, 1 to 16777215, unique among the networks.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub vni: i64,
-    /// The VTEP that carries it to other hosts; without one it stays on this host.
+    /// The VTEP that connects it to other hosts; without one it stays on this host.
     #[arg(long)]
     pub vtep: Option<String>,
-    /// IPv4 address of another host's VTEP, which gets a copy of every flooded frame; more than once for more.
+    /// IPv4 address of a remote VTEP, which gets a copy of every flooded frame; can be repeated.
     #[arg(long = "remote-vtep", value_name = "ADDRESS")]
     pub remote_vteps: Vec<String>,
-    /// A port that belongs to it; more than once for more.
+    /// A port that belongs to it; can be repeated.
     #[arg(long = "port", value_name = "PORT")]
     pub ports: Vec<String>,
-    /// Seconds after which a learned MAC that was not seen is forgotten; 0: never [default: 300].
+    /// Seconds without frames after which a learned MAC is forgotten; 0: never [default: 300].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub mac_ageing_secs: Option<i64>,
 }
@@ -89,10 +89,10 @@ pub struct Migrate {
     /// The port to move, with its static MACs.
     #[arg(long, requires_all = ["from", "to"])]
     pub port: Option<String>,
-    /// The network that it is in.
+    /// Its present network.
     #[arg(long, value_name = "NETWORK", requires = "port", conflicts_with = "mac")]
     pub from: Option<String>,
-    /// The network that it shall be in.
+    /// Its new network.
     #[arg(long, value_name = "NETWORK", requires = "port", conflicts_with = "mac")]
     pub to: Option<String>,
     /// The static MAC to move.
@@ -101,29 +101,29 @@ pub struct Migrate {
     /// Its network.
     #[arg(long, requires = "mac", conflicts_with = "port")]
     pub network: Option<String>,
-    /// The remote VTEP that it shall be behind.
+    /// Its new remote VTEP.
     #[arg(long, value_name = "ADDRESS", requires = "mac", conflicts_with = "port")]
     pub to_remote_vtep: Option<String>,
-    /// The port that it shall be on.
+    /// Its new port.
     #[arg(long, value_name = "PORT", requires = "mac", conflicts_with = "port")]
     pub to_port: Option<String>,
 }
 
-/// What can be done with a network's remote VTEPs.
+/// Commands for the remote VTEPs of a network.
 #[derive(Debug, Subcommand)]
 pub enum RemoteVtepVerb {
-    /// Have a network flood to another host.
+    /// Let a network flood to a remote VTEP.
     Add {
         /// The network.
         network: String,
-        /// IPv4 address of the other host's VTEP.
+        /// IPv4 address of the remote VTEP.
         address: String,
     },
-    /// Have a network no longer flood to another host.
+    /// Let a network no longer flood to a remote VTEP.
     Remove {
         /// The network.
         network: String,
-        /// IPv4 address of the other host's VTEP.
+        /// IPv4 address of the remote VTEP.
         address: String,
     },
 }
@@ -131,32 +131,32 @@ pub enum RemoteVtepVerb {
 /// Options of `vswitch port`.
 #[derive(Debug, Args)]
 pub struct Port {
-    /// Which switch.
+    /// The switch.
     #[command(flatten)]
     pub target: Target,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub verb: PortVerb,
 }
 
-/// What can be done with ports.
+/// Commands for ports.
 #[derive(Debug, Subcommand)]
 pub enum PortVerb {
-    /// Add a port. Nothing uses it until it belongs to a network, or is a VTEP's uplink.
+    /// Add a port. It is unused until it belongs to a network, or is the uplink of a VTEP.
     Add {
         /// Its name, unique among the ports.
         name: String,
         /// A PCI address or DPDK devargs.
         #[arg(long)]
         device: String,
-        /// Receive queues [default: as many as there are workers].
+        /// Receive queues [default: one per worker].
         #[arg(long, value_name = "N", allow_negative_numbers = true)]
         queues: Option<i64>,
-        /// Largest layer-3 packet in bytes [default: what the device has].
+        /// Largest layer-3 packet in bytes [default: the MTU of the device].
         #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
         mtu: Option<i64>,
     },
-    /// Remove a port that nothing uses.
+    /// Remove an unused port.
     Remove {
         /// The port.
         name: String,
@@ -166,22 +166,22 @@ pub enum PortVerb {
 /// Options of `vswitch vtep`.
 #[derive(Debug, Args)]
 pub struct Vtep {
-    /// Which switch.
+    /// The switch.
     #[command(flatten)]
     pub target: Target,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub verb: VtepVerb,
 }
 
-/// What can be done with VTEPs of this host.
+/// Commands for VTEPs of this host.
 #[derive(Debug, Subcommand)]
 pub enum VtepVerb {
-    /// Add a VTEP. Those of other hosts are networks' business: `vswitch network remote-vtep`.
+    /// Add a VTEP of this host. For remote VTEPs see `vswitch network remote-vtep`.
     Add {
         /// Its name, unique among the VTEPs.
         name: String,
-        /// Its uplink, a port that nothing else uses.
+        /// Its uplink, an unused port.
         #[arg(long)]
         port: String,
         /// Its IPv4 address with the prefix length of the underlay's subnet, such as 198.51.100.1/24.
@@ -190,10 +190,10 @@ pub enum VtepVerb {
         /// The TAP through which the kernel sees the uplink.
         #[arg(long, value_name = "INTERFACE")]
         host_interface: String,
-        /// UDP port of VXLAN.
+        /// The UDP port of VXLAN.
         #[arg(long, value_name = "N", default_value_t = 4789, allow_negative_numbers = true)]
         udp_port: i64,
-        /// The MAC that the underlay sees [default: the uplink's own].
+        /// Its MAC in the underlay [default: the MAC of the uplink].
         #[arg(long)]
         mac: Option<String>,
     },
@@ -207,18 +207,18 @@ pub enum VtepVerb {
 /// Options of `vswitch mac`.
 #[derive(Debug, Args)]
 pub struct Mac {
-    /// Which switch.
+    /// The switch.
     #[command(flatten)]
     pub target: Target,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub verb: MacVerb,
 }
 
-/// What can be done with MAC addresses.
+/// Commands for MAC addresses.
 #[derive(Debug, Subcommand)]
 pub enum MacVerb {
-    /// Give a network a static MAC.
+    /// Add a static MAC to a network.
     #[command(group(ArgGroup::new("home").required(true).args(["port", "remote_vtep"])))]
     Add {
         /// The network.
@@ -232,25 +232,26 @@ pub enum MacVerb {
         #[arg(long, value_name = "ADDRESS")]
         remote_vtep: Option<String>,
     },
-    /// Take a static MAC from a network.
+    /// Remove a static MAC from a network.
     Remove {
         /// The network.
         network: String,
         /// The MAC address.
         mac: String,
     },
-    /// Forget learned MACs, all or those that every option selects; each is learned anew from its next frame.
+    /// Forget learned MACs: all, or those that all given options select. Each is learned again from
+    /// its next frame.
     Flush {
-        /// Those of this network.
+        /// Only MACs of this network.
         #[arg(long)]
         network: Option<String>,
-        /// Those on this port.
+        /// Only MACs on this port.
         #[arg(long)]
         port: Option<String>,
-        /// Those behind this remote VTEP.
+        /// Only MACs behind this remote VTEP.
         #[arg(long, value_name = "ADDRESS")]
         remote_vtep: Option<String>,
-        /// This MAC address.
+        /// Only this MAC address.
         #[arg(long)]
         mac: Option<String>,
     },
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn which_switch_can_be_said_anywhere() {
+    fn the_socket_can_be_named_anywhere() {
         for line in ["network --socket s delete a", "network delete a --socket s --json"] {
             let Command::Network(options) = read(line).unwrap().command else { panic!() };
             assert_eq!(options.target.socket.to_str(), Some("s"), "{line}");

@@ -1,7 +1,6 @@
-//! The frame to explain: from hexadecimal digits, from a capture file, or built from addresses.
+//! The frame to explain: in hexadecimal, from a capture file, or built from addresses.
 //!
-//! Pure but for the file. Frames are built by etherparse, with lengths and checksums as they should be; files are
-//! read by the crate `pcap-file`.
+//! etherparse builds frames, with correct lengths and checksums. The crate `pcap-file` reads files.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _};
@@ -20,32 +19,34 @@ use pcap_file::pcapng::{Block, PcapNgReader};
 use crate::api::routes::explain::MAX_FRAME;
 use crate::control::rows::VtepRow;
 use crate::ids::MacAddr;
+use crate::text::count;
 
 /// The shortest frame on a wire, without FCS, in bytes (IEEE 802.3, 4.2.3.3).
 const LEAST_LEN: usize = 60;
-/// Frames without an IP header have this EtherType: IEEE's "local experimental 1".
+/// The EtherType of built frames without an IP header: IEEE's "local experimental 1".
 const EXPERIMENTAL: u16 = 0x88b5;
-/// IP datagrams without a transport header have this protocol: "for experimentation" (RFC 3692).
+/// The protocol of built datagrams without a transport header: "for experimentation" (RFC 3692).
 const EXPERIMENTATION: u8 = 253;
-/// The outer UDP source port of tunnel frames: the first of those that RFC 7348 recommends.
+/// The outer UDP source port of tunnel frames: the first in the range of RFC 7348.
 const OUTER_SOURCE: u16 = 49_152;
-/// The begin of a pcapng file.
+/// The first bytes of a pcapng file.
 const PCAPNG: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
-/// Which frame.
+/// The options that give a frame.
 #[derive(Clone, Debug, Default, Args)]
 #[group(skip)]
 #[command(group = clap::ArgGroup::new("building").multiple(true),
     group = clap::ArgGroup::new("network"), group = clap::ArgGroup::new("ip"),
     group = clap::ArgGroup::new("transport"))]
 pub struct FrameOptions {
-    /// The bytes of the frame in hexadecimal, from the Ethernet header on; blanks and colons are ignored.
+    /// The bytes of the frame in hexadecimal, from the Ethernet header on. Blanks and colons are
+    /// ignored.
     #[arg(long, value_name = "HEX", group = "frame", conflicts_with = "building")]
     pub hex: Option<String>,
-    /// A frame of a capture file: pcap or pcapng, Ethernet.
+    /// A frame of a pcap or pcapng file of Ethernet frames.
     #[arg(long, value_name = "FILE", group = "frame", conflicts_with = "building")]
     pub pcap: Option<PathBuf>,
-    /// Which frame of the file, counted from 1.
+    /// The number of the frame in the file, counted from 1.
     #[arg(long, value_name = "N", conflicts_with_all = ["hex", "dst"], default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub index: u64,
     /// Build a frame to this MAC address.
@@ -57,16 +58,16 @@ pub struct FrameOptions {
     /// … with a VLAN tag.
     #[arg(long, value_name = "ID", requires = "dst", group = "building")]
     pub vlan: Option<u16>,
-    /// … with this EtherType, as 0x88b5 (which is the default).
+    /// … with this EtherType, such as 0x88b5, which is the default.
     #[arg(long, value_name = "TYPE", requires = "dst", group = "building", value_parser = ether_type, conflicts_with = "network")]
     pub ether_type: Option<u16>,
-    /// … with an IPv4 header: source and destination, as 203.0.113.1,203.0.113.2.
+    /// … with an IPv4 header: source and destination, such as 203.0.113.1,203.0.113.2.
     #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network", "ip"], value_parser = pair::<Ipv4Addr>)]
     pub ipv4: Option<(Ipv4Addr, Ipv4Addr)>,
     /// … with an IPv6 header: source and destination.
     #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network", "ip"], value_parser = pair::<Ipv6Addr>)]
     pub ipv6: Option<(Ipv6Addr, Ipv6Addr)>,
-    /// … that asks by ARP: the IPv4 address of who asks, and the one that is looked for.
+    /// … with an ARP request: the IPv4 addresses of sender and target.
     #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network"], value_parser = pair::<Ipv4Addr>)]
     pub arp: Option<(Ipv4Addr, Ipv4Addr)>,
     /// … with a UDP header: source port and destination port.
@@ -75,27 +76,28 @@ pub struct FrameOptions {
     /// … with a TCP header (a SYN): source port and destination port.
     #[arg(long, value_name = "SRC,DST", requires = "ip", groups = ["building", "transport"], value_parser = pair::<u16>)]
     pub tcp: Option<(u16, u16)>,
-    /// … that is a ping.
+    /// … with an ICMP echo request.
     #[arg(long, requires = "ip", groups = ["building", "transport"])]
     pub icmp: bool,
-    /// … of this length in bytes, without FCS; of a tunnel frame that of what is in it.
+    /// … of this length in bytes, without FCS. With --vxlan, the length of the inner frame.
     #[arg(long = "len", value_name = "N", requires = "dst", group = "building", value_parser = clap::value_parser!(u16).range(14..=10_000))]
     pub length: Option<u16>,
-    /// Put the frame into a tunnel frame with this VNI, as a remote VTEP sends it to the VTEP of the port.
+    /// Put the frame into a tunnel frame with this VNI, as a remote VTEP sends it to the VTEP of the
+    /// port.
     #[arg(long, value_name = "VNI", requires = "from_vtep", value_parser = clap::value_parser!(u32).range(0..=0xff_ffff))]
     pub vxlan: Option<u32>,
-    /// The address of that remote VTEP.
+    /// The address of the remote VTEP.
     #[arg(long, value_name = "ADDRESS", requires = "vxlan")]
     pub from_vtep: Option<Ipv4Addr>,
 }
 
-/// Two values with a comma between.
+/// Two values, separated by a comma.
 fn pair<T: std::str::FromStr>(text: &str) -> Result<(T, T), String>
 where
     T::Err: std::fmt::Display,
 {
     let (one, other) =
-        text.split_once(',').ok_or("two values with a comma between are needed: SRC,DST")?;
+        text.split_once(',').ok_or("write two values, separated by a comma: SRC,DST")?;
     let read = |text: &str| text.trim().parse::<T>().map_err(|error| format!("{text:?}: {error}"));
     Ok((read(one)?, read(other)?))
 }
@@ -105,12 +107,12 @@ fn ether_type(text: &str) -> Result<u16, String> {
     u16::from_str_radix(digits, 16).map_err(|error| format!("{error}: write it as 0x88b5"))
 }
 
-/// A frame, and what has to be said of it.
+/// A frame, and a note about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// What is not as it was.
+    /// How the frame differs from the original.
     pub note: Option<String>,
 }
 
@@ -121,10 +123,10 @@ impl From<Vec<u8>> for Given {
 }
 
 impl FrameOptions {
-    /// The frame, but for hexadecimal digits, which the switch reads itself. `None`: it is in these.
+    /// The frame. `None`: it is given in hexadecimal, which the switch parses itself.
     ///
     /// # Errors
-    /// What is wrong with an option or the file, and what would be right.
+    /// What is wrong with an option or the file, with a hint.
     pub fn given(&self) -> Result<Option<Given>, String> {
         if let Some(file) = &self.pcap {
             return Ok(Some(frame_of(file, self.index)?));
@@ -163,7 +165,7 @@ impl FrameOptions {
         frame.extend(payload);
         if self.length.is_some_and(|length| frame.len() > usize::from(length)) {
             return Err(format!(
-                "--len {wanted}: the headers alone have {} bytes\nhelp: ask for at least so many, or leave --len out",
+                "--len {wanted}: the headers alone have {} bytes\nhelp: ask for at least as many, or omit --len",
                 frame.len()
             ));
         }
@@ -171,7 +173,7 @@ impl FrameOptions {
         Ok(frame)
     }
 
-    /// What follows the Ethernet header, filled up to so many bytes.
+    /// What follows the Ethernet header, padded to `wanted` bytes.
     fn payload(&self, src: MacAddr, wanted: usize) -> Result<(EtherType, Vec<u8>), String> {
         let failed = |error: etherparse::err::packet::BuildWriteError| {
             format!("the frame cannot be built: {error}")
@@ -202,7 +204,7 @@ impl FrameOptions {
                 return Ok((EtherType(self.ether_type.unwrap_or(EXPERIMENTAL)), bytes));
             }
         };
-        // Without a wish only as much as the wire adds by itself, after the datagram.
+        // Without --len, only the wire's padding is added, behind the datagram.
         let fill = |headers: usize| match self.length {
             Some(_) => vec![0; wanted.saturating_sub(headers)],
             None => Vec::new(),
@@ -233,16 +235,20 @@ impl FrameOptions {
 
 fn mac(text: &str, option: &str) -> Result<MacAddr, String> {
     text.parse().map_err(|_| {
-        format!("--{option} {text}: it is not a MAC address\nhelp: write it as 02:00:00:00:00:09")
+        format!(
+            "--{option} {text}: this is not a MAC address\nhelp: write it like 02:00:00:00:00:09"
+        )
     })
 }
 
-/// A frame in a tunnel frame, as a remote VTEP sends it to one of the switch.
+/// A frame inside a tunnel frame, as a remote VTEP sends it to a VTEP of the switch.
 ///
 /// # Errors
-/// The switch says something of its VTEP that is not understood, or the frame is too long.
+/// The switch reports a VTEP that cannot be understood, or the frame is too long.
 pub fn tunnelled(inner: &[u8], vni: u32, from: Ipv4Addr, to: &VtepRow) -> Result<Vec<u8>, String> {
-    let odd = |what: &str| format!("the switch says something odd of VTEP {}: {what}", to.name);
+    let odd = |what: &str| {
+        format!("cannot understand what the switch reports of VTEP {}: {what}", to.name)
+    };
     let address = to.address.split('/').next().unwrap_or_default();
     let address: Ipv4Addr = address.parse().map_err(|_| odd(&to.address))?;
     let our_mac: MacAddr = to.mac.parse().map_err(|_| odd(&to.mac))?;
@@ -278,8 +284,10 @@ fn frame_of(path: &Path, index: u64) -> Result<Given, String> {
     };
     let found = found.map_err(|error| unreadable(&error))?;
     let (link, bytes, length) = found.ok_or_else(|| {
-        let frames = if seen == 1 { "1 frame".to_owned() } else { format!("{seen} frames") };
-        format!("{name}: error: there is no frame {index}\nhelp: the file has {frames}")
+        format!(
+            "{name}: error: there is no frame {index}\nhelp: the file has {}",
+            count(seen, "frame")
+        )
     })?;
     if link != DataLink::ETHERNET {
         return Err(unreadable(&format!("frame {index} is not Ethernet, but {link:?}")));
@@ -295,7 +303,7 @@ fn frame_of(path: &Path, index: u64) -> Result<Given, String> {
     if length > kept {
         given.bytes.resize(length, 0);
         let note = format!(
-            "{name}: frame {index}: the file has {kept} of its {length} bytes; the others are taken as zero"
+            "{name}: frame {index}: the file has {kept} of its {length} bytes; the others count as zero"
         );
         given.note = Some(note);
     }
@@ -312,7 +320,8 @@ fn in_pcap(
 ) -> Result<Found, pcap_file::PcapError> {
     let mut reader = PcapReader::new(file)?;
     let link = reader.header().datalink;
-    // Raw, as the checked ones must have been no longer than the file's snaplen, which `tcpdump -s` is there to change.
+    // Raw: the checked reader refuses frames longer than the file's snaplen, which some tools set
+    // wrongly.
     while let Some(packet) = reader.next_raw_packet() {
         let packet = packet?;
         *seen += 1;
@@ -374,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn without_more_it_is_an_experimental_frame_of_the_least_length() {
+    fn without_options_it_is_a_minimal_experimental_frame() {
         let frame = bytes(&options());
         assert_eq!(frame.len(), 60);
         assert_eq!(frame[..14], [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5]);
@@ -383,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_as_asked_for_with_right_lengths_and_checksums() {
+    fn built_headers_have_correct_lengths_and_checksums() {
         let ipv4 = Some(([203, 0, 113, 1].into(), [203, 0, 113, 2].into()));
         let with = FrameOptions { ipv4, udp: Some((7, 9)), length: Some(200), ..options() };
         let frame = bytes(&with);
@@ -409,10 +418,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_built_is_said() {
+    fn a_frame_that_cannot_be_built_is_explained() {
         let ipv4 = Some(([203, 0, 113, 1].into(), [203, 0, 113, 2].into()));
         for (options, words) in [
-            (FrameOptions { src: Some("x".to_owned()), ..options() }, "--src x: it is not a MAC"),
+            (FrameOptions { src: Some("x".to_owned()), ..options() }, "--src x: this is not a MAC"),
             (FrameOptions { vlan: Some(4096), ..options() }, "at most 4095"),
             (FrameOptions { ipv4, length: Some(20), ..options() }, "headers alone have 34 bytes"),
         ] {

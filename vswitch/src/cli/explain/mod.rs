@@ -22,9 +22,9 @@ use crate::explain::difference::Edit;
 use crate::hex;
 use crate::text::count;
 
-/// The most copies in the text.
+/// The most copies that the text shows.
 const SHOWN: usize = 12;
-/// The most bytes of a difference in the text.
+/// The most bytes of a difference that the text shows.
 const SHOWN_BYTES: usize = 64;
 /// The columns of the label before each line.
 const MARGIN: usize = 10;
@@ -41,7 +41,7 @@ pub struct Explain {
     /// The VTEP whose host interface sends the frame.
     #[arg(long, value_name = "VTEP", conflicts_with_all = ["vxlan", "stripped_vlan", "scattered"])]
     pub from_host: Option<String>,
-    /// Which frame.
+    /// The frame.
     #[command(flatten)]
     pub frame: FrameOptions,
     /// The device removed a VLAN tag from the frame, as net_af_packet does.
@@ -56,12 +56,12 @@ pub struct Explain {
     /// The port where it was dropped; default: the one that received it.
     #[arg(long, value_name = "PORT", requires = "was")]
     pub was_port: Option<String>,
-    /// Which switch.
+    /// The switch.
     #[command(flatten)]
     pub target: Target,
 }
 
-/// `vswitch explain`.
+/// Runs `vswitch explain`.
 pub(super) fn explain(options: &Explain, client: &Client) -> Result<Exit, ClientError> {
     let frame = match frame(options, client)? {
         Ok(frame) => frame,
@@ -157,7 +157,7 @@ impl Page {
     }
 }
 
-/// The answer for people.
+/// The explanation as text.
 fn text(explanation: &Explanation, look: Look) -> String {
     let mut page = Page { look, text: String::new() };
     let is_dropped = explanation.verdict == answer::Outcome::Dropped;

@@ -1,4 +1,4 @@
-//! `vswitch show dropped-frames`: the frames that were dropped last, in words or as a file.
+//! `vswitch show dropped-frames`: the last dropped frames, as lines or as a pcapng file.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -46,7 +46,7 @@ fn text(rows: &[DroppedFrameRow]) -> String {
     text
 }
 
-/// As the comment of a captured frame that was dropped.
+/// The same form as the comment of a captured dropped frame.
 fn comment(row: &DroppedFrameRow) -> String {
     let DroppedFrameRow { reason, port, network, generation, len, .. } = row;
     let network = if network.is_empty() { String::new() } else { format!(", network {network}") };

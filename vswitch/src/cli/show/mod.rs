@@ -27,22 +27,22 @@ pub struct Show {
     /// What to show.
     #[arg(value_enum)]
     pub what: What,
-    /// Drops: print the reasons that never happened, too (JSON always has them).
+    /// Drops: also print reasons with zero packets (JSON always has them).
     #[arg(long)]
     pub all: bool,
-    /// Dropped frames: those dropped for this reason.
+    /// Dropped frames: only those dropped for this reason.
     #[arg(long)]
     pub reason: Option<String>,
-    /// Dropped frames: those of this port.
+    /// Dropped frames: only those of this port.
     #[arg(long, value_name = "NAME")]
     pub port: Option<String>,
-    /// Dropped frames: those of this network.
+    /// Dropped frames: only those of this network.
     #[arg(long, value_name = "NAME")]
     pub network: Option<String>,
-    /// Dropped frames: write them to a file, as pcapng.
+    /// Dropped frames: write them to a pcapng file.
     #[arg(long, short = 'w', value_name = "FILE")]
     pub write: Option<PathBuf>,
-    /// Which switch.
+    /// The switch.
     #[command(flatten)]
     pub target: Target,
 }
@@ -54,21 +54,21 @@ pub enum What {
     Ports,
     /// Networks with their ports, remote VTEPs and table use.
     Networks,
-    /// Known MAC addresses and where they are.
+    /// MAC addresses and where they are.
     Fdb,
     /// Local VTEPs and how they reach the remote ones.
     Vteps,
-    /// Workers with their queues and load.
+    /// Workers with their queues and counters.
     Workers,
     /// Dropped frames by reason, port and network.
     Drops,
-    /// A sample of the frames that were dropped last, up to 16 for each reason.
+    /// A sample of the last dropped frames, up to 16 for each reason.
     DroppedFrames,
     /// The running configuration, as a file.
     Config,
 }
 
-/// Asks, and prints the answer.
+/// Runs the command.
 pub(super) fn show(options: &Show, client: &Client) -> Result<Exit, ClientError> {
     let selection = [
         ("reason", options.reason.clone()),
@@ -92,7 +92,7 @@ pub(super) fn show(options: &Show, client: &Client) -> Result<Exit, ClientError>
     list(options.what, options.all, client, &options.target)
 }
 
-/// Asks for a list, and prints it.
+/// Gets a list, and prints it.
 pub(super) fn list(
     what: What,
     all: bool,
@@ -135,7 +135,7 @@ fn render(what: What, json: &str, all: bool, look: Look) -> serde_json::Result<S
 }
 
 impl What {
-    /// Where the API has it.
+    /// Its path in the API.
     #[must_use]
     pub fn path(self) -> &'static str {
         match self {

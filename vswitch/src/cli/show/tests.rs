@@ -8,7 +8,7 @@ const DROPS: &str = r#"[
 ]"#;
 
 #[test]
-fn drops_leave_zeros_out_and_say_so() {
+fn zero_drops_are_only_counted() {
     let text = render(What::Drops, DROPS, false, PIPE).unwrap();
     assert_eq!(
         text,
@@ -22,7 +22,7 @@ fn drops_leave_zeros_out_and_say_so() {
 }
 
 #[test]
-fn nothing_is_said_in_words() {
+fn an_empty_list_is_a_sentence() {
     for (what, expected) in [
         (What::Ports, "no ports\n"),
         (What::Networks, "no networks\n"),
@@ -78,7 +78,7 @@ fn networks_at(width: u16) -> String {
 }
 
 #[test]
-fn a_narrow_terminal_gets_the_same_values_and_none_is_cut() {
+fn a_narrow_terminal_gets_all_values_uncut() {
     let piped = render(What::Networks, NETWORKS, false, PIPE).unwrap();
     assert_eq!(networks_at(200), piped);
     assert_eq!(piped.lines().count(), 2);

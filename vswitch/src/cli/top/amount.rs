@@ -1,8 +1,8 @@
-//! Numbers as people read them.
+//! Numbers for people: three digits and a unit.
 
 use super::rates::{Flow, Rate};
 
-/// 1234567.0 is "1.23 M": three digits and a unit. A dash is what is not known.
+/// 1234567.0 is "1.23 M". An unknown rate is a dash.
 pub(super) fn amount(rate: Rate) -> String {
     let Some(value) = rate else { return "–".to_owned() };
     let (value, unit) = match value {
@@ -19,12 +19,12 @@ pub(super) fn amount(rate: Rate) -> String {
     }
 }
 
-/// As it stands in a sentence.
+/// As in "1.23 k packets/s 800 kbit/s".
 pub(super) fn flow(flow: Flow) -> String {
     format!("{} packets/s {}bit/s", amount(flow.packets), with_space(&amount(flow.bits)))
 }
 
-/// "1.23 M" and "5 ", to be followed by a unit.
+/// As in "1.23 M" and "5 ", before a unit.
 fn with_space(amount: &str) -> String {
     if amount.contains(' ') { amount.to_owned() } else { format!("{amount} ") }
 }

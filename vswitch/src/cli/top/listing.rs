@@ -1,4 +1,4 @@
-//! A table in a frame, with a place to begin at.
+//! A table in a frame that can be scrolled.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -11,18 +11,18 @@ use crate::cli::output::plain;
 /// Between two columns.
 const SPACING: u16 = 2;
 
-/// How wide a column is.
+/// The kind and width of a column.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Column {
-    /// A number, set right.
+    /// A number, right-aligned.
     Number(u16),
-    /// As wide as its widest text, at most this.
+    /// As wide as its widest text, up to this.
     Text(u16),
-    /// What the others leave.
+    /// The width that the others leave.
     Rest,
 }
 
-/// The style of what is wrong.
+/// The style of problems.
 pub(super) fn alarm() -> Style {
     Style::new().fg(Color::Red).add_modifier(Modifier::BOLD)
 }
@@ -31,7 +31,7 @@ pub(super) fn alarm() -> Style {
 pub(super) struct Listing {
     pub heads: &'static [(&'static str, Column)],
     pub rows: Vec<(Vec<String>, Style)>,
-    /// What stands there if there are none.
+    /// The text in place of rows if there are none.
     pub nothing: &'static str,
 }
 
@@ -49,7 +49,8 @@ impl Listing {
         }
     }
 
-    /// Draws the rows from one on; says from which, as there are never empty lines below the last.
+    /// Draws the rows, beginning with row `from`. Returns the row that it began with, which may be an
+    /// earlier one, as the last page is always full.
     pub fn draw(
         self,
         frame: &mut Frame<'_>,
@@ -102,7 +103,7 @@ impl Listing {
     }
 }
 
-/// What does not fit ends in an ellipsis.
+/// Cuts a text that does not fit, and ends it with an ellipsis.
 fn cut(text: String, width: usize) -> String {
     if text.chars().count() <= width {
         return text;
@@ -116,7 +117,7 @@ mod tests {
     use super::cut;
 
     #[test]
-    fn what_is_cut_shows_it() {
+    fn a_cut_text_ends_with_an_ellipsis() {
         let text = || "The frame is short.".to_owned();
         assert_eq!(cut(text(), 19), "The frame is short.");
         assert_eq!(cut(text(), 18), "The frame is shor…");

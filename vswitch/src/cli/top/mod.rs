@@ -1,16 +1,16 @@
-//! `vswitch top`: workers, ports, networks and drops, live.
+//! `vswitch top`: the rates of workers, ports, networks and drops, live.
 //!
-//! A thread asks the switch once in an interval; the calling thread draws, and listens to the keyboard. What is drawn
-//! is rates: the differences of two samples (`rates`). With `--json` there is no screen, but a line for
-//! each interval.
+//! A thread asks the switch once in each interval; the calling thread draws, and reads the keyboard.
+//! With `--json` there is no screen, but one line of rates for each interval.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `rates` | what was counted between two samples, by second |
-//! | `view` | the screen: its head, its panels, its foot, and the keys |
-//! | `panels` | what stands in each panel |
+//! | `sample` | the counters of the switch at one time |
+//! | `rates` | rates per second, from two samples |
+//! | `view` | the screen with its head, panels and foot, and the keys |
+//! | `panels` | the contents of the panels |
 //! | `listing` | a table in a frame |
-//! | `amount` | numbers as people read them |
+//! | `amount` | numbers with three digits and a unit |
 
 mod amount;
 mod listing;
@@ -35,7 +35,7 @@ use super::client::{Client, ClientError};
 use super::options::Target;
 use super::output::{Exit, emit, note};
 
-/// How long a key waits at most for what it does.
+/// The longest time between a key and its effect.
 const KEYS_EVERY: Duration = Duration::from_millis(50);
 
 /// Options of `vswitch top`.
@@ -44,7 +44,7 @@ pub struct Top {
     /// How often to ask the switch.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     pub interval: Duration,
-    /// Which switch. With --json: no screen, but the rates of each interval as a line of JSON.
+    /// The switch. With --json: no screen, but the rates of each interval as a line of JSON.
     #[command(flatten)]
     pub target: Target,
 }
@@ -56,7 +56,7 @@ fn interval(text: &str) -> Result<Duration, String> {
     allowed.contains(&time).then_some(time).ok_or_else(outside)
 }
 
-/// Shows the switch until the user, or the reader of the lines, has seen enough.
+/// Shows the rates until the user ends it, or the output is closed.
 pub(super) fn top(options: &Top, client: &Client) -> Result<Exit, ClientError> {
     if options.target.json {
         return lines(options.interval, client);
@@ -68,11 +68,12 @@ pub(super) fn top(options: &Top, client: &Client) -> Result<Exit, ClientError> {
         );
         return Ok(Exit::Usage);
     }
-    // What is wrong with the socket is said before the screen is taken.
+    // Errors of the socket are printed before the screen is taken.
     let first = Sample::take(client)?;
     let (socket, interval) = (options.target.socket.clone(), options.interval);
     let (sender, answers) = mpsc::channel();
-    // Not joined: it may wait for a switch that does not answer. It ends when nobody hears it any more.
+    // Not joined, because it may wait for a switch that does not answer. It ends when the receiver
+    // is gone.
     thread::spawn(move || keep_asking(socket, interval, &sender));
     let mut terminal = match ratatui::try_init() {
         Ok(terminal) => terminal,

@@ -1,4 +1,4 @@
-//! What stands in each panel.
+//! The contents of the panels.
 
 use ratatui::style::{Color, Style};
 
@@ -8,9 +8,9 @@ use super::rates::{DropRates, NetworkRates, PortRates, Rates, WorkerRates};
 use crate::control::rows::{Link, Role};
 use crate::text::count;
 
-/// A worker that is busier may be losing frames.
+/// A worker that is busier than this may lose frames.
 const BUSY_PERCENT: f64 = 90.0;
-/// The width of the bar of a worker's busy share.
+/// The width of the bar that shows how busy a worker is.
 const BAR: usize = 20;
 
 pub(super) fn workers(rates: &Rates) -> Listing {
@@ -42,7 +42,7 @@ pub(super) fn workers(rates: &Rates) -> Listing {
     }
 }
 
-/// "██████····  58 %"
+/// As in "██████····  58 %".
 fn bar(percent: f64) -> String {
     #[allow(
         clippy::cast_possible_truncation,

@@ -10,10 +10,10 @@ use super::sample::Sample;
 use crate::control::rows::{DropRow, Link, NetworkRow, PortRow, Role, WorkerRow};
 use crate::metrics::rate::{busy_percent, per_second};
 
-/// So much a second; `None` if it is not known, as the counter has gone back.
+/// Events per second. `None`: unknown, because the counter went back.
 pub(super) type Rate = Option<f64>;
 
-/// Two rates together. One that is not known adds nothing.
+/// The sum of two rates. An unknown rate adds nothing.
 fn sum(a: Rate, b: Rate) -> Rate {
     match (a, b) {
         (Some(a), Some(b)) => Some(a + b),
@@ -21,15 +21,15 @@ fn sum(a: Rate, b: Rate) -> Rate {
     }
 }
 
-/// Makes rates of one list's counters.
+/// Computes the rates of one list.
 struct Meter {
     secs: f64,
     is_same_run: bool,
 }
 
 impl Meter {
-    /// From a counter before, if it was there, to the same after. What is new has counted from 0, and so has everything
-    /// once the switch was started anew. A sum that goes back lost a part of it: a port that left its network, say.
+    /// The rate of a counter. A new counter began at 0, and so did all counters if the switch was
+    /// restarted. A sum goes back when it loses a part, such as a port that leaves its network.
     fn rate(&self, before: Option<u64>, after: u64) -> Rate {
         self.increase(before, after).map(|more| per_second(more, self.secs))
     }
@@ -39,24 +39,24 @@ impl Meter {
     }
 }
 
-/// Between two samples: everything a second, but what is said to be otherwise.
+/// What happened between two samples, per second unless stated otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Rates {
     /// The host that the switch runs on.
     pub host: String,
-    /// The generation of the configuration, at the end.
+    /// The generation of the configuration at the end.
     pub generation: u64,
-    /// How long it was, in seconds.
+    /// The time between the samples, in seconds.
     pub secs: f64,
-    /// Frames that were in no count, at the end: always 0.
+    /// Unaccounted frames at the end; always 0.
     pub unaccounted: i64,
-    /// Everything that was dropped, also at what was removed meanwhile.
+    /// All drops, also at ports and networks that were removed meanwhile.
     pub dropped: Rate,
     pub workers: Vec<WorkerRates>,
     pub ports: Vec<PortRates>,
     /// The busiest first.
     pub networks: Vec<NetworkRates>,
-    /// Of reasons that happened at any time, those that happen now first.
+    /// Reasons with drops, those that have drops now first.
     pub drops: Vec<DropRates>,
 }
 
@@ -65,13 +65,13 @@ pub(super) struct Rates {
 pub(super) struct WorkerRates {
     pub worker: u32,
     pub core: u32,
-    /// Of its time, in turns that had frames.
+    /// The share of time in turns that had frames.
     pub busy_percent: f64,
     pub turns: Rate,
     pub received: Rate,
     pub transmitted: Rate,
     pub dropped: Rate,
-    /// The receive queues it polls.
+    /// The receive queues that it polls.
     pub queues: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ pub(super) struct PortRates {
     pub drops: Rate,
 }
 
-/// Frames, and bits of them without FCS, a second.
+/// Frames, and their bits without FCS, per second.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Flow {
     pub packets: Rate,
@@ -96,7 +96,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// Nothing.
+    /// No traffic.
     pub const NONE: Self = Self { packets: Some(0.0), bits: Some(0.0) };
 }
 
@@ -112,11 +112,11 @@ impl std::ops::AddAssign for Flow {
 pub(super) struct NetworkRates {
     pub name: String,
     pub vni: u32,
-    /// How many ports of this host are in it.
+    /// The number of its ports on this host.
     pub ports: usize,
-    /// How many remote VTEPs it floods to.
+    /// The number of remote VTEPs that it floods to.
     pub remote_vteps: usize,
-    /// Known MACs, at the end.
+    /// Its MACs at the end.
     pub fdb_entries: u64,
     pub moves: Rate,
     /// From its ports on this host.
@@ -132,13 +132,13 @@ pub(super) struct DropRates {
     pub reason: String,
     pub port: String,
     pub network: String,
-    /// All of them, at the end.
+    /// All drops until the end.
     pub packets: u64,
     pub rate: Rate,
     pub help: String,
 }
 
-/// The rows of the first sample by what names them.
+/// The rows of the first sample by their key.
 fn by<'a, T, K: Hash + Eq>(rows: &'a [T], key: impl Fn(&'a T) -> K) -> HashMap<K, &'a T> {
     rows.iter().map(|row| (key(row), row)).collect()
 }
@@ -180,7 +180,7 @@ impl Rates {
         }
     }
 
-    /// Into the switch and out of it, over all ports.
+    /// Received and sent, over all ports.
     pub fn totals(&self) -> (Flow, Flow) {
         let mut totals = (Flow::NONE, Flow::NONE);
         for port in &self.ports {
@@ -271,7 +271,7 @@ fn networks(
         }
     };
     let mut networks: Vec<_> = after.iter().map(row).collect();
-    // By powers of two, so that they do not change places with every small change.
+    // By powers of two, so that small changes do not reorder them.
     networks.sort_by_cached_key(|network| {
         let packets = sum(network.from_ports.packets, network.to_ports.packets).unwrap_or(0.0);
         #[allow(clippy::cast_possible_truncation, reason = "the exponent of a rate")]
@@ -295,7 +295,7 @@ fn drops(before: &[DropRow], after: &[DropRow], meter: &Meter) -> Vec<DropRates>
             help: row.help.clone(),
         })
         .collect();
-    // Not by their rates, which differ a little from one interval to the next.
+    // Not by rate: small changes would reorder them.
     drops.sort_by_key(|drop| std::cmp::Reverse((drop.rate > Some(0.0), drop.packets)));
     drops
 }

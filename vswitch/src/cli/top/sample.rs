@@ -54,7 +54,7 @@ pub(super) mod tests {
     use super::*;
     use crate::control::rows::{Link, MemberRow, Role};
 
-    /// A switch after so many steps of a second, in each of which port a received 1,000 frames of 100 bytes.
+    /// A switch after `steps` seconds, in each of which port a received 1,000 frames of 100 bytes.
     pub fn sample(started: Instant, steps: u64) -> Sample {
         let port = |name: &str, role, network: Option<&str>, received: u64| PortRow {
             name: name.to_owned(),

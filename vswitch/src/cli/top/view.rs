@@ -1,6 +1,6 @@
-//! What is on the screen: a function of the last samples and of what was pressed.
+//! The screen: a function of the last samples and of the keys that were pressed.
 //!
-//! Colour is never the only sign. What does not fit is counted, and can be scrolled to.
+//! Colour never carries information alone. Rows that do not fit are counted, and can be scrolled to.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ use super::rates::{Flow, Rates};
 use super::sample::Sample;
 use crate::cli::output::plain;
 
-/// How many intervals the sparklines go back at most.
+/// The most intervals in a sparkline.
 const HISTORY: usize = 300;
 
-/// A part of the screen that can be scrolled.
+/// A part of the screen that scrolls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Panel {
     Workers,
@@ -49,19 +49,19 @@ pub(super) struct Screen {
     interval: Duration,
     last: Sample,
     rates: Option<Rates>,
-    /// Frames received and transmitted a second, the newest last.
+    /// Frames received and transmitted per second, the newest last.
     history: VecDeque<(u64, u64)>,
-    /// Since when the switch does not answer, and what it says.
+    /// The time since which the switch does not answer, and the error.
     silent: Option<(Instant, String)>,
-    /// How many intervals came since a pause began, and are not shown.
+    /// The number of intervals since a pause began, which are not shown.
     paused: Option<usize>,
     panel: Panel,
-    /// The first line of each panel.
+    /// The first row that each panel shows.
     scrolled: [usize; Panel::ALL.len()],
 }
 
 impl Screen {
-    /// Before there are rates.
+    /// A screen before the first rates.
     pub fn new(first: Sample, interval: Duration) -> Self {
         Self {
             interval,
@@ -105,7 +105,7 @@ impl Screen {
         }
     }
 
-    /// Does what a key asks for.
+    /// Handles a key.
     pub fn press(&mut self, key: KeyCode) {
         let place = |panel| Panel::ALL.iter().position(|other| *other == panel).unwrap_or(0);
         let at = place(self.panel);
@@ -127,7 +127,7 @@ impl Screen {
         }
     }
 
-    /// Draws it.
+    /// Draws the screen.
     pub fn draw(&mut self, frame: &mut Frame<'_>) {
         let [head, body, foot] =
             Layout::vertical([Constraint::Length(2), Constraint::Min(0), Constraint::Length(1)])
@@ -146,11 +146,12 @@ impl Screen {
         }
     }
 
-    /// A panel's room is what it needs, as far as there is any; the one with the focus comes first.
+    /// The areas of the panels: each gets what it needs, as far as there is room, and the focused one
+    /// first.
     fn areas(&self, rates: &Rates, body: Rect) -> [Rect; Panel::ALL.len()] {
         let wanted =
             [rates.workers.len(), rates.ports.len(), rates.networks.len(), rates.drops.len()];
-        // Title, heads, and the frame's lower edge.
+        // Title, column heads and lower edge.
         let wanted =
             wanted.map(|rows| u16::try_from(rows.max(1)).unwrap_or(u16::MAX).saturating_add(3));
         let focus = Panel::ALL.iter().position(|panel| *panel == self.panel).unwrap_or(0);
@@ -160,7 +161,7 @@ impl Screen {
         let order = [focus].into_iter().chain((0..Panel::ALL.len()).filter(|at| *at != focus));
         for at in order.clone() {
             heights[at] = least(wanted[at]).min(left);
-            // A frame with nothing in it says nothing.
+            // A frame without rows is useless.
             if heights[at] < 4 {
                 heights[at] = 0;
             }
@@ -184,7 +185,7 @@ impl Screen {
         let bold = Style::new().add_modifier(Modifier::BOLD);
         let mut first = vec![Span::styled("vswitch ", bold)];
         let status = &self.last.status;
-        // All of it of one time, which in a pause is not the last.
+        // All values are of one time, which in a pause is not the last.
         let (host, generation, unaccounted) = rates
             .map_or((&status.host, status.generation, status.unaccounted), |rates| {
                 (&rates.host, rates.generation, rates.unaccounted)
@@ -226,7 +227,7 @@ impl Screen {
         if let Some((since, error)) = &self.silent {
             let error = plain(error.lines().next().unwrap_or_default());
             let secs = since.elapsed().as_secs();
-            let text = format!("no answer for {secs} s, this is as it was then: {error}");
+            let text = format!("no answer for {secs} s, the rates are the last known: {error}");
             spans.push(Span::styled(text, alarm()));
         }
         if spans.is_empty() {
