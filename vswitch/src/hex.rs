@@ -1,22 +1,22 @@
-//! Bytes as people write them: two hexadecimal digits for each.
+//! Bytes in hexadecimal, two digits each.
 
-/// What is wrong with digits.
+/// Why a text is not bytes in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HexError {
-    /// This character is none, at this place, counted from 1.
+    /// This character is no digit; with its position, counted from 1.
     NoDigit(char, usize),
-    /// They end in the middle of a byte.
+    /// The text ends in the middle of a byte.
     HalfAByte,
 }
 
-/// Bytes as digits.
+/// Bytes as hexadecimal digits.
 pub(crate) fn text(bytes: &[u8]) -> String {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
-/// The bytes that digits say. Blanks and colons are ignored.
+/// Parses hexadecimal digits. Blanks and colons are ignored.
 pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, HexError> {
     let mut bytes = Vec::new();
     let mut high = None;
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn bytes_are_written_and_read() {
         let all: Vec<u8> = (0..=255).collect();
         assert_eq!(bytes(&text(&all)), Ok(all));
         assert_eq!(text(&[0, 0x0f, 0xf0, 0xff]), "000ff0ff");

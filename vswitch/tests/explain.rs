@@ -1,5 +1,5 @@
-//! An explanation is what then happens, it changes nothing, and it names for every drop reason the piece of
-//! configuration that makes it one.
+//! An explanation is what then happens, it changes nothing, and it names for every drop reason the
+//! piece of configuration that makes it one.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -170,7 +170,8 @@ fn predicted(told: &Explanation) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// The value that a pointer means is there; or its key is not, and the table that it belongs into is.
+/// The value that a pointer means is there; or its key is not, and the table that it belongs into
+/// is.
 fn points_somewhere(document: &Value, reason: &Reason) {
     let pointer = &reason.cause.pointer;
     let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);

@@ -72,8 +72,8 @@ impl GenerationNames {
         names
     }
 
-    /// Takes over names that were removed since `before`: frames may still have their indices, which
-    /// are reused two changes later at the earliest.
+    /// Takes over names that were removed since `before`: frames may still have their indices,
+    /// which are reused two changes later at the earliest.
     fn inherit(&mut self, before: &Self) {
         fn fill<T: Clone>(names: &mut Vec<Option<T>>, before: &[Option<T>]) {
             names.resize(names.len().max(before.len()), None);
@@ -121,8 +121,8 @@ impl GenerationNames {
         self.remotes.get(id.index()).copied().flatten()
     }
 
-    /// Names of the port and the network of a drop, as in `GET /v1/drops`. Empty where a drop belongs
-    /// to none.
+    /// Names of the port and the network of a drop, as in `GET /v1/drops`. Empty where a drop
+    /// belongs to none.
     #[must_use]
     pub fn site(&self, site: Site) -> (Cow<'_, str>, Cow<'_, str>) {
         let network = |domain: NetworkId| {

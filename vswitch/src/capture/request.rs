@@ -27,7 +27,8 @@ pub struct CaptureRequest {
     pub vtep: Option<String>,
     /// A drop reason.
     pub reason: Option<DropReason>,
-    /// Where frames are captured. Empty: everywhere, or with a drop reason where frames are dropped.
+    /// Where frames are captured. Empty: everywhere, or with a drop reason where frames are
+    /// dropped.
     pub points: Vec<CapturePoint>,
     /// A filter, see pcap-filter(7).
     pub filter: Option<String>,

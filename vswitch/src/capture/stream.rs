@@ -80,8 +80,8 @@ pub fn begin(
         capture.advance(Phase::Ending);
         // Ends the stream for the reader.
         drop(pieces);
-        // Freeing the memory takes milliseconds. Dropping the last reference here spares the control
-        // thread that time.
+        // Freeing the memory takes milliseconds. Dropping the last reference here spares the
+        // control thread that time.
         while Arc::strong_count(&capture) > 1 {
             std::thread::sleep(PAUSE);
         }

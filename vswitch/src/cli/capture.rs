@@ -1,7 +1,7 @@
 //! `vswitch capture`: frames as they pass, to a file or a pipe, or as text to a terminal.
 //!
-//! The switch sends pcapng, which is passed on unchanged. It is parsed on the way for the lines on a
-//! terminal and for the summary at the end.
+//! The switch sends pcapng, which is passed on unchanged. It is parsed on the way for the lines on
+//! a terminal and for the summary at the end.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
@@ -91,7 +91,8 @@ enum Sink {
 pub(super) fn capture(options: &Capture, client: &Client) -> Result<Exit, ClientError> {
     if options.target.json {
         note(
-            "vswitch: error: a capture is pcapng, not JSON\nhelp: `vswitch capture … | tshark -T json -r -`",
+            "vswitch: error: a capture is pcapng, not JSON\nhelp: `vswitch capture … | tshark -T \
+             json -r -`",
         );
         return Ok(Exit::Usage);
     }

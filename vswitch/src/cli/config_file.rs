@@ -1,4 +1,4 @@
-//! Reads the configuration that a command names, and says what is wrong with it.
+//! Reads the configuration that a command names, and prints its errors.
 
 use std::io::Read as _;
 use std::path::Path;

@@ -123,8 +123,8 @@ fn explained(finding: &Finding, look: Look) -> String {
         Severity::Note | Severity::Ok => AnsiColor::Blue,
     };
     let title = look.paint(colour.on_default().bold(), finding.severity.name());
-    let said = finding.to_string();
-    let mut lines = said.lines();
+    let text_of = finding.to_string();
+    let mut lines = text_of.lines();
     let first = format!(
         "{}: {}: {}",
         finding.severity.name(),
@@ -229,7 +229,8 @@ mod tests {
         )
         .mend(command);
         let text = explained(&finding, Look { width: Some(24), colour: false });
-        let expected = "problem: hugepages:\n  there are none at all\n  here\n  cause: they are gone\n         by now\n";
+        let expected = "problem: hugepages:\n  there are none at all\n  here\n  cause: they \
+                        are gone\n         by now\n";
         assert_eq!(text, format!("{expected}  mend:  {command}\n"));
     }
 

@@ -120,9 +120,9 @@ pub enum Command {
     Mac(edit::options::Mac),
     /// Say what the running switch would do with a frame, and why.
     ///
-    /// It shows every decision, and what would leave, or why nothing would. It sends nothing, learns
-    /// nothing and counts nothing. The frame is given in hexadecimal, by a capture file, or by its
-    /// addresses. Exit status 0: the frame was explained, dropped or not.
+    /// It shows every decision, and what would leave, or why nothing would. It sends nothing,
+    /// learns nothing and counts nothing. The frame is given in hexadecimal, by a capture file, or
+    /// by its addresses. Exit status 0: the frame was explained, dropped or not.
     Explain(explain::Explain),
     /// Follow events of MACs, ports and configurations. Ends with Ctrl-C.
     Events(Target),
@@ -156,8 +156,8 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => execute(&cli),
         Err(error) => {
-            // `--help` and `--version` are such errors, for the standard output. A closed pipe is no
-            // failure.
+            // `--help` and `--version` are such errors, for the standard output. A closed pipe is
+            // no failure.
             let _ = error.print();
             if error.use_stderr() { Exit::Usage } else { Exit::Success }
         }

@@ -104,8 +104,8 @@ pub(super) fn state_directory(options: Option<&Path>, file: &Path) -> PathBuf {
     options.map_or_else(usual, Path::to_owned)
 }
 
-/// Checks the host before anything is started. Warnings are logged even if the start fails: they may
-/// name the cause (no IOMMU, so no vfio-pci).
+/// Checks the host before anything is started. Warnings are logged even if the start fails: they
+/// may name the cause (no IOMMU, so no vfio-pci).
 fn check_host(config: &Config, file: Option<&File>, state: &Kept) -> Result<(), Findings> {
     let host = Host::here(&config.api.socket);
     let (config, state) = (Some(config), Some(state));

@@ -92,8 +92,8 @@ impl Analysis<'_> {
         vtep.map_or(at, |vtep| self.live.topology.uplink_of(vtep))
     }
 
-    /// A cause at the VTEP of a port. `cause` gets the VTEP with its MAC and address. Without a VTEP,
-    /// the cause is that there is none.
+    /// A cause at the VTEP of a port. `cause` gets the VTEP with its MAC and address. Without a
+    /// VTEP, the cause is that there is none.
     pub fn of_vtep(
         &self,
         at: PortId,
@@ -235,7 +235,8 @@ impl Analysis<'_> {
             "/network".to_owned(),
             format!("no network has VNI {vni}; VTEP {vtep} has the VNIs {}", self.vnis(at)),
             format!(
-                "create a network: `vswitch network create NAME --vni {vni} --vtep {vtep} --remote-vtep {}`",
+                "create a network: `vswitch network create NAME --vni {vni} --vtep {vtep} \
+                 --remote-vtep {}`",
                 self.remote_text()
             ),
         )
@@ -270,7 +271,8 @@ impl Analysis<'_> {
             self.names.at_network(domain, "remote-vteps"),
             format!("network {name}: remote-vteps are {}", self.remotes_text(domain)),
             format!(
-                "if {remote} should be one of them: `vswitch network remote-vtep add {name} {remote}`"
+                "if {remote} should be one of them: `vswitch network remote-vtep add {name} \
+                 {remote}`"
             ),
         )
     }
@@ -281,8 +283,8 @@ impl Analysis<'_> {
         Some((seen, seen.destination.0.network()))
     }
 
-    /// The pointer to the receiver's static MAC, how to change it, and whether that is a setting; for a
-    /// learned one the pointer `otherwise`, and how to forget it.
+    /// The pointer to the receiver's static MAC, how to change it, and whether that is a setting;
+    /// for a learned one the pointer `otherwise`, and how to forget it.
     pub fn entry(&self, otherwise: impl Fn(NetworkId) -> String) -> (String, String, bool) {
         let Some((seen, domain)) = self.receiver() else {
             return (self.at_network("mac"), String::new(), false);
@@ -292,7 +294,8 @@ impl Analysis<'_> {
         match self.names.at_mac(domain, key.mac()).filter(|_| found.is_static()) {
             Some(pointer) => {
                 let remedy = format!(
-                    "if the station is elsewhere, change its location: `vswitch network migrate --mac {} --network {network} …`",
+                    "if the station is elsewhere, change its location: `vswitch network migrate \
+                     --mac {} --network {network} …`",
                     key.mac()
                 );
                 (pointer, remedy, true)
@@ -311,9 +314,9 @@ impl Analysis<'_> {
     pub fn receiver_text(&self) -> String {
         let Some((seen, domain)) = self.receiver() else { return self.network_text() };
         let (key, found) = seen.destination;
-        let place = found.destination().map_or(String::new(), |place| self.names.location(place));
+        let location = found.destination().map_or(String::new(), |to| self.names.location(to));
         let kind = if found.is_static() { "a static MAC" } else { "learned" };
-        format!("network {}: {} is {place} ({kind})", self.names.network(domain), key.mac())
+        format!("network {}: {} is {location} ({kind})", self.names.network(domain), key.mac())
     }
 
     pub fn same_port(&self, at: PortId) -> Cause {
@@ -378,7 +381,8 @@ impl Analysis<'_> {
                 self.remotes_text(domain)
             ),
             format!(
-                "add another port, {attach}, or a remote VTEP, `vswitch network remote-vtep add {name} ADDRESS`"
+                "add another port, {attach}, or a remote VTEP, `vswitch network remote-vtep add {name} \
+                 ADDRESS`"
             ),
         )
     }
@@ -392,11 +396,11 @@ impl Analysis<'_> {
         let key = self.domain().and_then(|domain| {
             let network = self.live.topology.network(domain)?;
             let address = self.live.topology.remote(tunnel)?.address;
-            let place = network.remote_vteps.iter().position(|known| *known == address);
-            place.map(|place| format!("remote-vteps/{place}")).or_else(|| {
+            let index = network.remote_vteps.iter().position(|known| *known == address);
+            index.map(|index| format!("remote-vteps/{index}")).or_else(|| {
                 let (key, _) = self.receiver()?.0.destination;
-                let place = network.macs.iter().position(|mac| mac.address == key.mac());
-                place.map(|place| format!("mac/{place}/remote-vtep"))
+                let index = network.macs.iter().position(|mac| mac.address == key.mac());
+                index.map(|index| format!("mac/{index}/remote-vtep"))
             })
         });
         let why = self.live.next_hops.unresolved_reason(tunnel);
@@ -408,7 +412,8 @@ impl Analysis<'_> {
                 self.network_text()
             ),
             format!(
-                "the kernel must reach it: check `ip route get {remote}` and `ip neigh`; is that host up?"
+                "the kernel must reach it: check `ip route get {remote}` and `ip neigh`; is that host \
+                 up?"
             ),
         )
     }
@@ -442,7 +447,8 @@ impl Analysis<'_> {
         match self.live.topology.port(port).and_then(|port| port.queues) {
             Some(queues) => format!("port {name}: queues = {queues}"),
             None => format!(
-                "port {name}: queues is not set, so it has one per worker, if the device has as many"
+                "port {name}: queues is not set, so it has one per worker, if the device has as \
+                     many"
             ),
         }
     }

@@ -1,6 +1,6 @@
-//! The answer as data: what `POST /v1/explain` says, and `vswitch explain --json` prints.
+//! The explanation as data: the answer of `POST /v1/explain`, and of `vswitch explain --json`.
 //!
-//! Everything has its name here, as the configuration has it; nothing has an index.
+//! Everything has its name from the configuration; nothing has an index.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,39 +14,39 @@ use crate::decode::Layer;
 /// What the switch would do with a frame now, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
-    /// All of it in a sentence.
+    /// The explanation in one sentence.
     pub summary: String,
     /// What becomes of the frame.
     pub verdict: Outcome,
-    /// Where it comes from.
+    /// Where the frame comes from.
     pub from: Origin,
     /// The frame.
     pub frame: Frame,
-    /// The network that it belongs to, as soon as that is decided.
+    /// The network of the frame, if that was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub network: Option<NetworkName>,
-    /// The tunnel that it came through, if it is a VXLAN frame for a VTEP of this switch.
+    /// The tunnel that the frame came through, if it is a VXLAN frame for a VTEP of this switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub tunnel: Option<Tunnel>,
-    /// What each stage of the data path decides, in their order, up to where the frame ends.
+    /// The decisions of the stages, in their order, up to the stage where the frame ends.
     pub steps: Vec<Step>,
-    /// The FDB entries that were looked for.
+    /// The lookups in the FDB.
     pub lookups: Vec<Lookup>,
     /// What the FDB would learn from the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub learns: Option<Learns>,
-    /// What would leave the switch.
+    /// The frames that would leave the switch.
     pub copies: Vec<Copy>,
-    /// How many more copies would leave: the first 1000 are described.
+    /// The number of further copies that would leave. The first 1000 are described.
     pub copies_left_out: u64,
-    /// Where the frame, or a copy of it, would end.
+    /// The drops of the frame or of its copies.
     pub drops: Vec<Dropped>,
-    /// How many more copies would be dropped: the first 1000 are described.
+    /// The number of further drops. The first 1000 are described.
     pub drops_left_out: u64,
-    /// The reason that the question says the frame was dropped for.
+    /// The reason of an earlier drop, from the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub was: Option<Reason>,
@@ -57,21 +57,21 @@ pub struct Explanation {
 #[serde(rename_all = "kebab-case")]
 #[schema(as = ExplainedOutcome)]
 pub enum Outcome {
-    /// It leaves by a port; a frame from the overlay without its outer headers.
+    /// It leaves by a port; a frame from a tunnel leaves without its outer headers.
     Forwarded,
-    /// It leaves by an uplink, for one remote VTEP.
+    /// It leaves by an uplink, encapsulated for one remote VTEP.
     Encapsulated,
-    /// It leaves for everybody else in its network.
+    /// Copies leave to all other members of its network.
     Flooded,
-    /// It goes to the kernel, by the host interface of a VTEP.
+    /// It goes to the kernel, through the host interface of a VTEP.
     Punted,
-    /// It comes from the kernel, and leaves by the VTEP's uplink as it is.
+    /// It comes from the kernel, and leaves by the VTEP's uplink unchanged.
     Relayed,
     /// Nothing of it leaves.
     Dropped,
 }
 
-/// Where a frame comes from: a port, or the kernel by the host interface of a VTEP.
+/// Where a frame comes from: a port, or the kernel through the host interface of a VTEP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schema(as = ExplainedOrigin)]
@@ -90,7 +90,7 @@ pub struct Frame {
     pub length: usize,
     /// Its bytes, two hexadecimal digits each.
     pub hex: String,
-    /// What is in it, from the outside in.
+    /// Its headers and payload, from the outside in.
     pub layers: Vec<Layer>,
 }
 
@@ -104,38 +104,38 @@ pub struct NetworkName {
     pub vni: u32,
 }
 
-/// A tunnel frame's way to this switch.
+/// The tunnel that a frame came through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedTunnel)]
 pub struct Tunnel {
     /// Name of the local VTEP.
     pub vtep: String,
-    /// Address of the remote one.
+    /// Address of the remote VTEP.
     pub remote_vtep: String,
     /// The VNI in the frame.
     pub vni: u32,
 }
 
-/// What one stage decides.
+/// The decision of a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedStep)]
 pub struct Step {
     /// The stage: `relay`, `rx`, `parse`, `decap`, `learn`, `forward`, `flood`, `encap`, `tx`.
     pub stage: String,
-    /// What it decides, and why.
+    /// The decision, with its reason.
     pub says: String,
     /// The frame ends here.
     pub drops: bool,
 }
 
 impl Step {
-    /// What a stage says.
+    /// A stage that does not drop the frame.
     pub(super) fn new(stage: Stage, says: impl Into<String>) -> Self {
         Self { stage: name(stage).to_owned(), says: says.into(), drops: false }
     }
 }
 
-/// The name of a stage: that of its module.
+/// The name of a stage, which is the name of its module.
 fn name(stage: Stage) -> &'static str {
     match stage {
         Stage::Relay => "relay",
@@ -150,7 +150,7 @@ fn name(stage: Stage) -> &'static str {
     }
 }
 
-/// A look into the FDB.
+/// A lookup in the FDB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedLookup)]
 pub struct Lookup {
@@ -160,20 +160,20 @@ pub struct Lookup {
     pub network: String,
     /// The MAC address.
     pub mac: String,
-    /// The entry; absent: there is none.
+    /// The entry, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub entry: Option<FdbEntry>,
 }
 
-/// Whose MAC address.
+/// The owner of a MAC address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = ExplainedStation)]
 pub enum Station {
-    /// The sender's.
+    /// The sender.
     Source,
-    /// The receiver's.
+    /// The receiver.
     Destination,
 }
 
@@ -186,7 +186,7 @@ pub struct FdbEntry {
     pub at: Whereabouts,
     /// Learned or configured.
     pub kind: EntryKind,
-    /// Seconds since it was heard (learned entries only).
+    /// Seconds since its last frame (learned entries only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub age_secs: Option<u32>,
@@ -196,32 +196,32 @@ pub struct FdbEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedLearns)]
 pub struct Learns {
-    /// What would become of the entry.
+    /// The change of the entry.
     pub what: Learning,
     /// Name of the network.
     pub network: String,
     /// The MAC address.
     pub mac: String,
-    /// Where it would be known.
+    /// Its new location.
     pub at: Whereabouts,
-    /// Where it is known now, if it would move.
+    /// Its present location, if it would move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub from: Option<Whereabouts>,
 }
 
-/// What would become of an entry of the FDB.
+/// A change of an FDB entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = ExplainedLearning)]
 pub enum Learning {
     /// It would be new.
     Learned,
-    /// It would be known at another place.
+    /// It would move to another location.
     Moved,
-    /// It would live on: it is known there, and has not been heard for long.
+    /// Its age would be reset: it is known there, and has been silent for a while.
     Refreshed,
-    /// There is no room for it: `capacity` in `[fdb]`.
+    /// It would not be learned: the table is full (`capacity` in `[fdb]`).
     Refused,
 }
 
@@ -229,15 +229,15 @@ pub enum Learning {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedCopy)]
 pub struct Copy {
-    /// Where to.
+    /// Its way out.
     pub to: Exit,
-    /// For whom, if it is encapsulated by this switch.
+    /// The receiver, if this switch encapsulates the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub encapsulated: Option<Encapsulated>,
     /// The frame.
     pub frame: Frame,
-    /// How it differs from the frame that came: applied in their order, they make it of that frame.
+    /// The differences from the frame that came: applied in their order, they produce this frame.
     pub differences: Vec<Edit>,
 }
 
@@ -248,11 +248,11 @@ pub struct Copy {
 pub enum Exit {
     /// By the port of this name.
     Port(String),
-    /// To the kernel, by the host interface of the VTEP of this name.
+    /// To the kernel, through the host interface of the VTEP of this name.
     Vtep(String),
 }
 
-/// Whom an encapsulated frame is for.
+/// The receiver of an encapsulated frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedEncapsulation)]
 pub struct Encapsulated {
@@ -262,48 +262,49 @@ pub struct Encapsulated {
     pub vni: u32,
 }
 
-/// A frame, or a copy of it, that would end here.
+/// A drop of the frame, or of a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedDropped)]
 pub struct Dropped {
-    /// Why.
+    /// The reason.
     #[serde(flatten)]
     pub reason: Reason,
     /// Name of the port where it is counted.
     pub port: String,
-    /// Name of the network where it is counted; empty if it is of none.
+    /// Name of the network where it is counted; empty if there is none.
     pub network: String,
     /// Where it was to go, if that was decided: a port's name or a remote VTEP's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub to: Option<Whereabouts>,
-    /// Its length in bytes as it ends.
+    /// Its length in bytes when it is dropped.
     pub length: usize,
 }
 
-/// A reason to drop a frame, and what in the configuration makes it one.
+/// A drop reason, and the setting behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedReason)]
 pub struct Reason {
     /// Its name, as in `vswitch show drops` and in the metrics.
     pub reason: String,
-    /// What it means.
+    /// Its meaning.
     pub meaning: String,
-    /// The piece of configuration.
+    /// The setting behind it.
     pub cause: Cause,
 }
 
-/// A piece of configuration that decides about a frame.
+/// The setting behind a drop reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExplainedCause)]
 pub struct Cause {
-    /// JSON pointer (RFC 6901) to it in `GET /v1/config`. If the last key is not there, its default holds.
+    /// JSON pointer (RFC 6901) to the setting in `GET /v1/config`. If the last key is missing, its
+    /// default applies.
     #[schema(example = "/network/0/remote-vteps")]
     pub pointer: String,
-    /// What is configured, and what it amounts to here.
+    /// The configured value, and its effect on the frame.
     pub configured: String,
     /// What would make such a frame pass.
     pub remedy: String,
-    /// Whether a change of this switch's configuration could do it.
+    /// Whether a setting of this switch would.
     pub by_configuration: bool,
 }

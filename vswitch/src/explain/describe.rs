@@ -135,7 +135,7 @@ fn drops(analysis: &Analysis<'_>, io: &TracedIo) -> Vec<Dropped> {
         .peekable();
     let describe = |drop: &super::io::TracedDrop| {
         let to = refused.next_if(|(reason, _)| *reason == drop.reason).map(|(_, to)| to);
-        let (at, port, network) = place(analysis, drop.site);
+        let (at, port, network) = site_names(analysis, drop.site);
         Dropped {
             reason: drop_causes::reason(analysis, drop.reason, at, to),
             port,
@@ -148,7 +148,7 @@ fn drops(analysis: &Analysis<'_>, io: &TracedIo) -> Vec<Dropped> {
 }
 
 /// The port of a site, and the names of port and network as in `vswitch show drops`.
-fn place(analysis: &Analysis<'_>, site: Site) -> (PortId, String, String) {
+fn site_names(analysis: &Analysis<'_>, site: Site) -> (PortId, String, String) {
     match site.place() {
         Place::Port(port) => {
             let network = match analysis.live.topology.role(port) {
@@ -217,11 +217,11 @@ fn learns(analysis: &Analysis<'_>, event: &LearnEvent) -> Learns {
 
 fn known_text(analysis: &Analysis<'_>, found: Found) -> String {
     let Some(entry) = found.entry() else { return "unknown".to_owned() };
-    let place = analysis.names.location(entry.destination);
+    let location = analysis.names.location(entry.destination);
     if entry.is_static {
-        return format!("{place} (static)");
+        return format!("{location} (static)");
     }
-    format!("{place} (learned, heard {} s ago)", found.age_secs(analysis.live.now.secs()))
+    format!("{location} (learned, heard {} s ago)", found.age_secs(analysis.live.now.secs()))
 }
 
 /// What a stage did: the drop reason if it dropped the frame, otherwise `says`.
@@ -286,13 +286,13 @@ fn steps(analysis: &Analysis<'_>, io: &TracedIo, drops: &[Dropped]) -> Vec<Step>
     }
     if is_flooded(analysis) {
         let targets = targets(analysis);
-        let places = targets.iter().map(|to| match to {
+        let destinations = targets.iter().map(|to| match to {
             Destination::Port(port) => format!("port {}", names.port(*port)),
             Destination::Tunnel(tunnel) => format!("remote VTEP {}", names.remote(*tunnel)),
         });
         let says = match analysis.stage_log.after(Stage::Flood).and_then(FrameState::dropped) {
             Some(reason) => format!("dropped: {}", reason.label()),
-            None => format!("one copy each to {}", listed(places)),
+            None => format!("one copy each to {}", listed(destinations)),
         };
         steps.push(Step { drops: targets.is_empty(), ..Step::new(Stage::Flood, says) });
     }

@@ -47,7 +47,8 @@ pub enum Edit {
     },
 }
 
-/// The steps from `input` to `output`, which has the range `kept` of `input` behind `put` new bytes.
+/// The steps from `input` to `output`, which has the range `kept` of `input` behind `put` new
+/// bytes.
 pub(super) fn between(input: &[u8], output: &[u8], kept: &Range<usize>, put: usize) -> Vec<Edit> {
     let mut edits = Vec::new();
     let mut remove = |at: usize, range: Range<usize>| {

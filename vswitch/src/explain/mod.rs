@@ -13,9 +13,9 @@
 //! | `explainer` | the pass through the stages, and the result |
 //! | [`io`] | the queues and the packet buffer |
 //! | `stage_log` | the state of the frame after each stage |
-//! | `analysis` | all that is known of one frame, and the settings that concern it in words |
+//! | `analysis` | all that is known about one frame, and the settings that concern it |
 //! | `describe` | the decisions of the stages in sentences |
-//! | `drop_causes` | for each drop reason the setting behind it, and what would make the frame pass |
+//! | `drop_causes` | the setting behind each drop reason, and what would make the frame pass |
 //! | [`difference`] | what leaves, compared byte for byte with what came |
 //! | [`answer`] | the explanation as data |
 //! | `config_names` | names and JSON pointers in the configuration |

@@ -241,8 +241,8 @@ impl Client {
         })
     }
 
-    /// Reads a capture to its end. `each` gets the pieces, and returns whether it wants more. Ctrl-C,
-    /// or `each` that wants no more, ends the capture; the rest of it is still read.
+    /// Reads a capture to its end. `each` gets the pieces, and returns whether it wants more.
+    /// Ctrl-C, or `each` that wants no more, ends the capture; the rest of it is still read.
     ///
     /// # Errors
     /// As [`get`](Self::get), or `each` failed, or the switch ended before the capture.
@@ -260,8 +260,8 @@ impl Client {
             if response.status() != StatusCode::OK {
                 return Err(read_answer(response, None).await.err().unwrap_or(ClientError::Ended));
             }
-            let place = response.headers().get(CONTENT_LOCATION).and_then(|at| at.to_str().ok());
-            let place = place.unwrap_or_default().to_owned();
+            let location = response.headers().get(CONTENT_LOCATION).and_then(|at| at.to_str().ok());
+            let location = location.unwrap_or_default().to_owned();
             let mut body = response.into_body();
             let mut ends: Option<Instant> = None;
             loop {
@@ -271,7 +271,7 @@ impl Client {
                         None => Ok(body.frame().await),
                     }
                 };
-                let is_wanted = tokio::select! {
+                let wants_more = tokio::select! {
                     frame = frame => match frame {
                         Ok(Some(Ok(frame))) => match frame.into_data() {
                             Ok(piece) => each(&piece)?,
@@ -283,11 +283,11 @@ impl Client {
                     _ = interrupt.recv() => false,
                     _ = terminate.recv() => false,
                 };
-                if is_wanted || ends.is_some() {
+                if wants_more || ends.is_some() {
                     continue;
                 }
                 ends = Some(Instant::now() + PATIENCE);
-                let end = Call { method: Method::DELETE, ..Call::get(&place) };
+                let end = Call { method: Method::DELETE, ..Call::get(&location) };
                 let ended =
                     timeout(PATIENCE, async { read_answer(self.send(end).await?, None).await });
                 match ended.await.unwrap_or(Err(ClientError::Silent(PATIENCE))) {

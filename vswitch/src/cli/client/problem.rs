@@ -115,7 +115,7 @@ impl fmt::Display for Value<'_> {
 mod tests {
     use super::*;
 
-    fn said(problem: Problem) -> String {
+    fn text_of(problem: Problem) -> String {
         ProblemText { problem: &problem, base: Some(7) }.to_string()
     }
 
@@ -131,19 +131,19 @@ mod tests {
             2,
         );
         assert_eq!(
-            said(problem),
+            text_of(problem),
             "A value in the request is not valid\nvni: is odd\nhelp: even it\n\
              in the configuration, network/0/mac/1/port: is odd\nhelp: even it"
         );
         let one = Problem::new(Kind::Invalid, "odd").because(value("/vni", Source::Body));
-        assert_eq!(said(one), "vni: is odd\nhelp: even it");
+        assert_eq!(text_of(one), "vni: is odd\nhelp: even it");
     }
 
     #[test]
     fn a_conflict_says_who_was_first_and_what_to_do() {
         let mut problem = Problem::new(Kind::PreconditionFailed, "changed");
         problem.generation = Some(9);
-        let text = said(problem);
+        let text = text_of(problem);
         for words in ["somebody else", "generation 9", "generation 7", "nothing was changed"] {
             assert!(text.contains(words), "{text}");
         }
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_terminal_does_not_obey_what_a_switch_says() {
-        let text = said(Problem::new(Kind::Conflict, "\u{1b}[2J gone"));
+        let text = text_of(Problem::new(Kind::Conflict, "\u{1b}[2J gone"));
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 }

@@ -40,8 +40,8 @@ impl Request {
         Self { method: Method::DELETE, path, body: None }
     }
 
-    /// Makes the change, and prints its steps. It can have any configuration as its base: it is complete
-    /// in itself, and the switch repeats it if another change came first.
+    /// Makes the change, and prints its steps. It can have any configuration as its base: it is
+    /// complete in itself, and the switch repeats it if another change came first.
     fn make(&self, client: &Client, target: &Target) -> Result<Exit, ClientError> {
         let progress = Progress::begin("changing");
         let body = self.body.as_ref();

@@ -83,7 +83,8 @@ pub struct NetworkCreate {
     group(ArgGroup::new("what").required(true).args(["port", "mac"])),
     group(ArgGroup::new("home").args(["to_remote_vtep", "to_port"])),
     override_usage = "vswitch network migrate --port <PORT> --from <NETWORK> --to <NETWORK>\n       \
-        vswitch network migrate --mac <MAC> --network <NETWORK> <--to-port <PORT>|--to-remote-vtep <ADDRESS>>"
+        vswitch network migrate --mac <MAC> --network <NETWORK> \
+        <--to-port <PORT>|--to-remote-vtep <ADDRESS>>"
 )]
 pub struct Migrate {
     /// The port to move, with its static MACs.
@@ -184,7 +185,8 @@ pub enum VtepVerb {
         /// Its uplink, an unused port.
         #[arg(long)]
         port: String,
-        /// Its IPv4 address with the prefix length of the underlay's subnet, such as 198.51.100.1/24.
+        /// Its IPv4 address with the prefix length of the underlay's subnet, such as
+        /// 198.51.100.1/24.
         #[arg(long, value_name = "ADDRESS/LENGTH")]
         address: String,
         /// The TAP through which the kernel sees the uplink.

@@ -47,7 +47,13 @@ pub struct FrameOptions {
     #[arg(long, value_name = "FILE", group = "frame", conflicts_with = "building")]
     pub pcap: Option<PathBuf>,
     /// The number of the frame in the file, counted from 1.
-    #[arg(long, value_name = "N", conflicts_with_all = ["hex", "dst"], default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with_all = ["hex", "dst"],
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..),
+    )]
     pub index: u64,
     /// Build a frame to this MAC address.
     #[arg(long, value_name = "MAC", group = "frame", requires = "src")]
@@ -59,32 +65,80 @@ pub struct FrameOptions {
     #[arg(long, value_name = "ID", requires = "dst", group = "building")]
     pub vlan: Option<u16>,
     /// … with this EtherType, such as 0x88b5, which is the default.
-    #[arg(long, value_name = "TYPE", requires = "dst", group = "building", value_parser = ether_type, conflicts_with = "network")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        requires = "dst",
+        group = "building",
+        value_parser = ether_type,
+        conflicts_with = "network",
+    )]
     pub ether_type: Option<u16>,
     /// … with an IPv4 header: source and destination, such as 203.0.113.1,203.0.113.2.
-    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network", "ip"], value_parser = pair::<Ipv4Addr>)]
+    #[arg(
+        long,
+        value_name = "SRC,DST",
+        requires = "dst",
+        groups = ["building", "network", "ip"],
+        value_parser = pair::<Ipv4Addr>,
+    )]
     pub ipv4: Option<(Ipv4Addr, Ipv4Addr)>,
     /// … with an IPv6 header: source and destination.
-    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network", "ip"], value_parser = pair::<Ipv6Addr>)]
+    #[arg(
+        long,
+        value_name = "SRC,DST",
+        requires = "dst",
+        groups = ["building", "network", "ip"],
+        value_parser = pair::<Ipv6Addr>,
+    )]
     pub ipv6: Option<(Ipv6Addr, Ipv6Addr)>,
     /// … with an ARP request: the IPv4 addresses of sender and target.
-    #[arg(long, value_name = "SRC,DST", requires = "dst", groups = ["building", "network"], value_parser = pair::<Ipv4Addr>)]
+    #[arg(
+        long,
+        value_name = "SRC,DST",
+        requires = "dst",
+        groups = ["building", "network"],
+        value_parser = pair::<Ipv4Addr>,
+    )]
     pub arp: Option<(Ipv4Addr, Ipv4Addr)>,
     /// … with a UDP header: source port and destination port.
-    #[arg(long, value_name = "SRC,DST", requires = "ip", groups = ["building", "transport"], value_parser = pair::<u16>)]
+    #[arg(
+        long,
+        value_name = "SRC,DST",
+        requires = "ip",
+        groups = ["building", "transport"],
+        value_parser = pair::<u16>,
+    )]
     pub udp: Option<(u16, u16)>,
     /// … with a TCP header (a SYN): source port and destination port.
-    #[arg(long, value_name = "SRC,DST", requires = "ip", groups = ["building", "transport"], value_parser = pair::<u16>)]
+    #[arg(
+        long,
+        value_name = "SRC,DST",
+        requires = "ip",
+        groups = ["building", "transport"],
+        value_parser = pair::<u16>,
+    )]
     pub tcp: Option<(u16, u16)>,
     /// … with an ICMP echo request.
     #[arg(long, requires = "ip", groups = ["building", "transport"])]
     pub icmp: bool,
     /// … of this length in bytes, without FCS. With --vxlan, the length of the inner frame.
-    #[arg(long = "len", value_name = "N", requires = "dst", group = "building", value_parser = clap::value_parser!(u16).range(14..=10_000))]
+    #[arg(
+        long = "len",
+        value_name = "N",
+        requires = "dst",
+        group = "building",
+        value_parser = clap::value_parser!(u16).range(14..=10_000),
+    )]
     pub length: Option<u16>,
-    /// Put the frame into a tunnel frame with this VNI, as a remote VTEP sends it to the VTEP of the
-    /// port.
-    #[arg(long, value_name = "VNI", requires = "from_vtep", value_parser = clap::value_parser!(u32).range(0..=0xff_ffff))]
+    /// Put the frame into a tunnel frame with this VNI, as a remote VTEP sends it to the VTEP of
+    /// the port.
+    #[arg(
+        long,
+        value_name = "VNI",
+        requires = "from_vtep",
+        value_parser = clap::value_parser!(u32).range(0..=0xff_ffff),
+    )]
     pub vxlan: Option<u32>,
     /// The address of the remote VTEP.
     #[arg(long, value_name = "ADDRESS", requires = "vxlan")]
@@ -149,8 +203,8 @@ impl FrameOptions {
             None => None,
         };
         let before = Ethernet2Header::LEN + tag.map_or(0, |_| SingleVlanHeader::LEN);
-        let wanted = self.length.map_or(LEAST_LEN, usize::from);
-        let (ether_type, payload) = self.payload(src, wanted.saturating_sub(before))?;
+        let len = self.length.map_or(LEAST_LEN, usize::from);
+        let (ether_type, payload) = self.payload(src, len.saturating_sub(before))?;
         let outer = if tag.is_some() { EtherType::VLAN_TAGGED_FRAME } else { ether_type };
         let header = Ethernet2Header {
             source: src.to_bytes(),
@@ -165,16 +219,17 @@ impl FrameOptions {
         frame.extend(payload);
         if self.length.is_some_and(|length| frame.len() > usize::from(length)) {
             return Err(format!(
-                "--len {wanted}: the headers alone have {} bytes\nhelp: ask for at least as many, or omit --len",
+                "--len {len}: the headers alone have {} bytes\nhelp: ask for at least as many, \
+                 or omit --len",
                 frame.len()
             ));
         }
-        frame.resize(frame.len().max(wanted), 0);
+        frame.resize(frame.len().max(len), 0);
         Ok(frame)
     }
 
-    /// What follows the Ethernet header, padded to `wanted` bytes.
-    fn payload(&self, src: MacAddr, wanted: usize) -> Result<(EtherType, Vec<u8>), String> {
+    /// What follows the Ethernet header, padded to `len` bytes.
+    fn payload(&self, src: MacAddr, len: usize) -> Result<(EtherType, Vec<u8>), String> {
         let failed = |error: etherparse::err::packet::BuildWriteError| {
             format!("the frame cannot be built: {error}")
         };
@@ -200,13 +255,13 @@ impl FrameOptions {
                 (EtherType::IPV6, PacketBuilder::ipv6(from.octets(), to.octets(), 64))
             }
             (None, None) => {
-                bytes.resize(wanted, 0);
+                bytes.resize(len, 0);
                 return Ok((EtherType(self.ether_type.unwrap_or(EXPERIMENTAL)), bytes));
             }
         };
         // Without --len, only the wire's padding is added, behind the datagram.
         let fill = |headers: usize| match self.length {
-            Some(_) => vec![0; wanted.saturating_sub(headers)],
+            Some(_) => vec![0; len.saturating_sub(headers)],
             None => Vec::new(),
         };
         if let Some((from, to)) = self.udp {
@@ -296,14 +351,16 @@ fn frame_of(path: &Path, index: u64) -> Result<Given, String> {
     let kept = given.bytes.len();
     if length.max(kept) > MAX_FRAME {
         return Err(format!(
-            "{name}: error: frame {index} has {} bytes\nhelp: the longest that can be explained has {MAX_FRAME}",
+            "{name}: error: frame {index} has {} bytes\nhelp: the longest that can be explained \
+             has {MAX_FRAME}",
             length.max(kept)
         ));
     }
     if length > kept {
         given.bytes.resize(length, 0);
         let note = format!(
-            "{name}: frame {index}: the file has {kept} of its {length} bytes; the others count as zero"
+            "{name}: frame {index}: the file has {kept} of its {length} bytes; the others \
+             count as zero"
         );
         given.note = Some(note);
     }
@@ -425,8 +482,8 @@ mod tests {
             (FrameOptions { vlan: Some(4096), ..options() }, "at most 4095"),
             (FrameOptions { ipv4, length: Some(20), ..options() }, "headers alone have 34 bytes"),
         ] {
-            let said = options.given().unwrap_err();
-            assert!(said.contains(words) && said.contains("help: "), "{said}");
+            let error = options.given().unwrap_err();
+            assert!(error.contains(words) && error.contains("help: "), "{error}");
         }
     }
 

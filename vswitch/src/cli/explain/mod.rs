@@ -115,7 +115,8 @@ fn frame(options: &Explain, client: &Client) -> Result<Result<String, String>, C
         let uplinks: Vec<_> = vteps.iter().map(|vtep| plain(&vtep.port)).collect();
         let uplinks = if uplinks.is_empty() { "none".to_owned() } else { uplinks.join(", ") };
         return Ok(Err(format!(
-            "--vxlan: port {port} is the uplink of no VTEP\nhelp: tunnel frames arrive at uplinks: {uplinks}"
+            "--vxlan: port {port} is the uplink of no VTEP\nhelp: tunnel frames arrive at \
+             uplinks: {uplinks}"
         )));
     };
     Ok(tunnelled(&inner, vni, from, vtep).map(|frame| hex::text(&frame)))

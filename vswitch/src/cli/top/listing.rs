@@ -49,8 +49,8 @@ impl Listing {
         }
     }
 
-    /// Draws the rows, beginning with row `from`. Returns the row that it began with, which may be an
-    /// earlier one, as the last page is always full.
+    /// Draws the rows, beginning with row `from`. Returns the row that it began with, which may be
+    /// an earlier one, as the last page is always full.
     pub fn draw(
         self,
         frame: &mut Frame<'_>,

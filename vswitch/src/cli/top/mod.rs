@@ -1,7 +1,7 @@
 //! `vswitch top`: the rates of workers, ports, networks and drops, live.
 //!
-//! A thread asks the switch once in each interval; the calling thread draws, and reads the keyboard.
-//! With `--json` there is no screen, but one line of rates for each interval.
+//! A thread asks the switch once in each interval; the calling thread draws, and reads the
+//! keyboard. With `--json` there is no screen, but one line of rates for each interval.
 //!
 //! | file | what it owns |
 //! |---|---|

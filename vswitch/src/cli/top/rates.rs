@@ -282,8 +282,8 @@ fn networks(
 }
 
 fn drops(before: &[DropRow], after: &[DropRow], meter: &Meter) -> Vec<DropRates> {
-    let place = |row: &DropRow| (row.reason.clone(), row.port.clone(), row.network.clone());
-    let known = by(before, place);
+    let key = |row: &DropRow| (row.reason.clone(), row.port.clone(), row.network.clone());
+    let known = by(before, key);
     let happened = after.iter().filter(|row| row.packets > 0);
     let mut drops: Vec<_> = happened
         .map(|row| DropRates {
@@ -291,7 +291,7 @@ fn drops(before: &[DropRow], after: &[DropRow], meter: &Meter) -> Vec<DropRates>
             port: row.port.clone(),
             network: row.network.clone(),
             packets: row.packets,
-            rate: meter.rate(known.get(&place(row)).map(|row| row.packets), row.packets),
+            rate: meter.rate(known.get(&key(row)).map(|row| row.packets), row.packets),
             help: row.help.clone(),
         })
         .collect();

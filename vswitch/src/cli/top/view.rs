@@ -1,6 +1,7 @@
 //! The screen: a function of the last samples and of the keys that were pressed.
 //!
-//! Colour never carries information alone. Rows that do not fit are counted, and can be scrolled to.
+//! Colour never carries information alone. Rows that do not fit are counted, and can be scrolled
+//! to.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -107,8 +108,8 @@ impl Screen {
 
     /// Handles a key.
     pub fn press(&mut self, key: KeyCode) {
-        let place = |panel| Panel::ALL.iter().position(|other| *other == panel).unwrap_or(0);
-        let at = place(self.panel);
+        let index_of = |panel| Panel::ALL.iter().position(|other| *other == panel).unwrap_or(0);
+        let at = index_of(self.panel);
         let scrolled = &mut self.scrolled[at];
         match key {
             KeyCode::Tab | KeyCode::Right => self.panel = Panel::ALL[(at + 1) % Panel::ALL.len()],
@@ -139,28 +140,28 @@ impl Screen {
             return;
         };
         let tables = [workers(&rates), ports(&rates), networks(&rates), drops(&rates)];
-        for ((place, table), area) in tables.into_iter().enumerate().zip(self.areas(&rates, body)) {
-            let panel = Panel::ALL[place];
-            let (from, has_focus) = (self.scrolled[place], panel == self.panel);
-            self.scrolled[place] = table.draw(frame, area, from, panel.title(), has_focus);
+        for ((at, table), area) in tables.into_iter().enumerate().zip(self.areas(&rates, body)) {
+            let panel = Panel::ALL[at];
+            let (from, has_focus) = (self.scrolled[at], panel == self.panel);
+            self.scrolled[at] = table.draw(frame, area, from, panel.title(), has_focus);
         }
     }
 
-    /// The areas of the panels: each gets what it needs, as far as there is room, and the focused one
-    /// first.
+    /// The areas of the panels: each gets what it needs, as far as there is room, and the focused
+    /// one first.
     fn areas(&self, rates: &Rates, body: Rect) -> [Rect; Panel::ALL.len()] {
-        let wanted =
+        let needed =
             [rates.workers.len(), rates.ports.len(), rates.networks.len(), rates.drops.len()];
         // Title, column heads and lower edge.
-        let wanted =
-            wanted.map(|rows| u16::try_from(rows.max(1)).unwrap_or(u16::MAX).saturating_add(3));
+        let needed =
+            needed.map(|rows| u16::try_from(rows.max(1)).unwrap_or(u16::MAX).saturating_add(3));
         let focus = Panel::ALL.iter().position(|panel| *panel == self.panel).unwrap_or(0);
         let mut heights = [0_u16; Panel::ALL.len()];
         let mut left = body.height;
-        let least = |wanted: u16| wanted.min(5);
+        let least = |needed: u16| needed.min(5);
         let order = [focus].into_iter().chain((0..Panel::ALL.len()).filter(|at| *at != focus));
         for at in order.clone() {
-            heights[at] = least(wanted[at]).min(left);
+            heights[at] = least(needed[at]).min(left);
             // A frame without rows is useless.
             if heights[at] < 4 {
                 heights[at] = 0;
@@ -169,7 +170,7 @@ impl Screen {
         }
         for at in order {
             if heights[at] > 0 {
-                let more = wanted[at].saturating_sub(heights[at]).min(left);
+                let more = needed[at].saturating_sub(heights[at]).min(left);
                 heights[at] += more;
                 left -= more;
             }
