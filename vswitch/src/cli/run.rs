@@ -19,9 +19,9 @@ use crate::api::{
     server::{self, Listeners},
 };
 use crate::config::{self, Config};
-use crate::control::state::{self, StateStore};
 #[cfg(feature = "dpdk")]
-use crate::control::switch::{self, StopSignals};
+use crate::control::event_loop::{self, StopSignals};
+use crate::control::state::{self, StateStore};
 #[cfg(feature = "dpdk")]
 use crate::doctor::dpdk_errors::explain;
 use crate::doctor::edit::File;
@@ -135,7 +135,7 @@ fn run_switch(start: state::Start, store: StateStore) -> Result<(), Box<dyn Erro
         let signals = StopSignals::catch()?;
         let (listeners, _socket) = Listeners::bind(&config.api).await?;
         let serve = |requests| server::serve(listeners, requests, Limits::default());
-        let ended = switch::run(start, store, explain, signals, serve).await;
+        let ended = event_loop::run(start, store, explain, signals, serve).await;
         ended.map_err(|error| explain(&error, &config).into())
     })
 }

@@ -1,7 +1,11 @@
-//! From the configuration to started ports, a pool of the right size, and host interfaces: the steps that touch
-//! devices. Called on the control thread, at the start by [`super::switch`] and for what comes later by
-//! [`super::change`].
+//! The devices: started ports, the packet buffers that they use, and the EAL beneath them; and host
+//! interfaces, which are made by the same steps.
+//!
+//! Owned by the control thread.
 
+use tracing::info;
+
+use super::events::{Events, Happening};
 use super::memory::{
     DESCRIPTORS, FOR_FLOODING, Holders, Need, POOL_CACHE, PortShape, pool_size, queue_counts,
 };
@@ -9,14 +13,17 @@ use super::pools::Pools;
 use super::start_error::StartError;
 use crate::config::device::pci_address;
 use crate::config::{Config, overrides_memory};
-use crate::dpdk::eal::{Eal, EalArgs};
+use crate::dpdk::eal::{self, Eal, EalArgs};
 use crate::dpdk::pool::Pool;
-use crate::dpdk::port::{Port, PortConfig, Queues};
+use crate::dpdk::port::{Link, Losses, Port, PortConfig, Queues};
+use crate::ids::PortId;
 use crate::kernel::host_interface::{HostInterface, HostInterfaceConfig, HostInterfaceError};
-use crate::topology::{PortFacts, Topology};
+use crate::kernel::netdev;
+use crate::kernel::stack_silencer::StackSilencer;
+use crate::topology::{DenseMap, PortFacts, Topology, narrow};
 
 /// What EAL is to be started with.
-pub(super) fn eal_args(config: &Config) -> EalArgs {
+fn eal_args(config: &Config) -> EalArgs {
     let devices = config.ports.iter().map(|port| port.device.clone());
     EalArgs {
         main_core: config.dpdk.main_core,
@@ -28,13 +35,159 @@ pub(super) fn eal_args(config: &Config) -> EalArgs {
     }
 }
 
-/// Finds every port's device.
-pub(super) fn probe(eal: &Eal, config: &Config) -> Result<Vec<Port>, StartError> {
-    let probe = |port: &crate::config::Port| {
-        Port::probe(eal, &port.device)
-            .map_err(|source| StartError::Port { name: port.name.clone(), source })
-    };
-    config.ports.iter().map(probe).collect()
+/// A port as the control thread sees it.
+pub struct PortSeat {
+    /// The device.
+    pub port: Port,
+    /// Its link, as of the last second.
+    pub link: Option<Link>,
+    /// What its driver lost, as of the last second.
+    pub losses: Losses,
+    /// Where its frames lie.
+    pool: Pool,
+    _silencer: Option<StackSilencer>,
+}
+
+impl PortSeat {
+    fn new(port: Port, pool: Pool) -> Self {
+        let link = port.link();
+        let silencer = silencer(&port);
+        Self { port, link, losses: Losses::default(), pool, _silencer: silencer }
+    }
+}
+
+/// Silences the kernel's IP stack on the interface that a packet socket reads.
+fn silencer(port: &Port) -> Option<StackSilencer> {
+    let info = port.info();
+    let name = (info.driver == "net_af_packet").then(|| netdev::name_of(info.if_index?))??;
+    Some(StackSilencer::new(&name))
+}
+
+/// A port that is started and not yet in use.
+pub struct NewPort {
+    id: PortId,
+    seat: PortSeat,
+    queues: Queues,
+}
+
+/// All devices. Ports are closed before pools are freed, and these before EAL is cleaned up: the
+/// order of the fields.
+pub struct Devices {
+    /// Ports by id.
+    pub ports: DenseMap<PortSeat>,
+    /// The MACs and MTUs of the ports.
+    pub facts: Vec<PortFacts>,
+    /// The packet buffers.
+    pub pools: Pools,
+    /// The environment of it all.
+    pub eal: Eal,
+}
+
+impl Devices {
+    /// Starts EAL and every port of a configuration. Returns the ports' queues, too.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(topology: &Topology) -> Result<(Self, Vec<(PortId, Queues)>), StartError> {
+        let config = topology.config();
+        let eal = eal::init(&eal_args(config))?;
+        let probe = |wanted: &crate::config::Port| probe(&eal, wanted);
+        let ports = config.ports.iter().map(probe).collect::<Result<Vec<_>, _>>()?;
+        let pool = make_pool(&eal, config, &ports)?;
+        let mut devices = Self {
+            ports: DenseMap::default(),
+            facts: Vec::new(),
+            pools: Pools::new(pool.clone()),
+            eal,
+        };
+        let workers = config.dpdk.worker_cores.len();
+        let mut queues = Vec::new();
+        for ((id, wanted), mut port) in topology.ports().zip(ports) {
+            queues.push((id, start_port(workers, wanted, &mut port, &pool)?));
+            devices.facts.push(facts(&port));
+            devices.ports.set(id.index(), PortSeat::new(port, pool.clone()));
+        }
+        Ok((devices, queues))
+    }
+
+    /// Opens and starts the ports that a topology has and another has not. If one fails, all are
+    /// closed again.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn open(&mut self, next: &Topology, old: &Topology) -> Result<Vec<NewPort>, StartError> {
+        let (config, workers) = (next.config(), next.config().dpdk.worker_cores.len());
+        let mut opened: Vec<NewPort> = Vec::new();
+        for (id, wanted) in next.ports_not_in(old) {
+            let mut port = probe(&self.eal, wanted)?;
+            let first = self.pools.first.clone();
+            let seats = self.ports.iter().map(|(_, seat)| seat);
+            let seats = seats.chain(opened.iter().map(|new| &new.seat));
+            let share = seats.filter(|seat| seat.pool.is(&first)).map(|seat| &seat.port);
+            let pool = pool_for(&self.eal, &mut self.pools, config, wanted, &port, share)?;
+            let queues = start_port(workers, wanted, &mut port, &pool)?;
+            opened.push(NewPort { id, seat: PortSeat::new(port, pool), queues });
+        }
+        Ok(opened)
+    }
+
+    /// The MACs and MTUs of the ports with those that are new.
+    #[must_use]
+    pub fn facts_with(&self, next: &Topology, new: &[NewPort]) -> Vec<PortFacts> {
+        let mut all = self.facts.clone();
+        all.resize(next.port_slots().max(all.len()), PortFacts::NONE);
+        for NewPort { id, seat, .. } in new {
+            all[id.index()] = facts(&seat.port);
+        }
+        all
+    }
+
+    /// Takes new ports into use; returns their queues.
+    pub fn add(&mut self, next: &Topology, new: Vec<NewPort>) -> Vec<(PortId, Queues)> {
+        self.facts = self.facts_with(next, &new);
+        let add = |NewPort { id, seat, queues }| {
+            if let Some(port) = next.port(id) {
+                info!(port = port.name, device = port.device, "port added");
+            }
+            self.ports.set(id.index(), seat);
+            (id, queues)
+        };
+        new.into_iter().map(add).collect()
+    }
+
+    /// Closes a port of a topology.
+    pub fn close(&mut self, topology: &Topology, id: PortId) {
+        drop(self.ports.take(id.index()));
+        if let Some(port) = topology.port(id) {
+            info!(port = port.name, device = port.device, "port removed");
+        }
+    }
+
+    /// Every second: the links, and what drivers lost.
+    pub fn watch(&mut self, topology: &Topology, events: &Events) {
+        self.pools.tidy();
+        for (id, seat) in self.ports.iter_mut() {
+            let link = seat.port.link();
+            let is_up = |link: Option<Link>| link.is_some_and(|link| link.up);
+            if is_up(link) != is_up(seat.link)
+                && let Some(port) = topology.port(PortId(narrow(id))).map(|port| port.name.clone())
+            {
+                let up = is_up(link);
+                info!(port, up, "link");
+                events.tell(match up {
+                    true => Happening::PortUp { port },
+                    false => Happening::PortDown { port },
+                });
+            }
+            seat.link = link;
+            seat.losses = seat.port.losses().unwrap_or(seat.losses);
+        }
+    }
+}
+
+fn probe(eal: &Eal, wanted: &crate::config::Port) -> Result<Port, StartError> {
+    Port::probe(eal, &wanted.device)
+        .map_err(|source| StartError::Port { name: wanted.name.clone(), source })
 }
 
 fn queues_of(workers: usize, config: &crate::config::Port, port: &Port) -> (u16, u16) {
@@ -43,7 +196,7 @@ fn queues_of(workers: usize, config: &crate::config::Port, port: &Port) -> (u16,
 }
 
 /// The pool: computed from what can hold a buffer at the same time, not guessed.
-pub(super) fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Pool, StartError> {
+fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Pool, StartError> {
     let workers = config.dpdk.worker_cores.len();
     let shape = |(wanted, port): (&crate::config::Port, &Port)| {
         let (rx, tx) = queues_of(workers, wanted, port);
@@ -60,7 +213,7 @@ pub(super) fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Po
 
 /// The pool for a port that comes while the switch runs: that of the start if it has room for the port's rings beside
 /// those of the ports that `share` it, else another.
-pub(super) fn pool_for<'a>(
+fn pool_for<'a>(
     eal: &Eal,
     pools: &mut Pools,
     config: &Config,
@@ -83,7 +236,7 @@ pub(super) fn pool_for<'a>(
 }
 
 /// Configures and starts a port.
-pub(super) fn start_port(
+fn start_port(
     workers: usize,
     wanted: &crate::config::Port,
     port: &mut Port,
@@ -119,6 +272,6 @@ pub(super) fn host_interface(
 }
 
 /// What a started port turned out to be.
-pub fn facts(port: &Port) -> PortFacts {
+fn facts(port: &Port) -> PortFacts {
     PortFacts { mac: port.info().mac, mtu: port.info().mtu }
 }

@@ -2,9 +2,32 @@
 
 use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;
+use crate::datapath::now::Now;
 use crate::datapath::packet::Packet;
 use crate::metrics::counters::{Counters, Site};
 use crate::metrics::drop_reason::DropReason;
+
+/// The control thread's own counters, and its part in captures.
+pub struct OwnFrames {
+    /// The counters of the frames that it carries.
+    pub counters: Counters,
+    recorder: Recorder,
+}
+
+impl OwnFrames {
+    /// With the control thread's counters and recorder.
+    #[must_use]
+    pub fn new(counters: Counters, recorder: Recorder) -> Self {
+        Self { counters, recorder }
+    }
+
+    /// What drops frames that belong to a generation.
+    pub fn drops<'a>(&'a mut self, now: Now, generation: &'a Generation) -> Drops<'a> {
+        let Self { counters, recorder } = self;
+        recorder.begin(now, generation);
+        Drops { counters, recorder, generation }
+    }
+}
 
 /// Counts a frame that the control thread drops, and tells of it.
 pub struct Drops<'a> {

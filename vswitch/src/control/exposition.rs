@@ -44,14 +44,14 @@
 //! docs/monitoring.md counts them. Drops have only the reasons that can happen at a site ([`DropReason::sites`]). They,
 //! and the counters of networks, are listed before they have counted anything, so
 //! that a rate is right from the first frame, unless there would be more than
-//! [`MAX_ZEROS`](crate::control::status::MAX_ZEROS) of them; then only those that are not zero.
+//! [`MAX_ZEROS`](super::row_builder::MAX_ZEROS) of them; then only those that are not zero.
 //! `vswitch_drops_by_reason_total` is always whole. All the rest grows with ports × workers, with remote VTEPs, and
 //! by one series (`vswitch_fdb_entries`) for each network.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::control::pulse::Work;
-use crate::control::switch::Switch;
+use super::loop_timing::Work;
+use super::switch::Switch;
 use crate::ids::PortId;
 use crate::kernel::underlay::NextHop;
 use crate::metrics::build_info;
@@ -90,8 +90,8 @@ fn ports(switch: &Switch, families: &mut Vec<Family>) {
     );
     let mut up = Family::gauge("vswitch_port_up", "Whether the link is up, as of the last second.");
     for (id, config) in switch.topology.ports() {
-        let Some(seat) = switch.ports.get(id.index()) else { continue };
-        let totals = switch.port_totals(id);
+        let Some(seat) = switch.devices.ports.get(id.index()) else { continue };
+        let totals = switch.counting.port(id);
         let port = ("port", config.name.as_str());
         rx_packets.add(&[port], totals.receive_packets);
         rx_bytes.add(&[port], totals.receive_bytes);
@@ -121,18 +121,17 @@ fn queues(switch: &Switch, families: &mut Vec<Family>) {
         let labels = [("port", port.name.as_str()), ("queue", &queue), ("worker", &worker)];
         family.add(&labels, packets);
     };
-    for (worker, seat) in switch.wiring.workers.iter().enumerate() {
+    for (worker, seat) in switch.workers.wiring.workers.iter().enumerate() {
         for polled in &seat.polled {
             let packets = polled.received.packets();
             add(&mut received, polled.port, polled.queue, worker, packets);
         }
     }
-    for (id, seat) in switch.ports.iter() {
+    for (id, seat) in switch.devices.ports.iter() {
         let id = PortId(narrow(id));
         // Each worker has the queue of its own number, as long as there are enough.
-        for (worker, queue) in (0..switch.workers.len()).zip(0..seat.port.info().tx_queues) {
-            let view = &switch.workers[worker].view;
-            let packets = switch.baselines.port_by(id, worker, view).transmit_packets;
+        for (worker, queue) in (0..switch.workers.seats.len()).zip(0..seat.port.info().tx_queues) {
+            let packets = switch.counting.port_by(id, worker).transmit_packets;
             add(&mut transmitted, id, queue, worker, packets);
         }
     }
@@ -152,7 +151,7 @@ fn drops(switch: &Switch, families: &mut Vec<Family>) {
         "vswitch_drops_by_reason_total",
         "Frames dropped, by reason, at whatever port or network, those included that were removed.",
     );
-    for (reason, packets) in DropReason::ALL.iter().zip(switch.all_drops()) {
+    for (reason, packets) in DropReason::ALL.iter().zip(switch.counting.all_drops()) {
         by_reason.add(&[("reason", reason.label())], packets);
     }
     families.extend([drops, by_reason]);
@@ -180,7 +179,7 @@ fn networks(switch: &Switch, families: &mut Vec<Family>) {
             (&mut moves, learning.moves),
             (&mut aged, learning.aged),
             (&mut refused, learning.refused),
-            (&mut replicated, switch.replicated(domain)),
+            (&mut replicated, switch.counting.replicated(domain)),
         ] {
             if zeros || value > 0 {
                 family.add(&[network], value);
@@ -200,15 +199,15 @@ fn vteps(switch: &Switch, families: &mut Vec<Family>) {
         Family::counter("vswitch_host_packets_total", "Frames that the host interface sent.");
     for (id, config) in switch.topology.vteps() {
         let vtep = ("vtep", config.name.as_str());
-        punted.add(&[vtep], switch.punted(id));
-        sent.add(&[vtep], switch.hosts.get(id.index()).map_or(0, |host| host.sent_by_host));
+        punted.add(&[vtep], switch.counting.tap_took(id));
+        sent.add(&[vtep], switch.punt_paths.tap_gave(id));
     }
     let mut resolved = Family::gauge(
         "vswitch_next_hop_resolved",
         "Whether the next hop to a remote VTEP is known; `vswitch show vteps` says why not.",
     );
     for (tunnel, remote) in switch.topology.remotes() {
-        let next_hop = switch.next_hops[tunnel.index()].as_ref();
+        let next_hop = switch.next_hops.get(tunnel);
         let Some(vtep) = switch.topology.vtep(remote.vtep) else { continue };
         let labels = [("vtep", vtep.name.as_str()), ("remote_vtep", &remote.address.to_string())];
         resolved.add(&labels, matches!(next_hop, Some(NextHop::Resolved { .. })).into());
@@ -250,8 +249,9 @@ fn workers(switch: &Switch, families: &mut Vec<Family>) {
         "vswitch_learn_events_lost_total",
         "Learn events that found the queue to the control thread full.",
     );
-    for (number, seat) in switch.workers.iter().enumerate() {
-        let (ledger, totals) = (seat.view.ledger(), seat.view.turns());
+    for number in 0..switch.workers.seats.len() {
+        let view = switch.counting.worker(number);
+        let (ledger, totals) = (view.ledger(), view.turns());
         let number = number.to_string();
         let worker = ("worker", number.as_str());
         let (busy, idle) = (("state", "busy"), ("state", "idle"));
@@ -276,18 +276,18 @@ fn control(switch: &Switch, families: &mut Vec<Family>) {
         "How long the control thread was busy with one thing.",
     );
     for kind in Work::ALL {
-        work.add_totals(&[("work", kind.label())], &switch.pulse.work(kind));
+        work.add_totals(&[("work", kind.label())], &switch.timing.work(kind));
     }
     let mut late = Family::histogram(
         "vswitch_control_late_seconds",
         "How late the control thread came to the tick of each millisecond, when it learns and serves the host.",
     );
-    late.add_totals(&[], &switch.pulse.late());
+    late.add_totals(&[], &switch.timing.late());
     let mut saves = Family::counter(
         "vswitch_state_saves_total",
         "How often the state was written to the disk, and how often that failed.",
     );
-    let of_state = switch.configured().saves();
+    let of_state = switch.in_force().saves();
     saves.add(&[("result", "done")], of_state.done);
     saves.add(&[("result", "failed")], of_state.failed);
     families.extend([work, late, saves]);
@@ -303,9 +303,9 @@ fn buffers(switch: &Switch, families: &mut Vec<Family>) {
         Family::gauge("vswitch_pool_mbufs_in_use", "Packet buffers out of one pool.");
     let mut pool_capacity =
         Family::gauge("vswitch_pool_mbufs_capacity", "Packet buffers that one pool has.");
-    in_use.add(&[], switch.pools.in_use() as u64);
-    capacity.add(&[], switch.pools.capacity() as u64);
-    for (name, pool) in switch.pools.named() {
+    in_use.add(&[], switch.devices.pools.in_use() as u64);
+    capacity.add(&[], switch.devices.pools.capacity() as u64);
+    for (name, pool) in switch.devices.pools.named() {
         pool_in_use.add(&[("pool", &name)], pool.in_use() as u64);
         pool_capacity.add(&[("pool", &name)], pool.capacity() as u64);
     }
@@ -318,32 +318,32 @@ fn process(switch: &Switch, families: &mut Vec<Family>) {
         "Frames received or made that were neither transmitted, nor dropped for a reason, nor punted: 0.",
     );
     #[allow(clippy::cast_precision_loss, reason = "0")]
-    unaccounted.add_f64(&[], switch.unaccounted() as f64);
-    let configured = switch.configured();
+    unaccounted.add_f64(&[], switch.counting.unaccounted() as f64);
+    let in_force = switch.in_force();
     let mut generation = Family::gauge(
         "vswitch_generation",
         "The generation of the configuration: one more with each change.",
     );
-    generation.add(&[], configured.generation());
+    generation.add(&[], in_force.generation());
     let mut changed = Family::gauge(
         "vswitch_last_change_timestamp_seconds",
         "When the configuration in force was taken up, in Unix time.",
     );
-    changed.add_f64(&[], unix_secs(configured.changed()));
+    changed.add_f64(&[], unix_secs(in_force.changed()));
     let mut pending = Family::gauge(
         "vswitch_change_pending",
         "Whether a change waits to be confirmed, or else goes back by itself.",
     );
-    pending.add(&[], configured.is_pending().into());
+    pending.add(&[], in_force.is_pending().into());
     let mut started =
         Family::gauge("vswitch_start_time_seconds", "When the switch started, in Unix time.");
-    started.add_f64(&[], unix_secs(configured.started()));
+    started.add_f64(&[], unix_secs(in_force.started()));
     let mut build = Family::gauge("vswitch_build_info", "What runs, as labels.");
     let labels = [
         ("version", build_info::VERSION),
         ("revision", build_info::revision()),
         ("rustc", build_info::RUSTC),
-        ("dpdk", &switch.eal.version()),
+        ("dpdk", &switch.devices.eal.version()),
     ];
     build.add(&labels, 1);
     families.extend([unaccounted, generation, changed, pending, started, build]);

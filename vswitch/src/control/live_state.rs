@@ -20,13 +20,13 @@ pub struct LiveState<'a> {
     /// MACs and MTUs of the ports.
     pub facts: &'a [PortFacts],
     /// The source of the reasons why next hops are not known.
-    pub next_hops: &'a dyn UnresolvedReason,
+    pub next_hops: &'a dyn WhyUnresolved,
     /// The time.
     pub now: Now,
 }
 
 /// Knows why next hops are not known.
-pub trait UnresolvedReason {
+pub trait WhyUnresolved {
     /// Why the next hop of a tunnel is not known, for people; `None` if it is known.
-    fn unresolved_reason(&self, tunnel: TunnelId) -> Option<String>;
+    fn why_unresolved(&self, tunnel: TunnelId) -> Option<String>;
 }

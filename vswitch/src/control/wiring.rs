@@ -31,7 +31,7 @@ pub struct Wiring {
     /// One per worker.
     pub workers: Vec<Seat>,
     /// Between a VTEP's host interface and the workers.
-    pub hosts: HashMap<VtepId, HostQueues>,
+    pub punts: HashMap<VtepId, PuntQueues>,
     /// Frames from worker to worker, by the port that they leave by; with the worker that sends them.
     handovers: HashMap<PortId, Vec<(usize, FrameQueue)>>,
     number: u64,
@@ -61,7 +61,7 @@ pub struct Polled {
 
 /// The queues between a host interface and the workers.
 #[derive(Clone)]
-pub struct HostQueues {
+pub struct PuntQueues {
     /// Frames for the host.
     pub punts: FrameQueue,
     /// Frames from the host.
@@ -96,8 +96,8 @@ impl Wiring {
             pool: pool.clone(),
         };
         let ios = workers.iter().map(io).collect();
-        let (hosts, handovers) = (HashMap::new(), HashMap::new());
-        (Self { workers, hosts, handovers, number: 0, is_posted: false }, ios)
+        let (punts, handovers) = (HashMap::new(), HashMap::new());
+        (Self { workers, punts, handovers, number: 0, is_posted: false }, ios)
     }
 
     /// The number of the wiring that was posted last.
@@ -115,7 +115,7 @@ impl Wiring {
             seat.polled.retain(|polled| !removed.contains(&polled.port));
         }
         for (id, vtep) in topology.vteps() {
-            self.hosts.entry(id).or_insert_with(|| HostQueues {
+            self.punts.entry(id).or_insert_with(|| PuntQueues {
                 punts: frame_queue(),
                 injections: frame_queue(),
                 port: topology.uplink_of(vtep),
@@ -136,7 +136,7 @@ impl Wiring {
         let punts = || {
             let slots = (0..).map(VtepId).take(topology.vtep_slots());
             let queue =
-                |id| topology.vtep(id).and_then(|_| Some(self.hosts.get(&id)?.punts.clone()));
+                |id| topology.vtep(id).and_then(|_| Some(self.punts.get(&id)?.punts.clone()));
             slots.map(queue).collect()
         };
         for ((number, part), relays) in parts.into_iter().enumerate().zip(relays) {
@@ -195,7 +195,7 @@ impl Wiring {
         // The first worker has a transmit queue on every port. It asks the host's queues before those of other
         // workers, so that their load cannot shut the kernel's ARP out.
         for (id, vtep) in topology.vteps() {
-            let Some(queues) = self.hosts.get(&id) else { continue };
+            let Some(queues) = self.punts.get(&id) else { continue };
             let queue = Arc::clone(&queues.injections);
             relays[0].push(Relay {
                 queue,
@@ -235,7 +235,7 @@ impl Wiring {
             let queues = self.handovers.remove(port).unwrap_or_default();
             left.extend(queues.into_iter().map(|(_, queue)| (*port, queue)));
         }
-        let gone = self.hosts.extract_if(|id, _| topology.vtep(*id).is_none());
+        let gone = self.punts.extract_if(|id, _| topology.vtep(*id).is_none());
         left.extend(gone.map(|(_, queues)| (queues.port, queues.injections)));
         left
     }

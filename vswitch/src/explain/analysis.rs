@@ -403,7 +403,7 @@ impl Analysis<'_> {
                 index.map(|index| format!("mac/{index}/remote-vtep"))
             })
         });
-        let why = self.live.next_hops.unresolved_reason(tunnel);
+        let why = self.live.next_hops.why_unresolved(tunnel);
         let why = why.map_or(String::new(), |why| format!(": {why}"));
         fixed(
             self.at_network(key.as_deref().unwrap_or("remote-vteps")),

@@ -6,7 +6,7 @@
 //! | [`netdev`] | what the kernel knows of a network interface |
 //! | [`host_interface`] | a TAP for each VTEP, through which the kernel speaks on the underlay |
 //! | [`underlay`] | a mirror of the kernel's routes and neighbours |
-//! | `quiet` | keeps the kernel's stack from answering on interfaces whose frames are the switch's |
+//! | `stack_silencer` | keeps the kernel's stack from answering on interfaces whose frames are the switch's |
 //!
 //! Called by the control thread. Needs no DPDK.
 
@@ -14,5 +14,5 @@ pub mod host_interface;
 pub mod netdev;
 mod netlink;
 #[cfg(feature = "dpdk")]
-pub mod quiet;
+pub mod stack_silencer;
 pub mod underlay;

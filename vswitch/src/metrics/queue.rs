@@ -1,7 +1,7 @@
 //! What one receive queue gave.
 //!
 //! A counter for each queue, made with it and gone with it, so that it begins at zero and needs no
-//! [baseline](crate::control::baselines). Its worker writes it, once a poll, in a cache line that nobody else
+//! [offset](crate::control::offsets). Its worker writes it, once a poll, in a cache line that nobody else
 //! writes; whoever holds the [`QueueView`] reads it.
 
 use std::cell::Cell;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::control::captures::Captures;
 use crate::control::learner::{AGE_EVERY_MILLIS, Learner};
-use crate::control::live_state::{LiveState, UnresolvedReason};
+use crate::control::live_state::{LiveState, WhyUnresolved};
 use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;
 use crate::datapath::io::{Relayed, RelayedFrom};
@@ -339,8 +339,8 @@ impl Simulation {
     }
 }
 
-impl UnresolvedReason for Simulation {
-    fn unresolved_reason(&self, tunnel: TunnelId) -> Option<String> {
+impl WhyUnresolved for Simulation {
+    fn why_unresolved(&self, tunnel: TunnelId) -> Option<String> {
         let is_known = self.next_hops.get(tunnel.index()).is_some_and(Option::is_some);
         (!is_known).then(|| "the simulation has none".to_owned())
     }

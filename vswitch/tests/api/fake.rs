@@ -13,7 +13,7 @@ use vswitch::control::captures::Captures;
 use vswitch::control::events::{Events, Happening, RollBackReason, Whereabouts};
 use vswitch::control::fdb_pages::{FdbFilter, FdbScan};
 use vswitch::control::learner::Learner;
-use vswitch::control::live_state::{LiveState, UnresolvedReason};
+use vswitch::control::live_state::{LiveState, WhyUnresolved};
 use vswitch::control::requests::{
     Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed, Request,
 };
@@ -90,8 +90,8 @@ impl Forwarding {
     }
 }
 
-impl UnresolvedReason for Fake {
-    fn unresolved_reason(&self, _: TunnelId) -> Option<String> {
+impl WhyUnresolved for Fake {
+    fn why_unresolved(&self, _: TunnelId) -> Option<String> {
         None
     }
 }

@@ -10,7 +10,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Checksum, Loaded};
+use super::file::Checksum;
+use super::store::Loaded;
 use crate::config::{Config, Document};
 
 /// Below this, each configuration file has a state directory of its own.

@@ -32,22 +32,24 @@
 //! stale" to "asking". `NTF_MANAGED` (Linux 5.16) would let the kernel do it, at a rate that grows
 //! with the neighbours and without a bound.
 
-mod kernel;
 mod monitor;
+mod next_hop;
 mod pace;
+mod queries;
+
+pub use self::next_hop::{LocalVtep, NextHop, UnresolvedReason};
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
-use self::kernel::{Hop, Kernel, Neighbour, Path};
 use self::monitor::{Hint, Monitor};
 use self::pace::{Pace, Wish};
-use crate::ids::{MacAddr, RemoteId, VtepId};
+use self::queries::{Hop, KernelQueries, Neighbour, Path};
+use crate::ids::RemoteId;
 
 /// From the first hint to the pass: what belongs to one change mostly arrives together.
 const DEBOUNCE: Duration = Duration::from_millis(3);
@@ -62,92 +64,6 @@ const RESYNC: Duration = Duration::from_secs(5);
 /// A pass rests four times as long as the last one took: a storm of route changes gets at most a
 /// fifth of the control thread.
 const REST_FACTOR: u32 = 4;
-
-/// A local VTEP, as the kernel sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalVtep {
-    /// Which VTEP.
-    pub vtep: VtepId,
-    /// The kernel's index of its host interface.
-    pub if_index: u32,
-    /// Its address: the source of the tunnels' packets.
-    pub address: Ipv4Addr,
-}
-
-/// Where packets to a remote VTEP go first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NextHop {
-    /// Known.
-    Resolved {
-        /// The MAC address to send to.
-        mac: MacAddr,
-        /// The gateway's address; `None` if the remote VTEP is on the link.
-        gateway: Option<Ipv4Addr>,
-    },
-    /// Not known; packets are to be dropped and counted.
-    Unresolved {
-        /// The gateway's address, if the route has one.
-        gateway: Option<Ipv4Addr>,
-        /// Why, for people.
-        reason: UnresolvedReason,
-    },
-}
-
-/// Why a next hop is not known.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnresolvedReason {
-    /// The kernel's routing has nothing for the address.
-    #[error("the kernel has no route to it")]
-    NoRoute,
-    /// A route of type `unreachable`.
-    #[error("an \"unreachable\" route covers it")]
-    Unreachable,
-    /// A route of type `prohibit`.
-    #[error("a \"prohibit\" route covers it")]
-    Prohibited,
-    /// A route of type `blackhole`.
-    #[error("a \"blackhole\" route covers it")]
-    Blackhole,
-    /// The kernel would send by an interface that is not the VTEP's.
-    #[error("its route leaves by the interface {interface}, not by the VTEP's host interface")]
-    OtherInterface {
-        /// The interface's name.
-        interface: String,
-    },
-    /// The address is the host's own, or a broadcast or multicast address.
-    #[error("the kernel takes it for a {kind} address")]
-    NotRemote {
-        /// The kernel's word for it.
-        kind: &'static str,
-    },
-    /// The route is of a kind that the switch cannot follow.
-    #[error("its route has {what}, which is not supported")]
-    Unsupported {
-        /// What the route has.
-        what: &'static str,
-    },
-    /// The VTEP's own address is not on the host, so the kernel routes nothing from it.
-    #[error("the VTEP's own address is no longer on its host interface")]
-    NoSourceAddress,
-    /// Somebody set the host interface down.
-    #[error("the VTEP's host interface is down")]
-    HostInterfaceDown,
-    /// Somebody removed the host interface, or moved it into another namespace.
-    #[error("the VTEP's host interface is gone")]
-    HostInterfaceGone,
-    /// The next hop has been asked for and has not answered yet.
-    #[error("the next hop has not answered ARP yet")]
-    NeighbourPending,
-    /// The next hop has been asked for as often as the kernel does, and does not answer.
-    #[error("the next hop does not answer ARP")]
-    NeighbourFailed,
-    /// The kernel refused to answer.
-    #[error("the kernel refused to say: {error}")]
-    Refused {
-        /// The kernel's error.
-        error: String,
-    },
-}
 
 /// Why the mirror cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +87,7 @@ struct Remote {
 
 /// The mirror. See the module's header.
 pub struct Underlay {
-    kernel: Kernel,
+    queries: KernelQueries,
     monitor: Monitor,
     vteps: Vec<LocalVtep>,
     remotes: Vec<Remote>,
@@ -212,10 +128,10 @@ impl Underlay {
     pub fn new(vteps: Vec<LocalVtep>, remotes: Vec<RemoteId>) -> Result<Self, UnderlayError> {
         let now = Instant::now();
         let monitor = Monitor::open().map_err(UnderlayError::Open)?;
-        let kernel = Kernel::open().map_err(UnderlayError::Open)?;
+        let queries = KernelQueries::open().map_err(UnderlayError::Open)?;
         let remotes = remotes.into_iter().map(|id| Remote { id, path: None, told: None }).collect();
         Ok(Self {
-            kernel,
+            queries,
             monitor,
             vteps,
             remotes,
@@ -347,7 +263,7 @@ impl Underlay {
 
     /// Asks for every remote's path, and for every next hop.
     fn pass(&mut self) -> io::Result<()> {
-        let paths = self.kernel.paths(&self.vteps, self.remotes.iter().map(|r| r.id))?;
+        let paths = self.queries.paths(&self.vteps, self.remotes.iter().map(|r| r.id))?;
         for (remote, path) in self.remotes.iter_mut().zip(paths) {
             remote.path = Some(path);
         }
@@ -363,7 +279,7 @@ impl Underlay {
 
     fn ask_about_doubted(&mut self) -> io::Result<()> {
         let doubted: Vec<Hop> = self.doubted.drain().collect();
-        let neighbours = match self.kernel.neighbours(&doubted) {
+        let neighbours = match self.queries.neighbours(&doubted) {
             Ok(neighbours) => neighbours,
             Err(error) => {
                 self.doubted.extend(doubted);
@@ -407,7 +323,7 @@ impl Underlay {
         if turn.now.is_empty() {
             return;
         }
-        match self.kernel.ask_next_hops(&turn.now) {
+        match self.queries.ask_next_hops(&turn.now) {
             Ok(()) => self.refused_asks = false,
             Err(error) => {
                 if !self.refused_asks {

@@ -13,7 +13,7 @@ use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage}
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{AsyncSocket, TokioSocket};
 
-use super::kernel::Hop;
+use super::queries::Hop;
 use crate::kernel::netlink;
 
 /// Datagrams read per wake-up, so that a storm does not keep the control thread to itself.

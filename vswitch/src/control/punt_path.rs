@@ -1,4 +1,4 @@
-//! Carries frames between the workers and the host interfaces.
+//! The punt paths: carry frames between the workers and the host interfaces.
 //!
 //! Called by the control thread every millisecond: system calls do not belong on a worker. Bounded
 //! per call, so that a flood towards the host cannot starve the rest of the control thread.
@@ -6,37 +6,42 @@
 use tracing::warn;
 
 use super::drops::Drops;
-use super::wiring::HostQueues;
+use super::wiring::PuntQueues;
 use crate::datapath::capture::recorder::Frame;
 use crate::datapath::packet::Packet as _;
 use crate::dpdk::pool::Pool;
 use crate::ids::VtepId;
 use crate::kernel::host_interface::HostInterface;
+use crate::kernel::underlay::LocalVtep;
 use crate::metrics::counters::Site;
 use crate::metrics::drop_reason::DropReason;
+use crate::topology::{DenseMap, Topology};
+
+/// Room for the longest frame that a TAP can give, in bytes.
+const FRAME_LEN: usize = u16::MAX as usize;
 
 /// The most frames carried each way, per VTEP and call.
 const BUDGET: usize = 256;
 
-/// One VTEP's way to the host and back.
-pub struct HostPath {
+/// The punt path of one VTEP: to its TAP and back.
+pub struct PuntPath {
     /// The VTEP.
     pub vtep: VtepId,
     /// The TAP.
     pub interface: HostInterface,
     /// To and from the workers.
-    pub queues: HostQueues,
-    /// Frames that the host has sent.
-    pub sent_by_host: u64,
+    pub queues: PuntQueues,
+    /// Frames read from the TAP.
+    pub tap_gave: u64,
     /// Whether the interface refused the last frame, so that a failure is logged once.
     pub failing: bool,
 }
 
-impl HostPath {
+impl PuntPath {
     /// The way of a VTEP by its host interface.
     #[must_use]
-    pub fn new(vtep: VtepId, interface: HostInterface, queues: HostQueues) -> Self {
-        Self { vtep, interface, queues, sent_by_host: 0, failing: false }
+    pub fn new(vtep: VtepId, interface: HostInterface, queues: PuntQueues) -> Self {
+        Self { vtep, interface, queues, tap_gave: 0, failing: false }
     }
 
     /// Gives the host all that waits: to be called when no worker punts to it any more.
@@ -83,7 +88,7 @@ impl HostPath {
             // An error means that the interface is down: there is nothing to carry.
             let Ok(Some(len)) = self.interface.try_read(frame) else { return };
             counters.injected(1);
-            self.sent_by_host += 1;
+            self.tap_gave += 1;
             let site = Site::port(self.queues.port);
             let Some(mut packet) = pool.alloc() else {
                 drops.dropped(site, DropReason::NoBuffers, &Frame(&frame[..len]));
@@ -98,5 +103,54 @@ impl HostPath {
                 Err(packet) => drops.dropped(site, DropReason::HostQueueFull, &packet),
             }
         }
+    }
+}
+
+/// All punt paths, by VTEP.
+pub struct PuntPaths {
+    paths: DenseMap<PuntPath>,
+    frame: Box<[u8]>,
+}
+
+impl Default for PuntPaths {
+    fn default() -> Self {
+        Self { paths: DenseMap::default(), frame: vec![0; FRAME_LEN].into() }
+    }
+}
+
+impl PuntPaths {
+    /// Begins to carry frames for a VTEP.
+    pub fn add(&mut self, path: PuntPath) {
+        self.paths.set(path.vtep.index(), path);
+    }
+
+    /// Frames read from the TAP of a VTEP.
+    #[must_use]
+    pub fn tap_gave(&self, vtep: VtepId) -> u64 {
+        self.paths.get(vtep.index()).map_or(0, |path| path.tap_gave)
+    }
+
+    /// Carries what waits, for every VTEP.
+    pub fn carry(&mut self, pool: &Pool, drops: &mut Drops<'_>) {
+        for (_, path) in self.paths.iter_mut() {
+            path.carry(pool, drops, &mut self.frame);
+        }
+    }
+
+    /// Delivers the last frames of a VTEP, and removes its host interface.
+    pub fn close(&mut self, vtep: VtepId, drops: &mut Drops<'_>) {
+        if let Some(mut path) = self.paths.take(vtep.index()) {
+            path.deliver_last(drops);
+        }
+    }
+
+    /// The VTEPs of a topology as the kernel sees them.
+    #[must_use]
+    pub fn local_vteps(&self, topology: &Topology) -> Vec<LocalVtep> {
+        let local = |(id, vtep): (VtepId, &crate::topology::Vtep)| {
+            let if_index = self.paths.get(id.index())?.interface.ifindex();
+            Some(LocalVtep { vtep: id, if_index, address: vtep.address })
+        };
+        topology.vteps().filter_map(local).collect()
     }
 }

@@ -11,51 +11,24 @@ use crate::control::rows::{
 };
 use crate::datapath::generation;
 use crate::ids::{NetworkId, PortId, RemoteId, TunnelId, VtepId};
-use crate::metrics::counters::{CountersView, PortTotals, Site};
+use crate::metrics::counters::Site;
 use crate::metrics::drop_reason::{DropReason, SiteKind};
 use crate::metrics::rate::busy_percent;
 use crate::table::{Destination, Entry, Key};
+use crate::topology::Member;
 
-use super::baselines::Drops;
-use super::switch::{PortSeat, Switch, WorkerSeat, views};
+use super::devices::PortSeat;
+use super::offsets::Drops;
+use super::switch::Switch;
 use super::wiring::Polled;
+use super::workers::WorkerSeat;
 use crate::kernel::underlay::NextHop;
-use crate::topology::{Member, Topology};
 
 /// Up to how many series of drops are listed while they are zero: those of some thousand networks, or of half as many
 /// beside the most ports that there can be.
 pub const MAX_ZEROS: usize = 10_000;
 
 impl Switch {
-    /// The counters of every worker and of the control thread.
-    pub fn views(&self) -> impl Iterator<Item = &CountersView> + Clone {
-        views(&self.workers, &self.host_view)
-    }
-
-    /// What all workers together have seen at a port.
-    #[must_use]
-    pub fn port_totals(&self, port: PortId) -> PortTotals {
-        self.baselines.port(port, self.views())
-    }
-
-    /// Frames that came and left no trace, over all threads: 0.
-    #[must_use]
-    pub fn unaccounted(&self) -> i64 {
-        self.views().map(|view| view.ledger().unaccounted()).sum()
-    }
-
-    /// Copies made for a network by flooding.
-    #[must_use]
-    pub fn replicated(&self, domain: NetworkId) -> u64 {
-        self.baselines.replicated(domain, self.views())
-    }
-
-    /// Frames that a VTEP's host interface took.
-    #[must_use]
-    pub fn punted(&self, vtep: VtepId) -> u64 {
-        self.baselines.punted(vtep, &self.host_view)
-    }
-
     fn port_name(&self, port: PortId) -> String {
         self.topology.port(port).map(|port| port.name.clone()).unwrap_or_default()
     }
@@ -71,16 +44,16 @@ impl Switch {
     /// `GET /v1/status`.
     #[must_use]
     pub fn status(&self) -> Status {
-        let configured = self.configured();
-        let started = configured.started().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let in_force = self.in_force();
+        let started = in_force.started().duration_since(UNIX_EPOCH).unwrap_or_default();
         let host = nix::unistd::gethostname().unwrap_or_default();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: host.to_string_lossy().into_owned(),
-            generation: configured.generation(),
+            generation: in_force.generation(),
             started_unix_millis: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
-            dropped: self.all_drops().iter().sum(),
-            unaccounted: self.unaccounted(),
+            dropped: self.counting.all_drops().iter().sum(),
+            unaccounted: self.counting.unaccounted(),
         }
     }
 
@@ -88,7 +61,7 @@ impl Switch {
     #[must_use]
     pub fn port_rows(&self) -> Vec<PortRow> {
         let row = |(id, config): (PortId, &crate::config::Port)| {
-            let (seat, totals) = (self.ports.get(id.index())?, self.port_totals(id));
+            let (seat, totals) = (self.devices.ports.get(id.index())?, self.counting.port(id));
             let info = seat.port.info();
             let (role, vtep) = match self.topology.role(id) {
                 generation::Role::Uplink(vtep) => (Role::Uplink, Some(self.vtep_name(vtep))),
@@ -125,28 +98,21 @@ impl Switch {
         self.topology.ports().filter_map(row).collect()
     }
 
-    /// Frames dropped at a port, as a member of the network that it is in now, by the index of the reason.
-    fn dropped_at(&self, port: PortId) -> Drops {
-        self.baselines.site_drops(Site::port(port), self.views())
-    }
-
-    /// Frames of a network dropped on the uplink that it has now.
-    fn dropped_of(&self, domain: NetworkId) -> Drops {
-        self.baselines.site_drops(Site::network(domain), self.views())
-    }
-
     /// Everything dropped at a port, whatever network it was in; on an uplink, of whatever network.
     fn port_drops(&self, port: PortId) -> u64 {
-        let own: u64 = self.baselines.port_drops(port, self.views()).iter().sum();
+        let own: u64 = self.counting.port_drops(port).iter().sum();
         let generation::Role::Uplink(vtep) = self.topology.role(port) else { return own };
         let networks = self.topology.networks().filter(|(_, network)| network.vtep == Some(vtep));
-        own + networks.flat_map(|(domain, _)| self.dropped_of(domain)).sum::<u64>()
+        own + networks
+            .flat_map(|(domain, _)| self.counting.site_drops(Site::network(domain)))
+            .sum::<u64>()
     }
 
     /// Everything dropped of a network, at its ports and on its VTEP's uplink.
     fn network_drops(&self, domain: NetworkId, network: &crate::topology::Network) -> u64 {
-        let at_ports = self.topology.ports_of(network).flat_map(|port| self.dropped_at(port));
-        at_ports.chain(self.dropped_of(domain)).sum()
+        let ports = self.topology.ports_of(network);
+        let at_ports = ports.flat_map(|port| self.counting.site_drops(Site::port(port)));
+        at_ports.chain(self.counting.site_drops(Site::network(domain))).sum()
     }
 
     /// `GET /v1/networks`.
@@ -200,10 +166,10 @@ impl Switch {
             address: format!("{}/{}", config.address, config.prefix_len),
             udp_port: config.udp_port,
             port: self.port_name(self.topology.uplink_of(config)),
-            mac: self.topology.vtep_mac(config, &self.facts).to_string(),
+            mac: self.topology.vtep_mac(config, &self.devices.facts).to_string(),
             host_interface: self.topology.underlay_of(config).host_interface.clone(),
-            punted_packets: self.punted(id),
-            host_packets: self.hosts.get(id.index()).map_or(0, |host| host.sent_by_host),
+            punted_packets: self.counting.tap_took(id),
+            host_packets: self.punt_paths.tap_gave(id),
             remotes: self.remote_rows(id, &networks),
         };
         self.topology.vteps().map(row).collect()
@@ -211,7 +177,7 @@ impl Switch {
 
     fn remote_rows(&self, vtep: VtepId, networks: &[Vec<NetworkId>]) -> Vec<RemoteRow> {
         let row = |(tunnel, remote): (TunnelId, RemoteId)| {
-            let (hop, mac, reason) = match &self.next_hops[tunnel.index()] {
+            let (hop, mac, reason) = match self.next_hops.get(tunnel) {
                 Some(NextHop::Resolved { mac, gateway }) => {
                     (Some(gateway.unwrap_or(remote.address)), Some(mac.to_string()), None)
                 }
@@ -241,15 +207,20 @@ impl Switch {
     /// `GET /v1/workers`.
     #[must_use]
     pub fn worker_rows(&self) -> Vec<WorkerRow> {
-        let row = |(number, worker): (u32, &super::switch::WorkerSeat)| {
-            let (ledger, turns) = (worker.view.ledger(), worker.view.turns());
+        let row = |(number, worker): (u32, &WorkerSeat)| {
+            let view = self.counting.worker(number as usize);
+            let (ledger, turns) = (view.ledger(), view.turns());
             let queue =
                 |polled: &Polled| format!("{}/{}", self.port_name(polled.port), polled.queue);
             WorkerRow {
                 worker: number,
                 core: worker.core,
                 numa_node: i32::try_from(worker.numa_node).ok(),
-                queues: self.wiring.workers[number as usize].polled.iter().map(queue).collect(),
+                queues: self.workers.wiring.workers[number as usize]
+                    .polled
+                    .iter()
+                    .map(queue)
+                    .collect(),
                 loops: turns.turns,
                 received: ledger.received,
                 transmitted: ledger.transmitted,
@@ -266,7 +237,7 @@ impl Switch {
                 learn_events_lost: turns.learn_events_lost,
             }
         };
-        (0..).zip(&self.workers).map(row).collect()
+        (0..).zip(&self.workers.seats).map(row).collect()
     }
 
     /// `GET /v1/drops`. The same rows are `vswitch_drops_total`.
@@ -285,38 +256,22 @@ impl Switch {
         rows
     }
 
-    /// Every millisecond until it is so: tells the service manager that the switch is ready. The sockets
-    /// listen since before the workers were launched, and this runs in the loop that answers on them.
-    pub(super) fn report_ready(&mut self) {
-        let turns = |worker: &WorkerSeat| worker.view.turns().turns > 0;
-        if !self.supervisor.is_ready() && self.workers.iter().all(turns) {
-            let status = self.status_line();
-            self.supervisor.ready(status);
-        }
-    }
-
-    /// Every second, after the workers were looked after: tells the service manager how the switch is.
-    pub(super) fn report_alive(&mut self) {
-        let status = self.status_line();
-        let well = !self.workers.iter().any(|worker| worker.is_stuck);
-        self.supervisor.report(well, status);
-    }
-
     /// For `systemctl status`.
-    fn status_line(&self) -> String {
+    pub(super) fn status_line(&self) -> String {
         let up = |seat: &PortSeat| seat.link.is_some_and(|link| link.up);
         let (ports, up) = self
+            .devices
             .ports
             .iter()
             .fold((0, 0), |(all, some), (_, seat)| (all + 1, some + usize::from(up(seat))));
         let networks = self.topology.networks().count();
         let mut line = format!(
             "generation {}; ports: {ports}, up: {up}; networks: {networks}; workers: {}",
-            self.configured.generation(),
-            self.workers.len()
+            self.in_force.generation(),
+            self.workers.seats.len()
         );
         for (number, worker) in
-            self.workers.iter().enumerate().filter(|(_, worker)| worker.is_stuck)
+            self.workers.seats.iter().enumerate().filter(|(_, worker)| worker.is_stuck)
         {
             let _ = write!(line, "; worker {number} on core {} does not turn", worker.core);
         }
@@ -343,14 +298,19 @@ impl Switch {
                 generation::Role::Unused => (SiteKind::Unused, None),
             };
             let network = network.map_or("", |network| &network.name);
-            site(kind, &port.name, network, self.dropped_at(id));
+            site(kind, &port.name, network, self.counting.site_drops(Site::port(id)));
         }
         for (domain, network) in self.topology.networks() {
             let Some(vtep) = network.vtep.and_then(|vtep| self.topology.vtep(vtep)) else {
                 continue;
             };
             let Some(uplink) = self.topology.port(self.topology.uplink_of(vtep)) else { continue };
-            site(SiteKind::Network, &uplink.name, &network.name, self.dropped_of(domain));
+            site(
+                SiteKind::Network,
+                &uplink.name,
+                &network.name,
+                self.counting.site_drops(Site::network(domain)),
+            );
         }
     }
 
@@ -364,12 +324,6 @@ impl Switch {
         ports * at_port + networks * reasons(SiteKind::Network) <= MAX_ZEROS
     }
 
-    /// Everything dropped since start, by the index of the reason, also at what is gone by now.
-    #[must_use]
-    pub fn all_drops(&self) -> Drops {
-        self.baselines.all_drops(Topology::MAX_PORTS, self.views())
-    }
-
     /// Says on the standard output what was started.
     #[allow(clippy::print_stdout, reason = "what `vswitch run` promises to print")]
     pub fn print_start(&self) {
@@ -380,7 +334,7 @@ impl Switch {
             "  cores     workers on {}, control on {}; {} packet buffers",
             workers.join(", "),
             config.dpdk.main_core,
-            self.pools.capacity()
+            self.devices.pools.capacity()
         );
         for port in self.port_rows() {
             let node = port.numa_node.map_or_else(|| "any".to_owned(), |node| node.to_string());

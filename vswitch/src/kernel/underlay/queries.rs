@@ -15,8 +15,8 @@ use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteType as Kind,
 };
 
+use super::next_hop::{LocalVtep, UnresolvedReason};
 use super::pace::Wish;
-use super::{LocalVtep, UnresolvedReason};
 use crate::ids::{MacAddr, RemoteId};
 use crate::kernel::netdev;
 use crate::kernel::netlink::{Answer, Socket};
@@ -59,11 +59,11 @@ pub(super) enum Neighbour {
 }
 
 /// The socket for questions.
-pub(super) struct Kernel {
+pub(super) struct KernelQueries {
     socket: Socket,
 }
 
-impl Kernel {
+impl KernelQueries {
     pub(super) fn open() -> io::Result<Self> {
         Ok(Self { socket: Socket::open()? })
     }

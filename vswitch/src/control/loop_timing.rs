@@ -43,12 +43,12 @@ impl Work {
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct Pulse {
+pub struct LoopTiming {
     work: [Tally; Work::ALL.len()],
     late: Tally,
 }
 
-impl Pulse {
+impl LoopTiming {
     /// Something was done that began at a moment, and ends now.
     pub fn did(&mut self, work: Work, began: Instant) {
         self.work[work as usize].add(began.elapsed());
@@ -80,17 +80,17 @@ mod tests {
 
     #[test]
     fn each_kind_of_work_has_its_own_tally() {
-        let mut pulse = Pulse::default();
+        let mut timing = LoopTiming::default();
         let now = Instant::now();
         for (index, work) in Work::ALL.into_iter().enumerate() {
             assert_eq!(work as usize, index);
         }
-        pulse.did(Work::Watch, now);
-        pulse.came(now, now + Duration::from_millis(5));
-        pulse.came(now + Duration::from_millis(5), now);
-        let counts = Work::ALL.map(|work| pulse.work(work).count());
+        timing.did(Work::Watch, now);
+        timing.came(now, now + Duration::from_millis(5));
+        timing.came(now + Duration::from_millis(5), now);
+        let counts = Work::ALL.map(|work| timing.work(work).count());
         assert_eq!(counts, [0, 0, 1, 0, 0]);
-        assert_eq!(pulse.late().count(), 2);
-        assert!((pulse.late().sum - 0.005).abs() < 1e-9, "early is not late");
+        assert_eq!(timing.late().count(), 2);
+        assert!((timing.late().sum - 0.005).abs() < 1e-9, "early is not late");
     }
 }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{Config, parse};
+use crate::control::state::{Origin, Start, choose, default_directory};
 
 /// A configuration that differs from others by its number.
 fn config(number: usize) -> Config {

@@ -18,7 +18,7 @@ use crate::topology::Topology;
 
 /// By index; what has no entry began at zero.
 #[derive(Debug, Default)]
-pub struct Baselines {
+pub struct CounterOffsets {
     /// What each thread's counters showed, in the order of the views.
     ports: HashMap<PortId, (Vec<PortTotals>, Drops)>,
     /// What the counters of each site showed when it got the port and network that it has now.
@@ -59,7 +59,7 @@ fn add_totals(sum: PortTotals, one: PortTotals) -> PortTotals {
     }
 }
 
-impl Baselines {
+impl CounterOffsets {
     /// Nothing has been given away yet; so many indices of networks are in use.
     #[must_use]
     pub fn new(network_slots: usize) -> Self {
@@ -167,7 +167,7 @@ impl Baselines {
     }
 
     /// Frames that a VTEP's host interface took; `host` as in [`begin_vtep`](Self::begin_vtep).
-    pub fn punted(&self, vtep: VtepId, host: &CountersView) -> u64 {
+    pub fn tap_took(&self, vtep: VtepId, host: &CountersView) -> u64 {
         host.punted(vtep) - self.vteps.get(&vtep).copied().unwrap_or(0)
     }
 }
@@ -212,31 +212,28 @@ mod tests {
             counters.replicated(domain, 7);
             counters.punted(vtep);
         };
-        let mut baselines = Baselines::default();
+        let mut offsets = CounterOffsets::default();
         for round in 1..=2 {
             count();
-            let seen = baselines.port(port, views());
+            let seen = offsets.port(port, views());
             assert_eq!((seen.receive_packets, seen.transmit_bytes), (1, 120));
-            assert_eq!(baselines.port_by(port, 0, &view), seen);
-            assert_eq!(baselines.port_drops(port, views())[DropReason::Runt.index()], 1);
-            assert_eq!(
-                baselines.site_drops(Site::port(port), views())[DropReason::Runt.index()],
-                1
-            );
-            let of_network = baselines.site_drops(Site::network(domain), views());
+            assert_eq!(offsets.port_by(port, 0, &view), seen);
+            assert_eq!(offsets.port_drops(port, views())[DropReason::Runt.index()], 1);
+            assert_eq!(offsets.site_drops(Site::port(port), views())[DropReason::Runt.index()], 1);
+            let of_network = offsets.site_drops(Site::network(domain), views());
             assert_eq!(of_network[DropReason::SplitHorizon.index()], 1);
             assert_eq!(of_network.iter().sum::<u64>(), 1);
-            assert_eq!(baselines.replicated(domain, views()), 7);
-            assert_eq!(baselines.punted(vtep, &view), 1);
-            baselines.begin_port(port, views());
-            baselines.begin_network(domain, views());
-            baselines.begin_vtep(vtep, &view);
-            let all = baselines.all_drops(8, views());
+            assert_eq!(offsets.replicated(domain, views()), 7);
+            assert_eq!(offsets.tap_took(vtep, &view), 1);
+            offsets.begin_port(port, views());
+            offsets.begin_network(domain, views());
+            offsets.begin_vtep(vtep, &view);
+            let all = offsets.all_drops(8, views());
             assert_eq!(all[DropReason::Runt.index()], round, "it never goes back");
             assert_eq!(all[DropReason::SplitHorizon.index()], round);
         }
-        assert_eq!(baselines.port(port, views()), PortTotals::default());
-        assert_eq!(baselines.replicated(NetworkId(0), views()), 0);
+        assert_eq!(offsets.port(port, views()), PortTotals::default());
+        assert_eq!(offsets.replicated(NetworkId(0), views()), 0);
     }
     fn topology(network_of_a: &str, vtep_of_blue: &str) -> config::Config {
         let mut text = String::new();
@@ -265,16 +262,16 @@ mod tests {
         let views = || std::iter::once(&view);
         let a = Site::port(PortId(2));
         counters.dropped(a, DropReason::Runt);
-        let mut baselines = Baselines::new(2);
+        let mut offsets = CounterOffsets::new(2);
         let before = Topology::new(topology("blue", "v-1")).unwrap();
         let after = before.next(topology("red", "v-1")).unwrap();
         let moved: Vec<_> = moved_sites(&before, &after).collect();
         assert_eq!(moved, [a]);
-        moved.into_iter().for_each(|site| baselines.begin_site(site, views()));
-        assert_eq!(baselines.site_drops(a, views()).iter().sum::<u64>(), 0, "none in red");
+        moved.into_iter().for_each(|site| offsets.begin_site(site, views()));
+        assert_eq!(offsets.site_drops(a, views()).iter().sum::<u64>(), 0, "none in red");
         counters.dropped(a, DropReason::Oversize);
-        assert_eq!(baselines.site_drops(a, views())[DropReason::Oversize.index()], 1);
-        assert_eq!(baselines.port_drops(PortId(2), views()).iter().sum::<u64>(), 2, "of the port");
+        assert_eq!(offsets.site_drops(a, views())[DropReason::Oversize.index()], 1);
+        assert_eq!(offsets.port_drops(PortId(2), views()).iter().sum::<u64>(), 2, "of the port");
     }
 
     #[test]

@@ -20,11 +20,11 @@ const SETTINGS: [(&str, &str); 2] = [("arp_ignore", "8"), ("rp_filter", "1")];
 
 /// An interface on which the kernel is quiet.
 #[derive(Debug)]
-pub struct QuietInterface {
+pub struct StackSilencer {
     before: Vec<(PathBuf, String)>,
 }
 
-impl QuietInterface {
+impl StackSilencer {
     /// Makes the kernel quiet on the interface, as far as it can be: a refused setting is logged. (What overrules
     /// them is [`crate::doctor`]'s to find.)
     #[must_use]
@@ -44,7 +44,7 @@ impl QuietInterface {
     }
 }
 
-impl Drop for QuietInterface {
+impl Drop for StackSilencer {
     fn drop(&mut self) {
         for (path, value) in &self.before {
             // The interface may be gone.

@@ -1,4 +1,4 @@
-//! The switch as the API sees it.
+//! The answers to [requests](super::requests).
 //!
 //! Runs on the control thread, for one request at a time.
 
@@ -6,170 +6,52 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{error, info};
 
+use super::captures::Captures;
+use super::events::{Events, Happening, RollBackReason};
+use super::exposition;
+use super::fdb_pages::{FdbFilter, FdbScan};
+use super::in_force::{InForce, Pending, RETRY};
+use super::live_state::LiveState;
+use super::reconfigure::ChangeError;
+use super::requests::{Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed};
+use super::rows::{DropRow, EntryKind, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
+use super::start_error::StartError;
+use super::state::StateError;
+use super::switch::Switch;
 use crate::config::{Config, Document};
-use crate::control::events::{Events, Happening, RollBackReason};
-use crate::control::exposition;
-use crate::control::fdb_pages::{FdbFilter, FdbScan};
-use crate::control::rows::{DropRow, EntryKind, NetworkRow, PortRow, Status, VtepRow, WorkerRow};
-use crate::ids::TunnelId;
+use crate::ids::{NetworkId, PortId};
 use crate::metrics::family::Family;
 use crate::table::{Destination, Entry, Key};
-
-use super::captures::Captures;
-use super::change::ChangeError;
-use super::live_state::{LiveState, UnresolvedReason};
-use super::requests::{Applied, ApplyError, ApplyOptions, LiveSwitch, Proposed};
-use super::start_error::{Explain, StartError};
-use super::state::{StateError, StateStore};
-use super::switch::Switch;
-use crate::kernel::underlay::NextHop;
 use crate::topology::Topology;
 
 /// Buckets of the FDB that are looked at in one piece: some 100 microseconds.
 const PIECE: usize = 2048;
 
-/// Which configuration is running, and until when.
-#[derive(Debug)]
-pub struct Configured {
-    /// Counts the changes.
-    generation: u64,
-    /// What waits to be confirmed.
-    pending: Option<Pending>,
-    /// Where it survives.
-    store: StateStore,
-    /// When to save again that generations have been given out which the state does not know of.
-    behind: Option<Instant>,
-    /// When the switch started.
-    started: SystemTime,
-    /// When a generation was taken up last.
-    changed: SystemTime,
-    saves: Saves,
-    /// Words for the API's answer when a change fails.
-    explain: Explain,
-}
-
-/// How often the state was written since start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Saves {
-    /// It is on the disk.
-    pub done: u64,
-    /// It is not.
-    pub failed: u64,
-}
-
-/// The way back.
-#[derive(Debug)]
-struct Pending {
-    former: Config,
-    expires: Instant,
-}
-
-impl Configured {
-    /// As it was started, with the state that is kept of it.
-    pub(super) fn new(generation: u64, store: StateStore, explain: Explain) -> Self {
-        let (started, saves) = (SystemTime::now(), Saves::default());
-        let (pending, behind) = (None, None);
-        Self { generation, pending, store, behind, started, changed: started, saves, explain }
-    }
-
-    /// Another configuration has been taken up.
-    fn advance(&mut self) {
-        self.generation += 1;
-        self.changed = SystemTime::now();
-    }
-
-    /// Counts what became of a save. If it failed, the generation is not to be given out again by a restart all the same.
-    fn count<T>(&mut self, saved: Result<T, StateError>) -> Result<T, StateError> {
-        match &saved {
-            Ok(_) => {
-                self.saves.done += 1;
-                self.behind = None;
-            }
-            Err(_) => {
-                self.saves.failed += 1;
-                self.fall_behind();
-            }
-        }
-        saved
-    }
-
-    /// What the state says is right, but not its generation.
-    fn fall_behind(&mut self) {
-        self.behind = Some(Instant::now() + RETRY);
-    }
-
-    /// Every millisecond: tells the state of the generations that were given out.
-    fn catch_up_if_due(&mut self) {
-        if self.behind.is_some_and(|due| Instant::now() >= due) {
-            let saved = self.store.count_on(self.generation);
-            if let Err(error) = self.count(saved) {
-                error!(%error, "the state does not know how many changes there were");
-            }
-        }
-    }
-
-    /// Counts the changes.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// When the switch started.
-    pub(crate) fn started(&self) -> SystemTime {
-        self.started
-    }
-
-    /// When a configuration was taken up last, that of the start included.
-    pub(crate) fn changed(&self) -> SystemTime {
-        self.changed
-    }
-
-    /// Whether a change waits to be confirmed.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.pending.is_some()
-    }
-
-    /// How often the state was written.
-    pub(crate) fn saves(&self) -> Saves {
-        self.saves
-    }
-}
-
 impl Switch {
     /// Which configuration is running, and since when.
-    pub(crate) fn configured(&self) -> &Configured {
-        &self.configured
-    }
-
-    /// Every millisecond: goes back if nobody has confirmed in time.
-    pub(super) fn roll_back_if_expired(&mut self) {
-        self.configured.catch_up_if_due();
-        let expires = self.configured.pending.as_ref().map(|pending| pending.expires);
-        if expires.is_some_and(|expires| Instant::now() >= expires)
-            && let Err(error) = self.go_back(RollBackReason::Expired)
-        {
-            error!(%error, "the configuration that nobody confirmed could not be rolled back");
-        }
+    pub(crate) fn in_force(&self) -> &InForce {
+        &self.in_force
     }
 
     /// Saves what the switch was started with as the beginning of a state.
     pub(super) fn begin_state(&mut self) -> Result<(), StateError> {
         let document = Document::from(self.topology.config());
-        let begun = self.configured.store.begin(&document, self.configured.generation);
-        self.configured.count(begun)
+        let begun = self.in_force.store.begin(&document, self.in_force.generation());
+        self.in_force.count(begun)
     }
 
     /// Takes a configuration up and counts it; one that was not taken up counts if what was in force before is not
     /// there any more either, and is told of.
     fn put_in_force(&mut self, config: Config) -> Result<(), ChangeError> {
         let before = self.topology.config().clone();
-        let done = self.change(config, self.configured.generation + 1);
+        let done = self.change(config, self.in_force.generation() + 1);
         let is_another = *self.topology.config() != before;
         if done.is_ok() || is_another {
-            self.configured.advance();
+            self.in_force.advance();
         }
         if done.is_err() && is_another {
             // A restart comes up with what was acknowledged last.
-            self.configured.fall_behind();
+            self.in_force.fall_behind();
             self.tell_applied(None);
         }
         done
@@ -180,7 +62,7 @@ impl Switch {
         self.tell_applied(None);
         match self.put_in_force(former) {
             Ok(()) => {
-                let (generation, reason) = (self.configured.generation, RollBackReason::NotSaved);
+                let (generation, reason) = (self.in_force.generation(), RollBackReason::NotSaved);
                 self.events.tell(Happening::ConfigurationRolledBack { generation, reason });
             }
             Err(error) => error!(%error, "a change that could not be saved could not be undone"),
@@ -189,21 +71,28 @@ impl Switch {
 
     fn tell_applied(&self, within: Option<Duration>) {
         let confirm_within_secs = within.map(|within| within.as_secs());
-        let generation = self.configured.generation;
+        let generation = self.in_force.generation();
         self.events.tell(Happening::ConfigurationApplied { generation, confirm_within_secs });
     }
 
-    fn go_back(&mut self, reason: RollBackReason) -> Result<u64, ApplyError> {
-        let pending = self.configured.pending.take().ok_or(ApplyError::NothingPending)?;
+    /// A change that failed, in the words of the API.
+    fn refusal(&self, error: &ChangeError) -> ApplyError {
+        let explain = |error: &StartError| (self.in_force.explain)(error, self.config());
+        let (message, help) = message_and_help(&error.explained(&explain));
+        ApplyError::Refused { pointer: None, message, help }
+    }
+
+    pub(super) fn go_back(&mut self, reason: RollBackReason) -> Result<u64, ApplyError> {
+        let pending = self.in_force.pending.take().ok_or(ApplyError::NothingPending)?;
         if let Err(error) = self.put_in_force(pending.former.clone()) {
             // It waits on, and is tried again.
             let expires = Instant::now() + RETRY;
-            self.configured.pending = Some(Pending { expires, ..pending });
+            self.in_force.pending = Some(Pending { expires, ..pending });
             return Err(self.refusal(&error));
         }
-        let generation = self.configured.generation;
-        let saved = self.configured.store.roll_back(generation);
-        if let Err(error) = self.configured.count(saved) {
+        let generation = self.in_force.generation();
+        let saved = self.in_force.store.roll_back(generation);
+        if let Err(error) = self.in_force.count(saved) {
             // A restart comes up with the former state all the same.
             error!(%error, "the roll-back could not be saved");
         }
@@ -211,17 +100,7 @@ impl Switch {
         info!(generation, ?reason, "configuration rolled back");
         Ok(generation)
     }
-
-    /// A change that failed, in the words of the API.
-    fn refusal(&self, error: &ChangeError) -> ApplyError {
-        let explain = |error: &StartError| (self.configured.explain)(error, self.config());
-        let (message, help) = message_and_help(&error.explained(&explain));
-        ApplyError::Refused { pointer: None, message, help }
-    }
 }
-
-/// After a roll-back, or a save, that failed, the next attempt.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// What the text of an error says is wrong, and, in the lines after that, what would be right.
 fn message_and_help(text: &str) -> (String, String) {
@@ -238,7 +117,7 @@ fn storage(error: &StateError) -> ApplyError {
 
 impl LiveSwitch for Switch {
     fn generation(&self) -> u64 {
-        self.configured.generation
+        self.in_force.generation()
     }
 
     fn config(&self) -> &Config {
@@ -247,7 +126,7 @@ impl LiveSwitch for Switch {
 
     fn apply(&mut self, new: Proposed, options: ApplyOptions) -> Result<Applied, ApplyError> {
         let Proposed { config: new, document, plan } = new;
-        if self.configured.pending.is_some() {
+        if self.in_force.pending.is_some() {
             return Err(ApplyError::AwaitsConfirmation);
         }
         let restarts: Vec<_> = plan.needing_restart().cloned().collect();
@@ -260,21 +139,21 @@ impl LiveSwitch for Switch {
         if !plan.is_empty() {
             self.put_in_force(new).map_err(|error| self.refusal(&error))?;
         }
-        let generation = self.configured.generation;
+        let generation = self.in_force.generation();
         // Before it is acknowledged, and after all else that can fail.
-        let store = &mut self.configured.store;
+        let store = &mut self.in_force.store;
         let saved = match within {
             Some(_) => store.save_pending(&document, generation),
             None if options.is_whole_file => store.save_file(&document, generation),
             None => store.save(&document, generation),
         };
-        if let Err(error) = self.configured.count(saved) {
+        if let Err(error) = self.in_force.count(saved) {
             if !plan.is_empty() {
                 self.undo(former);
             }
             return Err(storage(&error));
         }
-        self.configured.pending =
+        self.in_force.pending =
             within.map(|within| Pending { former, expires: Instant::now() + within });
         if !plan.is_empty() {
             self.tell_applied(within);
@@ -284,13 +163,13 @@ impl LiveSwitch for Switch {
     }
 
     fn confirm(&mut self) -> Result<u64, ApplyError> {
-        if self.configured.pending.is_none() {
+        if self.in_force.pending.is_none() {
             return Err(ApplyError::NothingPending);
         }
-        let saved = self.configured.store.confirm();
-        self.configured.count(saved).map_err(|error| storage(&error))?;
-        self.configured.pending = None;
-        let generation = self.configured.generation;
+        let saved = self.in_force.store.confirm();
+        self.in_force.count(saved).map_err(|error| storage(&error))?;
+        self.in_force.pending = None;
+        let generation = self.in_force.generation();
         self.events.tell(Happening::ConfigurationConfirmed { generation });
         info!(generation, "configuration confirmed");
         Ok(generation)
@@ -356,8 +235,8 @@ impl LiveSwitch for Switch {
             generation: self.publisher.current(),
             fdb: self.learner.table(),
             fdb_is_full: self.learner.is_full(),
-            facts: &self.facts,
-            next_hops: self,
+            facts: &self.devices.facts,
+            next_hops: &self.next_hops,
             now: self.clock.now(),
         }
     }
@@ -380,21 +259,11 @@ impl LiveSwitch for Switch {
     }
 }
 
-impl UnresolvedReason for Switch {
-    fn unresolved_reason(&self, tunnel: TunnelId) -> Option<String> {
-        match self.next_hops.get(tunnel.index())? {
-            Some(NextHop::Resolved { .. }) => None,
-            Some(NextHop::Unresolved { reason, .. }) => Some(reason.to_string()),
-            None => Some("the kernel has not been asked yet".to_owned()),
-        }
-    }
-}
-
 /// A filter with its names as indices; a name that nothing has selects nothing.
 struct Selection<'f> {
     filter: &'f FdbFilter,
-    network: Option<Option<crate::ids::NetworkId>>,
-    port: Option<Option<crate::ids::PortId>>,
+    network: Option<Option<NetworkId>>,
+    port: Option<Option<PortId>>,
 }
 
 impl<'f> Selection<'f> {

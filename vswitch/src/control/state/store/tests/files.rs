@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::file::Damage;
 use super::*;
 use crate::config::arbitrary;
+use crate::control::state::file::Damage;
 
 proptest! {
     #[test]
