@@ -40,8 +40,8 @@ impl Switch {
         self.in_force.count(begun)
     }
 
-    /// Takes a configuration up and counts it; one that was not taken up counts if what was in force before is not
-    /// there any more either, and is told of.
+    /// Takes a configuration up and counts it; one that was not taken up counts if what was in
+    /// force before is not there any more either, and is told of.
     fn put_in_force(&mut self, config: Config) -> Result<(), ChangeError> {
         let before = self.topology.config().clone();
         let done = self.change(config, self.in_force.generation() + 1);

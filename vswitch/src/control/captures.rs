@@ -1,7 +1,7 @@
-//! The captures of a switch: begun, known to the workers, ended; and the frames that were dropped last.
+//! The captures of a switch, and the frames that were dropped last.
 //!
-//! Owned by the control thread. A capture's memory is made before it comes here; publishing the generation that
-//! has it, or has it no more, is the caller's.
+//! Owned by the control thread. The caller allocates a capture's memory before it adds the capture
+//! here, and publishes the generation that includes or no longer includes it.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use crate::datapath::capture::{Capture, DroppedFrame, MAX_CAPTURES, Missed, Phas
 use crate::metrics::drop_reason::DropReason;
 use crate::topology::Topology;
 
-/// Dropped frames that are kept of each reason: the last of the [sample](crate::datapath::capture::drops).
+/// Dropped frames that are kept of each reason: the last of the
+/// [sample](crate::datapath::capture::drops).
 pub const KEPT_DROPS: usize = 16;
 
 /// Everything that is set aside of frames.
@@ -85,7 +86,8 @@ fn udp_ports(topology: &Topology) -> Vec<u16> {
 }
 
 impl Captures {
-    /// None yet. `drops` are the queues of all threads that drop frames; `number` is that of the generation.
+    /// None yet. `drops` are the queues of all threads that drop frames; `number` is that of the
+    /// generation.
     #[must_use]
     pub fn new(
         topology: &Topology,
@@ -220,8 +222,8 @@ impl Captures {
         Arc::strong_count(&self.readers) > 1
     }
 
-    /// Every millisecond. `is_everywhere`: every worker has the newest generation. True: a generation is to be
-    /// published, with what [`watches`](Self::watches) says then.
+    /// Every millisecond. `is_everywhere`: every worker has the newest generation. True: a
+    /// generation is to be published, with what [`watches`](Self::watches) says then.
     #[must_use]
     pub fn look_after(&mut self, is_everywhere: bool) -> bool {
         if is_everywhere {

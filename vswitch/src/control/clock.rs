@@ -1,5 +1,5 @@
-//! The time of the pipeline: nanoseconds since start, the same for workers and the control thread. A reading is one
-//! of the time-stamp counter and a multiplication.
+//! The time of the pipeline: nanoseconds since start, the same for workers and the control thread.
+//! A reading is one of the time-stamp counter and a multiplication.
 
 use crate::datapath::now::Now;
 use crate::datapath::worker::Time;

@@ -1,5 +1,5 @@
-//! The counters of all threads, as the control thread reads them: together, and since the index that
-//! they belong to was given to what has it now.
+//! The counters of all threads, as the control thread reads them: together, and since the index
+//! that they belong to was given to what has it now.
 
 use super::offsets::{CounterOffsets, Drops, moved_sites};
 use crate::ids::{NetworkId, PortId, VtepId};

@@ -211,8 +211,8 @@ fn make_pool(eal: &Eal, config: &Config, ports: &[Port]) -> Result<Pool, StartEr
     Ok(Pool::new(eal, "frames", need.buffers, POOL_CACHE, need.room, -1)?)
 }
 
-/// The pool for a port that comes while the switch runs: that of the start if it has room for the port's rings beside
-/// those of the ports that `share` it, else another.
+/// The pool for a port that comes while the switch runs: that of the start if it has room for the
+/// port's rings beside those of the ports that `share` it, else another.
 fn pool_for<'a>(
     eal: &Eal,
     pools: &mut Pools,

@@ -1,4 +1,5 @@
-//! Frames that the control thread drops: those to and from the host, and those on their way to a port that is removed.
+//! Frames that the control thread drops: those to and from the host, and those on their way to a
+//! port that is removed.
 
 use crate::datapath::capture::Recorder;
 use crate::datapath::generation::Generation;

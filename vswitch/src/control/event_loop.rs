@@ -1,7 +1,8 @@
-//! The control loop: waits for signals, timers, the kernel and requests, and does what each asks for.
+//! The control loop: waits for signals, timers, the kernel and requests, and does what each asks
+//! for.
 //!
-//! [`run`] does everything on the calling thread, the process's first, and returns when told to stop
-//! by SIGINT or SIGTERM.
+//! [`run`] does everything on the calling thread, the process's first, and returns when told to
+//! stop by SIGINT or SIGTERM.
 
 use std::time::{Duration, Instant};
 
@@ -182,8 +183,8 @@ impl Switch {
         self.timing.did(work, began);
     }
 
-    /// Every millisecond: learns what workers heard, carries frames to and from the host interfaces,
-    /// and frees generations and tables that no worker reads any more.
+    /// Every millisecond: learns what workers heard, carries frames to and from the host
+    /// interfaces, and frees generations and tables that no worker reads any more.
     fn carry_frames(&mut self) {
         if self.unfinished.is_some() {
             self.drain_all();
@@ -242,8 +243,8 @@ impl Switch {
         self.report_alive();
     }
 
-    /// Goes back if nobody has confirmed in time, and tells the state of generations that were given
-    /// out.
+    /// Goes back if nobody has confirmed in time, and tells the state of generations that were
+    /// given out.
     fn roll_back_if_expired(&mut self) {
         self.in_force.catch_up_if_due();
         if self.in_force.is_expired()
@@ -254,8 +255,8 @@ impl Switch {
     }
 
     /// Every millisecond until it is so: tells the service manager that the switch is ready. The
-    /// sockets listen since before the workers were launched, and this runs in the loop that answers
-    /// on them.
+    /// sockets listen since before the workers were launched, and this runs in the loop that
+    /// answers on them.
     fn report_ready(&mut self) {
         let turns = |number| self.counting.worker(number).turns().turns > 0;
         if !self.supervisor.is_ready() && (0..self.workers.seats.len()).all(turns) {

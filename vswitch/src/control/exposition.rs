@@ -1,7 +1,8 @@
 //! What `GET /metrics` says.
 //!
-//! Built on the control thread from the switch's own counters at every scrape; no driver is called. The text is
-//! written aside ([`super::family::text`]). What to do about what is seen: docs/monitoring.md.
+//! Built on the control thread from the switch's own counters at every scrape; no driver is called.
+//! The text is written aside ([`super::family::text`]). What to do about what is seen:
+//! docs/monitoring.md.
 //!
 //! | metric | labels | what it counts |
 //! |---|---|---|
@@ -41,12 +42,12 @@
 //! | `vswitch_build_info` | version, revision, rustc, dpdk | 1 |
 //!
 //! # How many series there are
-//! docs/monitoring.md counts them. Drops have only the reasons that can happen at a site ([`DropReason::sites`]). They,
-//! and the counters of networks, are listed before they have counted anything, so
-//! that a rate is right from the first frame, unless there would be more than
+//! docs/monitoring.md counts them. Drops have only the reasons that can happen at a site
+//! ([`DropReason::sites`]). They, and the counters of networks, are listed before they have counted
+//! anything, so that a rate is right from the first frame, unless there would be more than
 //! [`MAX_ZEROS`](super::row_builder::MAX_ZEROS) of them; then only those that are not zero.
-//! `vswitch_drops_by_reason_total` is always whole. All the rest grows with ports × workers, with remote VTEPs, and
-//! by one series (`vswitch_fdb_entries`) for each network.
+//! `vswitch_drops_by_reason_total` is always whole. All the rest grows with ports × workers, with
+//! remote VTEPs, and by one series (`vswitch_fdb_entries`) for each network.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,10 +1,10 @@
 //! Pages of the FDB: which entries, in which order, and a look through the table in pieces.
 //!
-//! Entries are listed in the order of their keys: by network, then by MAC address. The cursor is the
-//! key of the last entry of a page, so an entry that stays is listed exactly once, whatever comes
-//! and goes between two pages, and the switch keeps nothing for its clients. As the table is in no
-//! order, each page is one look through all of it, in pieces: the control thread does something else
-//! after each.
+//! Entries are listed in the order of their keys: by network, then by MAC address. The cursor is
+//! the key of the last entry of a page, so an entry that stays is listed exactly once, whatever
+//! comes and goes between two pages, and the switch keeps nothing for its clients. As the table is
+//! in no order, each page is one look through all of it, in pieces: the control thread does
+//! something else after each.
 
 use std::collections::BinaryHeap;
 use std::net::Ipv4Addr;
@@ -123,8 +123,8 @@ impl FdbScan {
         self.position = position;
     }
 
-    /// The whole table was looked at: makes the page. `row` is asked for each key in order; `None` is
-    /// an entry that is gone.
+    /// The whole table was looked at: makes the page. `row` is asked for each key in order; `None`
+    /// is an entry that is gone.
     pub fn complete(&mut self, mut row: impl FnMut(u64) -> Option<FdbRow>) {
         let mut keys = std::mem::take(&mut self.best).into_sorted_vec();
         let is_more = keys.len() > self.limit;

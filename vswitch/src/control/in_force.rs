@@ -61,7 +61,8 @@ impl InForce {
         self.changed = SystemTime::now();
     }
 
-    /// Counts what became of a save. If it failed, the generation is not to be given out again by a restart all the same.
+    /// Counts what became of a save. If it failed, the generation is not to be given out again by a
+    /// restart all the same.
     pub(super) fn count<T>(&mut self, saved: Result<T, StateError>) -> Result<T, StateError> {
         match &saved {
             Ok(_) => {
@@ -91,7 +92,7 @@ impl InForce {
         }
     }
 
-    /// Counts the changes.
+    /// The number of the configuration: one more with each change.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
@@ -101,7 +102,7 @@ impl InForce {
         self.started
     }
 
-    /// When a configuration was taken up last, that of the start included.
+    /// When the configuration in force was applied.
     pub(crate) fn changed(&self) -> SystemTime {
         self.changed
     }

@@ -34,8 +34,9 @@ struct Awaited {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Network {
-    /// An entry whose stamp is older is forgotten, in seconds; `None`: never. The stamp of a MAC that
-    /// is heard all the time may be this much older than the ageing time: see [`refresh_after_secs`].
+    /// An entry whose stamp is older is forgotten, in seconds; `None`: never. The stamp of a MAC
+    /// that is heard all the time may be this much older than the ageing time: see
+    /// [`refresh_after_secs`].
     keep_secs: Option<u32>,
     totals: LearningTotals,
 }
@@ -88,11 +89,11 @@ pub enum Fate {
 pub const EVENT_QUEUE_LEN: usize = 256 * 1024;
 /// How often [`Learner::age`] is to be called.
 pub const AGE_EVERY_MILLIS: u64 = 100;
-/// How long a MAC stays where it was known while the next hop to its new home is not. The kernel asks a
-/// neighbour once a second.
+/// How long a MAC stays where it was known while the next hop to its new home is not. The kernel
+/// asks a neighbour once a second.
 pub const ARRIVAL_MILLIS: u64 = 1500;
-/// The most events of a queue in one call: some milliseconds, after which the kernel's frames have their
-/// turn.
+/// The most events of a queue in one call: some milliseconds, after which the kernel's frames have
+/// their turn.
 const AT_ONCE: usize = 8 * 1024;
 /// How many events are taken from a queue together: their cache misses overlap.
 const TOGETHER: usize = 16;
@@ -113,7 +114,8 @@ impl Learner {
         Ok(learner)
     }
 
-    /// Takes the networks' ageing times over. What has been learned for a network counts on if it `is_known`.
+    /// Takes the networks' ageing times over. What has been learned for a network counts on if it
+    /// `is_known`.
     fn name_networks(&mut self, topology: &Topology, is_known: impl Fn(NetworkId) -> bool) {
         let slots = topology.network_slots().max(self.networks.len());
         self.networks.resize(slots, Network::default());
@@ -136,7 +138,8 @@ impl Learner {
         Ok(replaced)
     }
 
-    /// Whether there is room for the static entries of another topology. What was learned makes room for them.
+    /// Whether there is room for the static entries of another topology. What was learned makes
+    /// room for them.
     #[must_use]
     pub fn has_room_for(&self, next: &Topology) -> bool {
         next.static_entries().count() <= self.fdb.capacity()
@@ -156,15 +159,18 @@ impl Learner {
         }
     }
 
-    /// Before a generation is published. What it makes of the FDB is right for workers with either generation: an entry
-    /// takes a frame nowhere but where one of the two does, from one that may send there.
+    /// Before a generation is published. What it makes of the FDB is right for workers with either
+    /// generation: an entry takes a frame nowhere but where one of the two does, from one that may
+    /// send there.
     ///
-    /// An entry for a port that leaves the entry's network stays until [`settle`](Self::settle), unless the port is no
-    /// tenant's any more, or somebody joins the network, who would reach a port that is not in it. What is
-    /// learned is known in its new network, and static entries are in their places, where nothing else is there yet,
-    /// unless somebody leaves the network, who would reach a port that comes. So nobody is flooded to for being moved.
+    /// An entry for a port that leaves the entry's network stays until [`settle`](Self::settle),
+    /// unless the port is no tenant's any more, or somebody joins the network, who would reach a
+    /// port that is not in it. What is learned is known in its new network, and static entries are
+    /// in their places, where nothing else is there yet, unless somebody leaves the network, who
+    /// would reach a port that comes. So nobody is flooded to for being moved.
     ///
-    /// Returns what was learned of stations that are in another network now: for [`settle`](Self::settle).
+    /// Returns what was learned of stations that are in another network now: for
+    /// [`settle`](Self::settle).
     pub fn prepare(
         &mut self,
         before: &Topology,
@@ -206,12 +212,14 @@ impl Learner {
         moved
     }
 
-    /// After every worker has taken up the generation of a topology: static entries become as configured, in their
-    /// places, what was `moved` is known in its new network, and what refers to something that is gone is
-    /// forgotten. A MAC whose new home cannot be reached yet stays where it is, until it [arrives](Self::arrive).
+    /// After every worker has taken up the generation of a topology: static entries become as
+    /// configured, in their places, what was `moved` is known in its new network, and what refers
+    /// to something that is gone is forgotten. A MAC whose new home cannot be reached yet stays
+    /// where it is, until it [arrives](Self::arrive).
     ///
     /// # Errors
-    /// The FDB has no room for a static entry; [`has_room_for`](Self::has_room_for) would have said so. All else is done.
+    /// The FDB has no room for a static entry; [`has_room_for`](Self::has_room_for) would have said
+    /// so. All else is done.
     pub fn settle(
         &mut self,
         topology: &Topology,
@@ -252,20 +260,21 @@ impl Learner {
         outcome
     }
 
-    /// Moves static MACs to their new homes as soon as these can be reached, or [`ARRIVAL_MILLIS`] after the
-    /// change that gave them the home: to be called every millisecond while every worker works by `generation`.
+    /// Moves static MACs to their new homes as soon as these can be reached, or [`ARRIVAL_MILLIS`]
+    /// after the change that gave them the home: to be called every millisecond while every worker
+    /// works by `generation`.
     ///
-    /// Until then they are where they were before the change, perhaps behind a remote VTEP that the configuration
-    /// does not have any more: see [`Topology::arrived`]. So no frame is lost because the kernel did
-    /// not know the way to the new home yet.
+    /// Until then they are where they were before the change, perhaps behind a remote VTEP that the
+    /// configuration does not have any more: see [`Topology::arrived`]. So no frame is lost because
+    /// the kernel did not know the way to the new home yet.
     pub fn arrive(&mut self, generation: &Generation, now: Now) {
         let is_due = |awaited: &Awaited| {
             now.millis >= awaited.until_millis || generation.reaches(awaited.entry.destination)
         };
         let mut awaited = std::mem::take(&mut self.awaited);
         for (key, Awaited { entry, .. }) in awaited.extract_if(|_, awaited| is_due(awaited)) {
-            // It takes the place of what is there. If that was flushed meanwhile and others have filled the table, it
-            // is flooded to until there is room.
+            // It takes the place of what is there. If that was flushed meanwhile and others have
+            // filled the table, it is flooded to until there is room.
             if self.put(key, entry).is_err() {
                 self.totals(key).refused += 1;
             }
@@ -305,8 +314,9 @@ impl Learner {
         &mut self.networks[key.network().index()].totals
     }
 
-    /// Does what the events in a worker's queue ask for: some of those that were there, so that neither a
-    /// storm nor a worker that is faster can hold the control thread; the others wait for the next time.
+    /// Does what the events in a worker's queue ask for: some of those that were there, so that
+    /// neither a storm nor a worker that is faster can hold the control thread; the others wait for
+    /// the next time.
     pub fn drain(
         &mut self,
         events: &ArrayQueue<LearnEvent>,
@@ -324,8 +334,8 @@ impl Learner {
         }
     }
 
-    /// Does what an event asks for, unless it is of a place where the network's stations cannot be any more. Static
-    /// entries stay as they are.
+    /// Does what an event asks for, unless it is of a place where the network's stations cannot be
+    /// any more. Static entries stay as they are.
     pub fn handle(
         &mut self,
         event: LearnEvent,
@@ -542,7 +552,8 @@ vni = 100
         assert_eq!(told.len() as u64, others);
     }
 
-    /// Tenants cannot keep an operator from saying where a MAC is, nor a change from being rolled back.
+    /// Tenants cannot keep an operator from saying where a MAC is, nor a change from being rolled
+    /// back.
     #[test]
     fn what_was_learned_makes_room_for_static_entries() {
         let mut learner = learner();

@@ -1,8 +1,9 @@
-//! How long the control thread is busy with what, and how late it comes to its next millisecond.
+//! How long the control loop takes for each duty, and how late its millisecond tick comes.
 //!
-//! The control thread does one thing after another. While one takes long, nothing is learned, no frame reaches the
-//! host, no next hop is followed and no question is answered. So each thing is timed, by two readings of the clock,
-//! and so is the delay of the millisecond's tick, which also has in it what the API's server does beside the loop.
+//! The control thread does one thing at a time. During a long one it learns no MAC, carries no frame
+//! to the kernel, follows no next hop and answers no request. So each duty is timed with two readings
+//! of the clock. The delay of the tick also contains the time that the API's server takes beside the
+//! loop.
 
 use std::time::Instant;
 
@@ -11,7 +12,8 @@ use crate::metrics::histogram::{Tally, Totals};
 /// What the control loop does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Every millisecond: learns, carries frames to and from the host, frees what is not read any more.
+    /// Every millisecond: learns, carries frames to and from the host, frees what is not read any
+    /// more.
     Frames,
     /// Every some milliseconds: ages a part of the FDB.
     Ageing,

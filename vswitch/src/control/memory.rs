@@ -1,9 +1,10 @@
-//! The memory that a configuration needs: computed from what can hold a packet buffer at the same time, in one
-//! place for who makes the pool (`devices`) and for who says beforehand whether it will fit
-//! ([`doctor`](crate::doctor)).
+//! The memory that a configuration needs: computed from what can hold a packet buffer at the same
+//! time, in one place for who makes the pool (`devices`) and for who says beforehand whether it
+//! will fit ([`doctor`](crate::doctor)).
 //!
-//! Two kinds. What DPDK gets (`memory-mib`, in hugepages unless they are off): packet buffers, and what EAL and the
-//! drivers need. And ordinary memory: the FDB, the queues of learn events and the counters.
+//! Two kinds. What DPDK gets (`memory-mib`, in hugepages unless they are off): packet buffers, and
+//! what EAL and the drivers need. And ordinary memory: the FDB, the queues of learn events and the
+//! counters.
 
 use super::learner::EVENT_QUEUE_LEN;
 use crate::config::{self, Config, device};
@@ -30,8 +31,9 @@ const HUGEPAGE_BYTES: u64 = 2 << 20;
 const PAGE_BYTES: u64 = 4096;
 /// What EAL takes for itself. One MiB was measured (22.11, virtual devices); the rest is reserve.
 const EAL_MIB: u64 = 8;
-/// What a NIC's driver takes for itself, and for each queue: the longest ring that it can have, of 4,096 descriptors
-/// of 32 bytes (i40e, ice), and its own notes on it. A bound, from the drivers' sources.
+/// What a NIC's driver takes for itself, and for each queue: the longest ring that it can have, of
+/// 4,096 descriptors of 32 bytes (i40e, ice), and its own notes on it. A bound, from the drivers'
+/// sources.
 const NIC_KIB: u64 = 4096;
 const NIC_QUEUE_KIB: u64 = 512;
 /// Buffers for copies of flooded frames.
@@ -55,8 +57,8 @@ pub struct PortShape {
     pub is_nic: bool,
 }
 
-/// Receive and transmit queues to ask a port for: one of each per worker, unless configured, and no more than the
-/// device has.
+/// Receive and transmit queues to ask a port for: one of each per worker, unless configured, and no
+/// more than the device has.
 #[must_use]
 pub fn queue_counts(workers: usize, configured: Option<u16>, most: (u16, u16)) -> (u16, u16) {
     let workers = u16::try_from(workers).unwrap_or(u16::MAX);
@@ -125,8 +127,8 @@ pub struct Need {
     other_kib: u64,
 }
 
-/// What a configuration needs before any device was opened. Only its driver knows how many queues a NIC has: the need
-/// is then between two bounds. Without a NIC they are the same.
+/// What a configuration needs before any device was opened. Only its driver knows how many queues a
+/// NIC has: the need is then between two bounds. Without a NIC they are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foreseen {
     /// With one queue each way for each NIC.
@@ -184,8 +186,9 @@ impl Need {
     /// The packet buffers, in MiB.
     #[must_use]
     pub fn pool_mib(&self) -> u64 {
-        // Whole cache lines, an odd number of them (`optimize_object_size`). None lies across two pages that it fits into
-        // (`rte_mempool_op_populate_helper`): of pages of 4 KiB that is one each. Longer ones lie side by side.
+        // Whole cache lines, an odd number of them (`optimize_object_size`). None lies across two
+        // pages that it fits into (`rte_mempool_op_populate_helper`): of pages of 4 KiB that is one
+        // each. Longer ones lie side by side.
         let lines = (u64::from(self.room) + BUFFER_OVERHEAD).div_ceil(64) | 1;
         let (each, count) = (lines * 64, u64::from(self.buffers));
         let page = if self.hugepages { HUGEPAGE_BYTES } else { PAGE_BYTES };

@@ -16,7 +16,7 @@
 //! | [`drops`] | frames that the control thread drops itself |
 //! | [`learner`], `mac_events` | the FDB's one writer: learning and ageing; its events |
 //! | `next_hops` | what the underlay mirror said last |
-//! | `counting`, `offsets` | the counters of all threads; what those of an index showed before it was reused |
+//! | `counting`, `offsets` | the counters of all threads; their values when an index was reused |
 //! | [`captures`] | captures, and the frames that were dropped last |
 //! | [`loop_timing`], `clock` | how long the control thread is busy with what; time since start |
 //! | [`supervisor`] | what the service manager is told |

@@ -1,12 +1,13 @@
-//! What the counters of an index showed before it was given to what has it now.
+//! Counter offsets: the value that a counter had when its index was given to a new thing.
 //!
-//! A counter of a worker only ever goes up, and only the worker writes it. When an index goes to another port, network
-//! or VTEP, the control thread notes what its counters show (nobody counts there at that time) and takes it off
-//! whatever it reads from then on.
+//! A worker's counter only goes up, and only the worker writes it. When an index goes to another
+//! port, network or VTEP, the control thread notes the counter's value, which no thread changes at
+//! that time, and subtracts it from every later reading.
 //!
-//! Drops are told of by port and network. So they begin anew, too, when a port goes to another network, or a network to
-//! another uplink: what was dropped before is not the new one's. What is dropped between that note and the moment when
-//! the workers take the change up, some microseconds later, is.
+//! Drops are reported by port and network. They start at zero, too, when a port moves to another
+//! network or a network to another uplink, because earlier drops belong to the former pair. Drops
+//! between the note and the moment when workers take up the change, some microseconds later, count
+//! for the new pair.
 
 use hashbrown::HashMap;
 
@@ -94,8 +95,8 @@ impl CounterOffsets {
         self.sites.insert(site, drops(views, site));
     }
 
-    /// A VTEP begins. `host` are the counters of the control thread, which alone gives frames to host interfaces:
-    /// what a worker counts as punted has gone to a queue.
+    /// A VTEP begins. `host` are the counters of the control thread, which alone gives frames to
+    /// host interfaces: what a worker counts as punted has gone to a queue.
     pub fn begin_vtep(&mut self, vtep: VtepId, host: &CountersView) {
         self.vteps.insert(vtep, host.punted(vtep));
     }
@@ -172,7 +173,8 @@ impl CounterOffsets {
     }
 }
 
-/// The sites whose drops are told of under another port or network after a change. Those that are new are not among them.
+/// The sites whose drops are told of under another port or network after a change. Those that are
+/// new are not among them.
 pub fn moved_sites<'t>(
     before: &'t Topology,
     after: &'t Topology,

@@ -1,8 +1,8 @@
-//! The pools of packet buffers: one that is made at the start for all ports there are then, and more for ports that
-//! come later and find no room in it.
+//! The pools of packet buffers. The first pool is made at the start for all ports of that time. A port
+//! that is added later and does not fit gets another pool.
 //!
-//! A buffer of a port that is gone may still lie in another device's transmit ring. So a pool that no port uses
-//! any more is kept until all its buffers are back, and serves the next port that it fits.
+//! A buffer of a closed port may still lie in another device's transmit ring. So a pool without ports
+//! is kept until it has all its buffers back, and serves the next port that it fits.
 
 use super::memory::POOL_CACHE;
 use crate::dpdk::Error;
@@ -52,8 +52,9 @@ impl Pools {
         Ok(pool)
     }
 
-    /// Every second: frees the pools that nobody uses and that have all their buffers. Not at the first sight: a worker
-    /// that gives a buffer back still writes to its cache in the pool after the buffer counts as back.
+    /// Every second: frees the pools that nobody uses and that have all their buffers. Not at the
+    /// first sight: a worker that gives a buffer back still writes to its cache in the pool after
+    /// the buffer counts as back.
     pub fn tidy(&mut self) {
         self.more.retain_mut(|Another { pool, is_idle, .. }| {
             let was_idle = std::mem::replace(is_idle, pool.users() == 1 && pool.in_use() == 0);

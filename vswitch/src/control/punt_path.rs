@@ -1,7 +1,8 @@
 //! The punt paths: carry frames between the workers and the host interfaces.
 //!
-//! Called by the control thread every millisecond: system calls do not belong on a worker. Bounded
-//! per call, so that a flood towards the host cannot starve the rest of the control thread.
+//! Called by the control thread every millisecond, because a worker makes no system calls. The number
+//! of frames in one call is bounded, so that a flood towards the kernel cannot starve the rest of the
+//! control thread.
 
 use tracing::warn;
 

@@ -1,33 +1,39 @@
-//! From one configuration to the next while workers run: whole, or not at all.
+//! Changes the configuration while workers run: the whole change is made, or nothing.
 //!
-//! Called by the control thread. Everything that can fail comes first: devices are opened, host interfaces made,
-//! and given up again if a later one fails. From the publication of the new generation on nothing can fail.
+//! Called by the control thread. The steps that can fail come first: opening devices and creating
+//! host interfaces. If one fails, the ones before it are undone. After the new generation is
+//! published, nothing can fail.
 //!
-//! # The order, and why no frame is lost, misled or flooded for it
+//! # The order, and why it loses, misdirects and floods no frame
 //!
-//! 1. New ports are started, new host interfaces made. Nobody knows of them.
-//! 2. The FDB becomes right for both generations ([`Learner::prepare`](super::learner::Learner::prepare)). What is
-//!    learned on a port that goes to another network is known there, too, and stays known in the old one; static entries
-//!    of new networks are in their places. Where that would let somebody who leaves a network reach somebody who comes, it
-//!    waits until step 5, or is forgotten, and frames to such addresses are flooded from here to there. What workers still
-//!    report of such places is ignored from here on ([`Generation::admits`](crate::datapath::generation::Generation::admits)).
-//! 3. The generation is published, and with it, by post, the queues that are new
-//!    ([`Io::rewire`](crate::datapath::io::Io::rewire)). Each worker takes both up between two turns.
-//! 4. All workers have done so; usually after some microseconds.
-//! 5. The FDB gets the entries that only the new generation understands, and loses those of the old. An entry that moves
-//!    from one remote VTEP to another does so by a single store, and the tunnel it came from is there until then.
-//!    If the kernel does not know the way to the new one yet, the store waits for it, 1.5 seconds at most
-//!    ([`Learner::arrive`](super::learner::Learner::arrive)), whatever is changed meanwhile. Until the store, frames from
-//!    the old home are accepted, too; then one more generation ends that ([`Topology::arrived`]).
-//! 6. What was removed is closed. Frames that were on their way there from one thread to another are counted as
+//! 1. New ports are started and new host interfaces created. No worker knows them yet.
+//! 2. The FDB is made correct for both generations
+//!    ([`Learner::prepare`](super::learner::Learner::prepare)). MACs on a port that moves to another
+//!    network are entered in the new network and stay in the old one. Static entries of new networks
+//!    are entered. An entry that would let a station that leaves a network reach a station that joins
+//!    it waits until step 5 or is removed; frames to its MAC are flooded until then. From here on,
+//!    events that workers report for such ports are ignored
+//!    ([`Generation::admits`](crate::datapath::generation::Generation::admits)).
+//! 3. The generation is published, together with the new queues
+//!    ([`Io::rewire`](crate::datapath::io::Io::rewire)). Each worker takes up both between two turns.
+//! 4. The control thread waits until every worker has done so, usually some microseconds.
+//! 5. The FDB gets the entries that only the new generation understands, and loses those that only
+//!    the old one does. An entry that moves between remote VTEPs is moved by one store, and its old
+//!    tunnel exists until then. If the next hop to the new VTEP is not known yet, the store waits for
+//!    it for at most 1.5 seconds ([`Learner::arrive`](super::learner::Learner::arrive)), even if the
+//!    configuration changes again. Until the store, frames from the old VTEP are accepted too; one
+//!    more generation ends that ([`Topology::arrived`]).
+//! 6. Removed ports and host interfaces are closed. Frames that were queued for them are counted as
 //!    dropped, for the reason `port_removed`.
 //!
-//! A worker that does not take the generation up keeps steps 5 and 6 waiting, and with them the next
-//! change; it is reported by name. Only what the old generation alone allows in the FDB is forgotten after a second.
+//! While a worker has not taken up the generation, steps 5 and 6 wait, and so does the next change;
+//! the worker is named in the log. Only the entries that the old generation alone allows are removed
+//! after a second.
 //!
-//! A device or a host interface that is to have other properties under the same name cannot be opened before it was
-//! closed, nor may two devices set up the same interface of the kernel. Then there are two changes, the first without
-//! it; if the second fails, a third leads back.
+//! A device or host interface that keeps its name but gets other properties must be closed before it
+//! can be opened again, and two devices cannot hold one kernel interface. In these cases two changes
+//! are made: the first removes the device or interface, the second adds it. If the second fails, a
+//! third restores the former configuration.
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +52,8 @@ use crate::topology::{TooMany, Topology};
 /// How long to wait for the workers to take a generation up before the rest is left for later.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Why a configuration was not taken up. Nothing was changed, but for [`NoWayBack`](Self::NoWayBack).
+/// Why a configuration was not taken up. Nothing was changed, but for
+/// [`NoWayBack`](Self::NoWayBack).
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each variant's text is its documentation")]
 pub enum ChangeError {
@@ -81,9 +88,10 @@ impl ChangeError {
 }
 
 impl Switch {
-    /// Takes another configuration up, with the number that users know it by. On return every worker works by it, unless one is late by a second, which is
-    /// logged; then no other change is made before it does. The configuration's settings are those that the switch was
-    /// started with: whoever calls has [asked the plan](crate::topology::plan::Plan::needing_restart).
+    /// Takes another configuration up, with the number that users know it by. On return every
+    /// worker works by it, unless one is late by a second, which is logged; then no other change is
+    /// made before it does. The configuration's settings are those that the switch was started
+    /// with: whoever calls has [asked the plan](crate::topology::plan::Plan::needing_restart).
     ///
     /// # Errors
     /// See [`ChangeError`].
@@ -177,7 +185,8 @@ impl Switch {
         }
     }
 
-    /// Accepts no more from where static MACs were that have arrived, unless it is a peer all the same.
+    /// Accepts no more from where static MACs were that have arrived, unless it is a peer all the
+    /// same.
     fn leave_old_homes(&mut self) {
         if self.topology.arrived(|key| self.learner.awaits(key)) {
             let generation = self.compile_generation();
@@ -222,7 +231,8 @@ impl Switch {
     }
 }
 
-/// The configuration before without the ports and VTEPs that stand in the way of the next one's; `None` if nothing does.
+/// The configuration before without the ports and VTEPs that stand in the way of the next one's;
+/// `None` if nothing does.
 fn without_conflicts(old: &Topology, next: &Topology) -> Option<Config> {
     let ports: Vec<_> = old
         .ports_not_in(next)

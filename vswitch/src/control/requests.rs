@@ -79,7 +79,8 @@ pub trait LiveSwitch {
     fn generation(&self) -> u64;
     /// The running configuration.
     fn config(&self) -> &Config;
-    /// Makes it the running configuration, whole or not at all. What it is compared with is the one that is running.
+    /// Makes it the running configuration, whole or not at all. What it is compared with is the one
+    /// that is running.
     ///
     /// # Errors
     /// Why nothing was changed.
@@ -125,7 +126,8 @@ pub trait LiveSwitch {
     fn metrics(&self) -> Vec<Family>;
 }
 
-/// Another configuration, with all that can be known of it beforehand, and not on the control thread.
+/// Another configuration, with all that can be known of it beforehand, and not on the control
+/// thread.
 #[derive(Clone, Debug)]
 pub struct Proposed {
     /// The configuration.
@@ -151,8 +153,8 @@ impl Proposed {
 pub struct ApplyOptions {
     /// Goes back by itself unless confirmed in this time.
     pub confirm_within: Option<Duration>,
-    /// It is a whole configuration, as a file has it: a restart with that file is to come up with what was
-    /// changed since.
+    /// It is a whole configuration, as a file has it: a restart with that file is to come up with
+    /// what was changed since.
     pub is_whole_file: bool,
 }
 

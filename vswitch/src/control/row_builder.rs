@@ -1,6 +1,7 @@
 //! The state of the switch in words: rows for the API, for `vswitch show` and for the metrics.
 //!
-//! Runs on the control thread when somebody asks, and once in a second for the service manager. Reads counters; never calls a driver.
+//! Runs on the control thread when somebody asks, and once in a second for the service manager.
+//! Reads counters; never calls a driver.
 
 use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
@@ -24,8 +25,8 @@ use super::wiring::Polled;
 use super::workers::WorkerSeat;
 use crate::kernel::underlay::NextHop;
 
-/// Up to how many series of drops are listed while they are zero: those of some thousand networks, or of half as many
-/// beside the most ports that there can be.
+/// Up to how many series of drops are listed while they are zero: those of some thousand networks,
+/// or of half as many beside the most ports that there can be.
 pub const MAX_ZEROS: usize = 10_000;
 
 impl Switch {
@@ -278,8 +279,9 @@ impl Switch {
         line
     }
 
-    /// Tells of drops by reason, port and network (empty: none). Where [zeros are listed](Self::lists_zeros): of every
-    /// reason at every site where it can happen. What is not zero is told of in any case.
+    /// Tells of drops by reason, port and network (empty: none). Where [zeros are
+    /// listed](Self::lists_zeros): of every reason at every site where it can happen. What is not
+    /// zero is told of in any case.
     pub fn each_drop(&self, mut tell: impl FnMut(DropReason, &str, &str, u64)) {
         let zeros = self.lists_zeros();
         let mut site = |kind, port: &str, network: &str, drops: Drops| {
@@ -314,8 +316,9 @@ impl Switch {
         }
     }
 
-    /// Whether drops and the counters of networks are told of before they have counted anything. A rate is right from the
-    /// first frame on then; in a switch of very many networks it would be nothing but zeros, and is left out.
+    /// Whether drops and the counters of networks are told of before they have counted anything. A
+    /// rate is right from the first frame on then; in a switch of very many networks it would be
+    /// nothing but zeros, and is left out.
     #[must_use]
     pub fn lists_zeros(&self) -> bool {
         let reasons = |kind| DropReason::ALL.iter().filter(|r| r.sites().contains(&kind)).count();

@@ -1,4 +1,5 @@
-//! What the API says: one row type for each `GET /v1/…`, which answers with a JSON list of them; `/v1/status` with one.
+//! What the API says: one row type for each `GET /v1/…`, which answers with a JSON list of them;
+//! `/v1/status` with one.
 //!
 //! The server fills them from its counters and tables, `vswitch show` reads them back; the field
 //! names are the contract with everyone else who asks. Unknown fields are ignored when reading, so
@@ -244,11 +245,13 @@ pub struct Status {
     pub host: String,
     /// The generation of the configuration.
     pub generation: u64,
-    /// When it started, in milliseconds since 1970 (UTC). After another start every counter has begun anew.
+    /// When it started, in milliseconds since 1970 (UTC). After another start every counter has
+    /// begun anew.
     pub started_unix_millis: u64,
     /// Frames dropped since then, for whatever reason, also at what was removed meanwhile.
     pub dropped: u64,
-    /// Frames that went in and are in no other count, of the workers and of the control thread: always 0.
+    /// Frames that went in and are in no other count, of the workers and of the control thread:
+    /// always 0.
     pub unaccounted: i64,
 }
 

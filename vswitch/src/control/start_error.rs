@@ -12,8 +12,8 @@ use crate::kernel::underlay::UnderlayError;
 use crate::table::TableFull;
 use crate::topology::TooMany;
 
-/// Puts an error into words for a user. The cause of an error of DPDK lies in the state of the host,
-/// which is examined above this layer.
+/// Puts an error into words for a user. The cause of an error of DPDK lies in the state of the
+/// host, which is examined above this layer.
 pub type Explain = fn(&StartError, &Config) -> String;
 
 /// Why the switch did not start, or stopped by itself.

@@ -1,15 +1,15 @@
-//! Tells the service manager how the switch is: ready, alive, stopping (`sd_notify(3)`).
+//! Reports to the service manager: ready, alive, stopping (`sd_notify(3)`).
 //!
-//! The control thread owns it and speaks once in a second at most: one datagram to the socket that
-//! `NOTIFY_SOCKET` names, or nothing where no service manager asks. A send never blocks: a manager that
-//! does not listen must not stop the switch. (The crate `sd-notify` waits, and knows no abstract
-//! sockets; so it has the words, and the socket is ours.)
+//! The control thread sends at most one datagram a second to the socket that `NOTIFY_SOCKET` names,
+//! and nothing where that is not set. A send never blocks, so a manager that does not read cannot
+//! stop the switch. (The crate `sd-notify` blocks and does not support abstract sockets. It provides
+//! the messages, and this file the socket.)
 //!
-//! *Ready* means that every worker has turned, and that the API and the metrics answer.
+//! *Ready* means that every worker has finished a turn, and that the API and the metrics answer.
 //!
-//! *Alive* is what the watchdog hears. It hears it from the control loop, once in a second, and only if
-//! every worker has finished a turn within that second. So a control thread that hangs and a worker that
-//! hangs are both found: the manager hears nothing for `WatchdogSec=`, and restarts the switch.
+//! *Alive* feeds the watchdog. The control loop sends it once a second, and only if every worker has
+//! finished a turn within that second. So both a hanging control thread and a hanging worker are
+//! found: after `WatchdogSec=` without a message, the manager restarts the switch.
 
 use std::env;
 use std::ffi::OsStr;
@@ -36,8 +36,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Finds the service manager as `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` name it. Whatever is wrong
-    /// with them is logged, and the switch goes on without.
+    /// Finds the service manager as `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` name it.
+    /// Whatever is wrong with them is logged, and the switch goes on without.
     #[must_use]
     pub fn from_environment() -> Self {
         match env::var_os("NOTIFY_SOCKET") {
@@ -103,7 +103,8 @@ impl Supervisor {
     fn send(&self, states: &[NotifyState<'_>]) {
         let Some(socket) = &self.socket else { return };
         let lines: Vec<String> = states.iter().map(NotifyState::to_string).collect();
-        // Status and signal come again; who restarts a switch for silence is to know why it was silent.
+        // Status and signal come again; who restarts a switch for silence is to know why it was
+        // silent.
         if let Err(error) = socket.send(lines.join("\n").as_bytes()) {
             warn!(%error, "the service manager does not take what it is told");
         }

@@ -1,10 +1,11 @@
 //! The switch: what the control thread owns while it runs, and the start of it.
 //!
 //! Each part has a file of its own, with what can be done with that part alone. What takes several
-//! of them is here, in [`event_loop`](super::event_loop) and in [`reconfigure`](super::reconfigure).
+//! of them is here, in [`event_loop`](super::event_loop) and in
+//! [`reconfigure`](super::reconfigure).
 //!
-//! Whatever fails at the start undoes what was done before it: dropping stops workers, closes ports,
-//! removes TAPs, and cleans up EAL.
+//! Whatever fails at the start undoes what was done before it: dropping stops workers, closes
+//! ports, removes TAPs, and cleans up EAL.
 
 use std::sync::Arc;
 

@@ -1,12 +1,12 @@
-//! Who polls what and sends where: spreads started ports' queues over the workers, at the start and whenever ports
-//! or VTEPs come and go.
+//! Which worker polls which receive queue and sends by which transmit queue. Queues are assigned at
+//! the start and whenever ports or VTEPs are added or removed.
 //!
-//! Each receive queue goes to the worker that polls the fewest. Every worker gets a transmit queue of its
-//! own on every port that has enough of them; where a device has fewer, the worker hands frames to
-//! one that has, through a bounded queue.
+//! Each receive queue goes to the worker that polls the fewest. A worker has a transmit queue of its
+//! own on every port with enough of them. On other ports it hands frames through a bounded queue to a
+//! worker that has one.
 //!
-//! A change reaches a worker by post, and the worker takes it up with the generation that it goes with: see
-//! [`Io::rewire`](crate::datapath::io::Io::rewire). Owned by the control thread.
+//! The control thread owns the wiring. A change is posted to each worker, which takes it up together
+//! with the generation that it belongs to: see [`Io::rewire`](crate::datapath::io::Io::rewire).
 
 use std::sync::Arc;
 
@@ -32,7 +32,8 @@ pub struct Wiring {
     pub workers: Vec<Seat>,
     /// Between a VTEP's host interface and the workers.
     pub punts: HashMap<VtepId, PuntQueues>,
-    /// Frames from worker to worker, by the port that they leave by; with the worker that sends them.
+    /// Frames from worker to worker, by the port that they leave by; with the worker that sends
+    /// them.
     handovers: HashMap<PortId, Vec<(usize, FrameQueue)>>,
     number: u64,
     /// Workers have not all said that they have taken up the last post.
@@ -106,8 +107,9 @@ impl Wiring {
         self.number
     }
 
-    /// Posts what workers need for a topology beyond what they have: the queues of ports that are new. Those that are
-    /// `removed` come back when the workers have taken up a generation with the wiring's number.
+    /// Posts what workers need for a topology beyond what they have: the queues of ports that are
+    /// new. Those that are `removed` come back when the workers have taken up a generation with the
+    /// wiring's number.
     pub fn post(&mut self, topology: &Topology, new: Vec<(PortId, Queues)>, removed: &[PortId]) {
         self.number += 1;
         self.is_posted = true;
@@ -192,8 +194,8 @@ impl Wiring {
     /// What each worker sends for others.
     fn relays(&self, topology: &Topology, removed: &[PortId]) -> Vec<Vec<Relay>> {
         let mut relays: Vec<_> = self.workers.iter().map(|_| Vec::new()).collect();
-        // The first worker has a transmit queue on every port. It asks the host's queues before those of other
-        // workers, so that their load cannot shut the kernel's ARP out.
+        // The first worker has a transmit queue on every port. It asks the host's queues before
+        // those of other workers, so that their load cannot shut the kernel's ARP out.
         for (id, vtep) in topology.vteps() {
             let Some(queues) = self.punts.get(&id) else { continue };
             let queue = Arc::clone(&queues.injections);
@@ -218,9 +220,9 @@ impl Wiring {
         !self.is_posted || self.workers.iter().all(|seat| !seat.unwired.is_empty())
     }
 
-    /// After every worker has taken the last post up: gives back the queues of what was removed, with the frames that
-    /// are still in them, by the port that these were to leave by. What workers sent back is freed, which closes
-    /// ports.
+    /// After every worker has taken the last post up: gives back the queues of what was removed,
+    /// with the frames that are still in them, by the port that these were to leave by. What
+    /// workers sent back is freed, which closes ports.
     pub fn release(
         &mut self,
         topology: &Topology,

@@ -1,7 +1,8 @@
 //! A worker's surroundings from DPDK: its queues, the pool, and the bounded queues to and from the
 //! control thread and other workers.
 //!
-//! Made by the control thread ([`super::wiring`]), then owned by one worker, who takes up changes of it by post.
+//! Made by the control thread ([`super::wiring`]), then owned by one worker, who takes up changes
+//! of it by post.
 
 use std::sync::Arc;
 
@@ -60,8 +61,8 @@ pub struct Input {
     pub received: QueueCounter,
 }
 
-/// What one worker is to have from one generation on. The control thread makes it, with all the memory
-/// that it takes, so that the worker allocates and frees nothing.
+/// What one worker is to have from one generation on. The control thread makes it, with all the
+/// memory that it takes, so that the worker allocates and frees nothing.
 pub struct Rewiring {
     /// The number of the wiring.
     pub number: u64,
@@ -77,7 +78,8 @@ pub struct Rewiring {
     pub punts: Vec<Option<FrameQueue>>,
 }
 
-/// What a worker does not need any more, to be freed by the control thread: never read, only dropped.
+/// What a worker does not need any more, to be freed by the control thread: never read, only
+/// dropped.
 pub struct Unwired {
     _inputs: Vec<Input>,
     _outputs: Vec<Option<Output>>,

@@ -1,5 +1,5 @@
-//! The workers as the control thread sees them: their cores, the queues between them and the control
-//! thread, and whether they still turn.
+//! The workers as the control thread sees them: their cores, the queues between them and the
+//! control thread, and whether they still turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

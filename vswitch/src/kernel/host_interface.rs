@@ -14,8 +14,8 @@
 //!
 //! - MAC, MTU and address as configured; up.
 //! - `disable_ipv6`: the underlay is IPv4, and an address that IPv6 makes up for itself would send
-//!   router solicitations and multicast reports into it. Best effort: where `/proc/sys` is read-only
-//!   (a container), IPv6 stays as the host has it.
+//!   router solicitations and multicast reports into it. Best effort: where `/proc/sys` is
+//!   read-only (a container), IPv6 stays as the host has it.
 //! - Neighbour parameters ([`NEIGHBOUR_PARAMETERS`]) that let a next hop's silent change of its MAC
 //!   be followed within a second; the [underlay mirror](super::underlay) does the asking.
 
@@ -256,8 +256,8 @@ fn would_block<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The kernel's own rule (`dev_valid_name`) less what it takes for a pattern (`%`) or an alias (`:`)
-/// and less what a message or a path would have to quote.
+/// The kernel's own rule (`dev_valid_name`) less what it takes for a pattern (`%`) or an alias
+/// (`:`) and less what a message or a path would have to quote.
 fn is_interface_name(name: &str) -> bool {
     (1..=NAME_MAX_BYTES).contains(&name.len())
         && name != "."

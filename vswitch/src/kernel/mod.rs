@@ -6,7 +6,7 @@
 //! | [`netdev`] | what the kernel knows of a network interface |
 //! | [`host_interface`] | a TAP for each VTEP, through which the kernel speaks on the underlay |
 //! | [`underlay`] | a mirror of the kernel's routes and neighbours |
-//! | `stack_silencer` | keeps the kernel's stack from answering on interfaces whose frames are the switch's |
+//! | `stack_silencer` | keeps the kernel from answering on interfaces that the switch reads |
 //!
 //! Called by the control thread. Needs no DPDK.
 

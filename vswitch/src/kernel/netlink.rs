@@ -164,7 +164,8 @@ impl Socket {
         Ok(first)
     }
 
-    /// The next datagram's messages with their sequence numbers; `None` for one that does not parse.
+    /// The next datagram's messages with their sequence numbers; `None` for one that does not
+    /// parse.
     fn receive(&mut self) -> io::Result<Vec<(u32, Option<NetlinkPayload<RouteNetlinkMessage>>)>> {
         self.buffer.clear();
         loop {

@@ -1,12 +1,12 @@
-//! Keeps the kernel's IP stack from answering on an interface whose frames are the switch's.
+//! Keeps the kernel's IP stack from answering on an interface that the switch reads.
 //!
-//! A packet socket (`net_af_packet`) only copies frames: the kernel's stack sees them as well. It owns
-//! the VTEPs' addresses, on their host interfaces, and by default answers for them on any interface:
-//! ARP and ping twice, and every tunnel frame with "port unreachable". And tenants could reach the host.
-//! NICs under DPDK, AF_XDP and TAPs have no such second reader.
+//! A packet socket (`net_af_packet`) copies frames, so the kernel's stack receives them as well. The
+//! kernel has the VTEPs' addresses on their host interfaces, and by default answers for them on every
+//! interface: ARP and ping twice, and each tunnel frame with "port unreachable". Tenants could also
+//! reach the host. NICs under DPDK, AF_XDP and TAPs have no second reader.
 //!
-//! Made by the control thread with the port; dropping it puts back what was set before. After a SIGKILL
-//! the settings stay, which does no harm to an interface without addresses.
+//! The control thread makes a silencer with the port; dropping it restores the former settings. After
+//! SIGKILL the settings stay, which does no harm on an interface without addresses.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 /// What is written below `/proc/sys/net/ipv4/conf/NAME/` (Linux `ip-sysctl`): no ARP reply for any
-/// local address; and nothing is taken whose sender the kernel would answer by another interface, which
-/// is every sender, where the interface has neither address nor route.
+/// local address; and nothing is taken whose sender the kernel would answer by another interface,
+/// which is every sender, where the interface has neither address nor route.
 const SETTINGS: [(&str, &str); 2] = [("arp_ignore", "8"), ("rp_filter", "1")];
 
 /// An interface on which the kernel is quiet.
@@ -25,8 +25,8 @@ pub struct StackSilencer {
 }
 
 impl StackSilencer {
-    /// Makes the kernel quiet on the interface, as far as it can be: a refused setting is logged. (What overrules
-    /// them is [`crate::doctor`]'s to find.)
+    /// Makes the kernel quiet on the interface, as far as it can be: a refused setting is logged.
+    /// (What overrules them is [`crate::doctor`]'s to find.)
     #[must_use]
     pub fn new(interface: &str) -> Self {
         let all = Path::new("/proc/sys/net/ipv4/conf");

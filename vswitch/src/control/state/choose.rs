@@ -1,11 +1,11 @@
 //! What to start with: the state, or the file of `--config`.
 //!
 //! The rule: a file that the switch was given before is not news, and the state, which is that file
-//! with what was changed since, is what the switch comes up with. A file with another content is what
-//! its author wants now, and begins a new state.
+//! with what was changed since, is what the switch comes up with. A file with another content is
+//! what its author wants now, and begins a new state.
 //!
-//! So a restart, planned or not, loses nothing that was acknowledged; an edit of the file and a restart
-//! does what the file says; and neither depends on clocks or on how the switch ended.
+//! So a restart, planned or not, loses nothing that was acknowledged; an edit of the file and a
+//! restart does what the file says; and neither depends on clocks or on how the switch ended.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -4,8 +4,8 @@
 //! # vswitch state, format 1, generation 7, files 1a2b3c4d 5e6f7a8b, checksum 9abcdef0
 //! ```
 //!
-//! The checksum is the CRC-32 of the whole text with the checksum's own digits left out: it is there
-//! against damage, not against anybody who can write to the directory.
+//! The checksum is the CRC-32 of the whole text with the checksum's own digits left out: it is
+//! there against damage, not against anybody who can write to the directory.
 
 use std::fmt;
 
@@ -49,9 +49,9 @@ pub struct State {
     pub document: Document,
     /// The generation that it was.
     pub generation: u64,
-    /// Configuration files whose content the switch was given: first the one that the state began with,
-    /// then those that were applied as a whole, also if they were not confirmed. A start with one of
-    /// them is not news, and comes up with the state.
+    /// Configuration files whose content the switch was given: first the one that the state began
+    /// with, then those that were applied as a whole, also if they were not confirmed. A start with
+    /// one of them is not news, and comes up with the state.
     pub files: Vec<Checksum>,
 }
 

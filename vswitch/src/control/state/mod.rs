@@ -1,9 +1,9 @@
 //! The configuration in force, on disk: what a restart comes up with.
 //!
-//! [`StateStore`] writes it before a change is acknowledged, so that after a crash at any moment the
-//! switch has the last configuration that it acknowledged, or the one that was in flight, and never a
-//! mixture. [`choose()`] decides between it and the file of `--config`. `docs/state.md` says both to
-//! operators.
+//! [`StateStore`] writes it before a change is acknowledged, so that after a crash at any moment
+//! the switch has the last configuration that it acknowledged, or the one that was in flight, and
+//! never a mixture. [`choose()`] decides between it and the file of `--config`. `docs/state.md`
+//! says both to operators.
 //!
 //! # What is in the directory
 //!
@@ -40,16 +40,18 @@
 //! | | rename `.pending` to `.unconfirmed`, sync the directory; acknowledge | F |
 //!
 //! `state.toml` never holds what is not confirmed. A start that finds a `.pending` that is not what
-//! `state.toml` holds rolls it back in the same way and says so; one that is the same was confirmed.
+//! `state.toml` holds rolls it back in the same way and says so; one that is the same was
+//! confirmed.
 //!
-//! An error (a full disk) is not a crash: the switch goes on with F, and says that N was refused. So
-//! an operation that fails after its `rename` puts F back.
+//! An error (a full disk) is not a crash: the switch goes on with F, and says that N was refused.
+//! So an operation that fails after its `rename` puts F back.
 //!
 //! # Who calls it
 //!
-//! The control thread: each operation waits for the disk, for milliseconds on most and longer on a slow one.
-//! The order for a change ([`apply`](crate::control::requests::LiveSwitch::apply)): put it in force, save it, acknowledge
-//! it. If it cannot be saved, the former is put in force again, and the change is refused.
+//! The control thread: each operation waits for the disk, for milliseconds on most and longer on a
+//! slow one. The order for a change ([`apply`](crate::control::requests::LiveSwitch::apply)): put
+//! it in force, save it, acknowledge it. If it cannot be saved, the former is put in force again,
+//! and the change is refused.
 
 mod choose;
 mod disk;

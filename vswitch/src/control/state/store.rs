@@ -56,14 +56,15 @@ pub enum StateError {
 pub struct Loaded {
     /// The state, if there is one.
     pub state: Option<State>,
-    /// The first generation to use: that of the state if it is what was last in force, else one that
-    /// was never given out.
+    /// The first generation to use: that of the state if it is what was last in force, else one
+    /// that was never given out.
     pub generation: u64,
     /// What people should know: damage, a roll-back, what was kept aside.
     pub reports: Vec<String>,
 }
 
-/// The file of the state, which is a configuration file, and its text; `None` if there is no good one.
+/// The file of the state, which is a configuration file, and its text; `None` if there is no good
+/// one.
 #[must_use]
 pub fn text(directory: &Path) -> Option<(PathBuf, String)> {
     let path = directory.join(STATE);
@@ -86,8 +87,8 @@ pub struct StateStore {
     path: PathBuf,
     disk: Box<dyn Disk>,
     current: Option<State>,
-    /// Whether `state.toml` holds `current`. Not if it was found damaged or missing and could not be written again:
-    /// `.previous` is then the one that is good.
+    /// Whether `state.toml` holds `current`. Not if it was found damaged or missing and could not
+    /// be written again: `.previous` is then the one that is good.
     is_stored: bool,
     pending: Option<State>,
     /// Files of `--config` whose content has been in force: see [`State::files`].
@@ -97,12 +98,12 @@ pub struct StateStore {
 impl StateStore {
     /// Makes the directory if there is none, locks it and reads what it holds.
     ///
-    /// A state that is damaged is kept aside, and the one before it restored. A configuration that was
-    /// not confirmed is undone. Both are told in [`Loaded::reports`].
+    /// A state that is damaged is kept aside, and the one before it restored. A configuration that
+    /// was not confirmed is undone. Both are told in [`Loaded::reports`].
     ///
     /// # Errors
-    /// The directory cannot be used, another switch uses it, or the operating system does not let us
-    /// read what is there; the directory is then as it was.
+    /// The directory cannot be used, another switch uses it, or the operating system does not let
+    /// us read what is there; the directory is then as it was.
     pub fn open(path: &Path) -> Result<(Self, Loaded), StateError> {
         let failed = |source| StateError::Directory { path: path.to_owned(), source };
         let folder = Folder::open(path).map_err(failed)?;
@@ -150,8 +151,8 @@ impl StateStore {
         self.save_file(document, generation).inspect_err(|_| self.files = files)
     }
 
-    /// Saves what a configuration file said as a whole. A start with that file then comes up with the state, which is
-    /// that file and what was changed since.
+    /// Saves what a configuration file said as a whole. A start with that file then comes up with
+    /// the state, which is that file and what was changed since.
     ///
     /// # Errors
     /// See [`save`](Self::save); the file is then no more known than before.
@@ -176,7 +177,8 @@ impl StateStore {
         Ok(())
     }
 
-    /// Saves the state as it is under a later generation: others were in force meanwhile, and could not be saved.
+    /// Saves the state as it is under a later generation: others were in force meanwhile, and could
+    /// not be saved.
     ///
     /// # Errors
     /// See [`save`](Self::save).
@@ -191,7 +193,8 @@ impl StateStore {
         }
     }
 
-    /// Saves a configuration that is undone unless [`confirm`](Self::confirm) follows, also by a restart.
+    /// Saves a configuration that is undone unless [`confirm`](Self::confirm) follows, also by a
+    /// restart.
     ///
     /// # Errors
     /// See [`save`](Self::save).
@@ -232,8 +235,8 @@ impl StateStore {
         Ok(())
     }
 
-    /// Undoes what waits to be confirmed. The former configuration is in force again, as a generation of
-    /// its own.
+    /// Undoes what waits to be confirmed. The former configuration is in force again, as a
+    /// generation of its own.
     ///
     /// # Errors
     /// Nothing waits; or the disk could not be written: a restart comes up with the former
@@ -275,7 +278,8 @@ impl StateStore {
         self.disk.write(NEW, state.encode().as_bytes()).map_err(|error| self.failed(error))
     }
 
-    /// Makes `.new` the state, and the state the previous one. If that fails, the state is as it was.
+    /// Makes `.new` the state, and the state the previous one. If that fails, the state is as it
+    /// was.
     fn replace_state(&self) -> io::Result<()> {
         if self.is_stored {
             self.disk.link(STATE, PREVIOUS_NEW)?;
@@ -420,7 +424,8 @@ impl StateStore {
         })
     }
 
-    /// Keeps a damaged state aside and restores the one before it. Returns the generation to go on with.
+    /// Keeps a damaged state aside and restores the one before it. Returns the generation to go on
+    /// with.
     fn recover(
         &mut self,
         bytes: &[u8],

@@ -1,10 +1,10 @@
 //! The mirror of the kernel's routes and neighbours: where each tunnel's next hop is.
 //!
-//! The switch has no IP stack of its own. For each remote VTEP this module asks the kernel which way
-//! it would send (`RTM_GETROUTE`, with the VTEP's address as source, so that policy rules count) and
-//! which MAC address the next hop has, and says what changed. Frames of tenants never pass through
-//! the kernel's neighbour code, so nothing there would notice that they need a next hop: this module
-//! also asks the kernel to resolve it, and to verify it again and again.
+//! The switch has no IP stack of its own. For each remote VTEP this module asks the kernel which
+//! way it would send (`RTM_GETROUTE`, with the VTEP's address as source, so that policy rules
+//! count) and which MAC address the next hop has, and says what changed. Frames of tenants never
+//! pass through the kernel's neighbour code, so nothing there would notice that they need a next
+//! hop: this module also asks the kernel to resolve it, and to verify it again and again.
 //!
 //! Owned by the control thread, which awaits [`Underlay::next_change`]. No task, no thread and no
 //! lock of its own. Cost: a pass over all remotes holds the thread for about 13 µs per remote

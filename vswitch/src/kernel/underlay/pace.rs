@@ -1,7 +1,7 @@
 //! How often the kernel is asked to send ARP requests: pure, time is a parameter.
 //!
-//! A budget of requests bounds the rate whatever the number of next hops; within it, a next hop that
-//! was never asked for comes first, then the longest waiting.
+//! A budget of requests bounds the rate whatever the number of next hops; within it, a next hop
+//! that was never asked for comes first, then the longest waiting.
 
 use std::time::Duration;
 

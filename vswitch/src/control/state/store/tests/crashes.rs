@@ -29,7 +29,8 @@ const STORY: &[Op] = &[
     Op::Save(9),
 ];
 
-/// What is on the disk as far as anybody was told, and what an operation in flight would make of it.
+/// What is on the disk as far as anybody was told, and what an operation in flight would make of
+/// it.
 #[derive(Clone, Debug, Default)]
 struct Model {
     generation: u64,

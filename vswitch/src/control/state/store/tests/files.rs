@@ -139,7 +139,8 @@ fn a_damaged_pending_configuration_changes_nothing() {
     assert!(world.names().contains(&"state.toml.damaged-1".to_owned()));
 }
 
-/// A start that finds the state damaged or missing and cannot write it again, and then a disk that is well.
+/// A start that finds the state damaged or missing and cannot write it again, and then a disk that
+/// is well.
 #[test]
 fn what_could_not_be_restored_never_takes_the_place_of_the_one_before() {
     for (is_missing, step_of_restoring) in [(true, 0), (false, 1)] {

@@ -47,7 +47,8 @@ struct Faults {
     log: Vec<String>,
 }
 
-/// A folder that fails at a chosen step. It syncs nothing: what a killed process wrote, the kernel has.
+/// A folder that fails at a chosen step. It syncs nothing: what a killed process wrote, the kernel
+/// has.
 #[derive(Debug)]
 struct Faulty {
     folder: Folder,
@@ -249,7 +250,8 @@ fn the_file_that_a_state_began_with_is_never_forgotten() {
     }
 }
 
-/// Others were in force and could not be saved: their generations do not come again after a restart.
+/// Others were in force and could not be saved: their generations do not come again after a
+/// restart.
 #[test]
 fn the_state_counts_on_as_it_is() {
     let world = World::new(Fault::Error);
