@@ -1,10 +1,10 @@
-//! How the API asks the control loop, and where its slow work goes.
+//! The API's handle to the control loop, and the thread pool for long computations.
 //!
-//! The server owns no state of the switch: what it must know or change is a
-//! [request](crate::control::requests) to the control loop. What takes long and needs no switch
-//! (parsing, checking, writing JSON) runs on a thread of the runtime's pool instead, by [`aside`].
-//! There are few such threads. So that a scrape need not wait for large configurations, one of
-//! those is checked at a time: [`Control::check`].
+//! The servers own no state of the switch. They read and change it by
+//! [requests](crate::control::requests) to the control loop. Long computations that need no switch
+//! (parsing, checking, serializing) run on a thread of the runtime's pool, by [`run_blocking`]. The
+//! pool is small, so only one large configuration is checked at a time ([`Control::check`]):
+//! scrapes need not wait for it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::problem::{Kind, Problem};
 use crate::control::requests::{LiveSwitch, Requests, Stopping};
 
-/// Where the control loop is asked.
+/// Sends requests to the control loop.
 #[derive(Clone)]
 pub struct Control {
     requests: Requests,
@@ -25,16 +25,16 @@ fn stopping(stopping: Stopping) -> Problem {
 }
 
 impl Control {
-    /// Asks by a queue of requests.
+    /// Makes the handle of a queue of requests.
     #[must_use]
     pub fn new(requests: Requests) -> Self {
         Self { requests, checks: Arc::new(Semaphore::new(1)) }
     }
 
-    /// What the control loop makes of its state.
+    /// Runs a closure in the control loop, and returns its result.
     ///
     /// # Errors
-    /// The switch stops.
+    /// The switch is stopping.
     pub async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut dyn LiveSwitch) -> T + Send + 'static,
@@ -42,30 +42,30 @@ impl Control {
         self.requests.ask(question).await.map_err(stopping)
     }
 
-    /// Does something with a whole configuration [aside], after others that did so.
+    /// [Runs](run_blocking) a computation on a whole configuration; one at a time.
     ///
     /// # Errors
-    /// The switch stops.
+    /// The switch is stopping.
     pub async fn check<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        // Never closed.
-        let turn = Arc::clone(&self.checks).acquire_owned().await.ok();
-        aside(move || {
-            // Whoever asked may go away meanwhile, and the work goes on.
-            let _turn = turn;
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.checks).acquire_owned().await.ok();
+        run_blocking(move || {
+            // The work continues if the client disconnects, so it owns the permit.
+            let _permit = permit;
             work()
         })
         .await
     }
 }
 
-/// Does something that takes long, and not on the control loop's thread.
+/// Runs a long computation on a thread of the pool.
 ///
 /// # Errors
-/// The switch stops.
-pub async fn aside<T: Send + 'static>(
+/// The switch is stopping.
+pub async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -77,7 +77,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::{Control, aside};
+    use super::{Control, run_blocking};
     use crate::control::requests;
 
     #[test]
@@ -99,7 +99,8 @@ mod tests {
                 })
                 .collect();
             tokio::task::yield_now().await;
-            let scrape = tokio::time::timeout(Duration::from_secs(5), aside(|| "metrics")).await;
+            let scrape =
+                tokio::time::timeout(Duration::from_secs(5), run_blocking(|| "metrics")).await;
             assert_eq!(scrape.ok().and_then(Result::ok), Some("metrics"));
             for (end, check) in checks {
                 end.send(()).unwrap();

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::{self, Limits, Plain};
-use super::control::{Control, aside};
+use super::control::{Control, run_blocking};
 use super::page;
 use super::problem::Problem;
 use super::routes;
@@ -29,7 +29,7 @@ use crate::metrics::family;
 /// The content type of the metrics.
 const METRICS_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// The number of pool threads for [long computations](aside): checking configurations and
+/// The number of pool threads for [long computations](run_blocking): checking configurations and
 /// serializing long responses.
 pub const BLOCKING_THREADS: usize = 2;
 
@@ -130,6 +130,6 @@ pub async fn serve(listeners: Listeners, requests: Requests, limits: Limits) {
 
 async fn scrape(State(control): State<Control>) -> Result<Response, Problem> {
     let families = control.ask(|switch| switch.metrics()).await?;
-    let text = aside(|| family::text(families)).await?;
+    let text = run_blocking(|| family::text(families)).await?;
     Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
 }

@@ -35,7 +35,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::control::{Control, aside};
+use super::control::{Control, run_blocking};
 use super::problem::Problem;
 use snapshot::SnapshotCache;
 use view::View;
@@ -128,7 +128,7 @@ async fn json(
     let proxied = proxied.map(|name| format!("the request passed a proxy (`{name}`)").into());
     let withheld = page.withheld.or(proxied);
     let snapshot = page.snapshots.recent().await?;
-    let body = aside(move || {
+    let body = run_blocking(move || {
         let filter: String = query.network.trim().chars().take(MAX_FILTER).collect();
         // Rows, numbers and strings always serialize.
         serde_json::to_vec(&View::of(&snapshot, &filter, withheld.as_deref())).unwrap_or_default()

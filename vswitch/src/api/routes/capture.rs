@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 use super::response::{Answer, list};
 use crate::api::app::App;
 use crate::api::conflict::{check_names, no_such_reason, not_found};
-use crate::api::control::aside;
+use crate::api::control::run_blocking;
 use crate::api::extract::{NoQuery, PathParams, QueryParams, check_range};
 use crate::api::problem::{Kind, Problem, Source};
 use crate::capture::filter;
@@ -161,7 +161,7 @@ pub(super) async fn get_capture(
     }
     let expression = request.filter.clone();
     let snaplen = snaplen.unwrap_or(longest.min(MAX_SNAPLEN));
-    let capture = aside(move || {
+    let capture = run_blocking(move || {
         let filter = expression.as_deref().map(filter::compile).transpose()?;
         Ok((Arc::new(Capture::new(filter, snaplen, records(snaplen), threads)), permit))
     });
@@ -174,7 +174,7 @@ pub(super) async fn get_capture(
         app.control.ask(move |switch| switch.captures().begin(request, limits, shared)).await;
     // If the capture was refused, this is the last reference, and freeing the buffers takes
     // milliseconds.
-    aside(move || drop((capture, permit))).await?;
+    run_blocking(move || drop((capture, permit))).await?;
     match begun? {
         Ok(stream) => Ok(body_of(stream)),
         Err(CaptureError::TooMany) => Err(too_many()),
@@ -250,7 +250,7 @@ pub(super) async fn get_dropped_frames(
             Ok::<_, Problem>((kept.cloned().collect::<Vec<_>>(), captures.udp_ports().to_vec()))
         })
         .await??;
-    let rows = aside(move || {
+    let rows = run_blocking(move || {
         let row = |kept: &KeptDrop| DroppedFrameRow::of(kept, &udp_ports);
         kept.iter().map(row).collect::<Vec<_>>()
     });

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::response::{Answer, changed, json, object, to_json, with_etag};
 use crate::api::app::App;
 use crate::api::apply::{Change, Proposal, apply as apply_proposal, invalid, refused};
-use crate::api::control::{Control, aside};
+use crate::api::control::{Control, run_blocking};
 use crate::api::extract::{ConfigurationBody, NoQuery, QueryParams, check_range};
 use crate::api::json::object_from_json;
 use crate::api::precondition::{OptionalPrecondition, Precondition};
@@ -58,7 +58,7 @@ pub(super) async fn get_config(State(app): State<App>, _: NoQuery, headers: Head
     let is_toml = accepts_toml(&headers)?;
     let (generation, config) =
         app.control.ask(|switch| (switch.generation(), switch.config().clone())).await?;
-    let response = aside(move || {
+    let response = run_blocking(move || {
         let document = Document::from(&config);
         if is_toml {
             ([(header::CONTENT_TYPE, "application/toml")], document.to_toml()).into_response()

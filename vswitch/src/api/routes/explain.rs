@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::response::{Answer, json, to_json, with_etag};
 use crate::api::app::App;
 use crate::api::conflict::{no_such_reason, not_found};
-use crate::api::control::aside;
+use crate::api::control::run_blocking;
 use crate::api::extract::{JsonBody, NoQuery};
 use crate::api::problem::{Kind, Problem, Source};
 use crate::explain::answer::{Explanation, Origin};
@@ -123,7 +123,7 @@ pub(super) async fn explain(
     });
     let (generation, trace) = asked.await?;
     let trace = trace.map_err(|error| unknown(&error))?;
-    let body = aside(move || to_json(&trace.explanation())).await?;
+    let body = run_blocking(move || to_json(&trace.explanation())).await?;
     Ok(with_etag(json(axum::http::StatusCode::OK, body), generation))
 }
 

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use crate::api::apply::Change;
-use crate::api::control::aside;
+use crate::api::control::run_blocking;
 use crate::api::precondition::etag;
 use crate::api::problem::Problem;
 use crate::api::uri::percent_encoded;
@@ -42,7 +42,7 @@ pub(super) fn object(value: &impl Serialize) -> Response {
 /// Responds with a list.
 pub(super) async fn list<T: Serialize + Send + 'static>(rows: Vec<T>) -> Answer {
     let is_long = rows.len() > SHORT_LIST;
-    Ok(json(StatusCode::OK, to_json_aside(rows, is_long).await?))
+    Ok(json(StatusCode::OK, serialize(rows, is_long).await?))
 }
 
 /// Responds with a change that was applied.
@@ -63,12 +63,12 @@ pub(super) async fn created(change: Change, path: &[&str]) -> Answer {
 async fn change_response(status: StatusCode, change: Change) -> Answer {
     let generation = change.generation;
     let is_long = change.plan.steps.len() > SHORT_LIST;
-    Ok(with_etag(json(status, to_json_aside(change, is_long).await?), generation))
+    Ok(with_etag(json(status, serialize(change, is_long).await?), generation))
 }
 
-async fn to_json_aside<T: Serialize + Send + 'static>(
+async fn serialize<T: Serialize + Send + 'static>(
     value: T,
     is_long: bool,
 ) -> Result<Vec<u8>, Problem> {
-    if is_long { aside(move || to_json(&value)).await } else { Ok(to_json(&value)) }
+    if is_long { run_blocking(move || to_json(&value)).await } else { Ok(to_json(&value)) }
 }

@@ -57,16 +57,21 @@ export function tables() {
     ["Time"], ["Reason"], ["Port"], ["Network"], ["Bytes", "number"], ["Frame", "frame"],
   ]);
   const ports = table("ports-table", "Ports", [
-    ["Port"], ["Role"], ["Link"], ["Packets in", "number"], ["Bits in", "number"], ["Packets out", "number"], ["Bits out", "number"], ["Dropped", "number"], ["MTU", "number"], ["Device"],
+    ["Port"], ["Role"], ["Link"], ["Packets in", "number"], ["Bits in", "number"],
+    ["Packets out", "number"], ["Bits out", "number"], ["Dropped", "number"], ["MTU", "number"],
+    ["Device"],
   ]);
   const networks = table("networks-table", "Networks", [
-    ["Network"], ["VNI", "number"], ["VTEP"], ["Ports", "number"], ["Remote VTEPs", "number"], ["MACs", "number"], ["Moves", "number"], ["Refused", "number"], ["Dropped", "number"],
+    ["Network"], ["VNI", "number"], ["VTEP"], ["Ports", "number"], ["Remote VTEPs", "number"],
+    ["MACs", "number"], ["Moves", "number"], ["Refused", "number"], ["Dropped", "number"],
   ]);
   const tunnels = table("tunnels-table", "Tunnels", [
-    ["Remote VTEP"], ["From VTEP"], ["State"], ["Next hop"], ["MAC of the next hop"], ["Networks", "number"], ["Why", "text"],
+    ["Remote VTEP"], ["From VTEP"], ["State"], ["Next hop"], ["MAC of the next hop"],
+    ["Networks", "number"], ["Reason", "text"],
   ]);
   const workers = table("workers-table", "Workers", [
-    ["Worker"], ["Core", "number"], ["Busy", "number"], ["Received", "number"], ["Sent", "number"], ["Unaccounted", "number"], ["Queues", "text"],
+    ["Worker"], ["Core", "number"], ["Busy", "number"], ["Received", "number"], ["Sent", "number"],
+    ["Unaccounted", "number"], ["Queues", "text"],
   ]);
   return (response, rates) => {
     showDrops(drops, response, rates);
