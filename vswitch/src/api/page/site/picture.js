@@ -359,7 +359,7 @@ function remoteDetails(key, response) {
     if (!remote) continue;
     const left = remote.network_count - remote.networks.length;
     return [`Remote VTEP ${remote.address}`, [
-      ["State", remote.state], ["Why", remote.reason ?? "the kernel has a route and a neighbour"],
+      ["State", remote.state], ["Reason", remote.reason ?? "the kernel has a route and a neighbour"],
       ["Next hop", remote.next_hop ?? "none"], ["Its MAC", remote.next_hop_mac ?? "not known"],
       ["From VTEP", vtep.name], ["Networks", `${remote.networks.join(", ")}${left > 0 ? `, and ${count(left)} more` : ""}`],
     ]];
