@@ -101,14 +101,14 @@ fn list_known(label: &str, known: &[&str]) -> String {
 /// The name is taken.
 #[must_use]
 pub fn already_exists(what: &str, name: &str, pointer: &str) -> Problem {
-    let detail = format!("there is already a {what} {}", quoted(name));
+    let detail = format!("there is a {what} {} already", quoted(name));
     conflict(detail, "choose another name, or change the existing one", pointer)
 }
 
 /// The network already has the object.
 #[must_use]
 pub fn already_exists_in(network: &str, what: &str, name: &str, pointer: &str) -> Problem {
-    let detail = format!("network {} already has {what} {}", quoted(network), quoted(name));
+    let detail = format!("network {} has {what} {} already", quoted(network), quoted(name));
     conflict(detail, "to add it with other values, remove it first", pointer)
 }
 
