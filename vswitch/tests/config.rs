@@ -1,4 +1,4 @@
-//! What a configuration file means, and what is said about a bad one.
+//! The meaning of a configuration file, and the errors of an invalid one.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "config/bad.rs"]
@@ -16,7 +16,7 @@ use vswitch::config::{
 };
 use vswitch::ids::Vni;
 
-/// The example of the design, which the bad files are made from by one replacement each.
+/// A valid file, from which the invalid ones are made by one replacement each.
 const GOOD: &str = r#"[dpdk]
 worker-cores = [1]          # cores that poll
 main-core = 0               # the management core
@@ -179,7 +179,7 @@ fn all_errors_are_reported_in_the_order_of_the_file() {
 }
 
 #[test]
-fn what_is_probably_not_meant_is_a_warning() {
+fn what_is_probably_not_intended_is_a_warning() {
     let text = GOOD.replace("eal-args = []", "eal-args = [\"-l\", \"0-1\"]")
         + r#"
 [[port]]
@@ -332,7 +332,7 @@ fn without_dpdk_run_says_so() {
     assert!(err.contains("built without DPDK: rebuild"), "{err}");
 }
 
-/// Whatever the text: an answer, and every error has a place in it and renders.
+/// Any text has a result, and every error has a location in it and can be printed.
 fn answers(text: &str) -> Result<(), TestCaseError> {
     if let Err(errors) = config::parse("f", text) {
         prop_assert!(!errors.is_empty());
@@ -345,7 +345,7 @@ fn answers(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Where to cut, how many characters to remove, what to put there.
+/// A position, the number of characters to remove there, and the text to insert.
 fn edit() -> impl Strategy<Value = (prop::sample::Index, usize, String)> {
     (any::<prop::sample::Index>(), 0..40_usize, "[\\PC\t\r\n]{0,6}")
 }
@@ -369,7 +369,7 @@ proptest! {
         answers(&text.into_iter().collect::<String>())?;
     }
 
-    /// Mostly valid TOML, with an odd meaning.
+    /// Mostly valid TOML with an unexpected meaning.
     #[test]
     fn no_exchange_of_lines_panics(
         swaps in prop::collection::vec(any::<[prop::sample::Index; 2]>(), 1..10)
@@ -383,7 +383,8 @@ proptest! {
     }
 }
 
-/// What a program may send: all in one line, and all of it wrong. Neither memory nor time grows with the square.
+/// A program may send everything in one line, and all of it wrong. Neither memory nor time grows
+/// with the square of the size.
 #[test]
 fn a_large_file_with_everything_wrong_is_answered_briefly() {
     let of = |table: fn(u32) -> String| (0..5_000).map(table).collect::<Vec<_>>();
@@ -410,7 +411,7 @@ fn a_large_file_with_everything_wrong_is_answered_briefly() {
     assert!(first.help.ends_with("`p11` and 4988 more"), "{first}");
 }
 
-/// Warnings that are not kept hide no error.
+/// Errors are reported even after more warnings than are kept.
 #[test]
 fn an_error_after_many_warnings_is_one() {
     let port = |n: u32| format!("[[port]]\nname = \"p{n}\"\ndevice = \"net_null{n}\"\n");

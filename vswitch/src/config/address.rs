@@ -1,4 +1,4 @@
-//! Addresses and names as texts: what they are, or what is wrong with them.
+//! Addresses and names: parsed from text, or explained if they are not valid.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use super::diagnostic::{Complaint, quoted};
 use crate::ids::MacAddr;
 
-/// A VTEP's own address with the prefix of its subnet. Host bits are what it is about.
+/// A VTEP's own address with the prefix length of its subnet.
 pub(super) fn vtep_address(text: &str) -> Result<Ipv4Net, Complaint> {
     let Some((address, prefix)) = text.split_once('/') else {
         let address = ipv4(text, "198.51.100.1/24")?;
@@ -47,7 +47,7 @@ pub(super) fn remote_vtep(text: &str) -> Result<Ipv4Addr, Complaint> {
     Ok(address)
 }
 
-/// Refuses the two addresses of a subnet that no host has (RFC 3021 excepts /31).
+/// Refuses a subnet's network and broadcast address. A /31 has neither (RFC 3021).
 pub(super) fn not_reserved_in(net: Ipv4Net, address: Ipv4Addr) -> Result<(), Complaint> {
     let what = match net.prefix_len() {
         0..=30 if address == net.network() => "network",
@@ -73,7 +73,7 @@ fn ipv4(text: &str, example: &str) -> Result<Ipv4Addr, Complaint> {
     })
 }
 
-/// Refuses what cannot be the address of one host on a wire (RFC 1122 §3.2.1.3, RFC 1112 §4).
+/// Refuses addresses that no single host can have (RFC 1122 §3.2.1.3, RFC 1112 §4).
 fn unicast(address: Ipv4Addr) -> Result<(), Complaint> {
     let what = if address.is_unspecified() {
         "the unspecified address"
@@ -123,8 +123,8 @@ pub(super) fn station(text: &str) -> Result<MacAddr, Complaint> {
     ))
 }
 
-/// Refuses what Linux does not accept as the name of an interface (`dev_valid_name` and
-/// `sysctl_dev_name_is_allowed` in the kernel), and `%`, from which it would make another name.
+/// Refuses names that Linux does not accept for an interface (`dev_valid_name` and
+/// `sysctl_dev_name_is_allowed` in the kernel), and those with `%`, which the kernel would expand.
 pub(super) fn interface_name(name: &str) -> Result<(), Complaint> {
     const MAX_BYTES: usize = 15; // IFNAMSIZ is 16 with the final zero
     let what = if name.is_empty() {
@@ -146,7 +146,8 @@ pub(super) fn interface_name(name: &str) -> Result<(), Complaint> {
     ))
 }
 
-/// The name of a port, VTEP or network: a metric label, a table cell, part of a queue's name.
+/// Refuses names that a port, VTEP or network cannot have: they are metric labels, table cells and
+/// parts of URLs.
 pub(super) fn name(name: &str) -> Result<(), Complaint> {
     const MAX_CHARS: usize = 63;
     let what = if name.is_empty() {
@@ -166,9 +167,18 @@ pub(super) fn name(name: &str) -> Result<(), Complaint> {
     ))
 }
 
-/// Characters that change how their neighbours look, or look like nothing: a name is what one sees.
+/// Invisible characters, and those that reorder their neighbours: two names that look the same are
+/// the same.
 fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}'
+    )
 }
 
 fn contains(bad: char) -> String {
@@ -178,7 +188,7 @@ fn contains(bad: char) -> String {
     }
 }
 
-/// An address to listen on; `port` is one to give as an example.
+/// An address to listen on. `port` is for the example in a help text.
 pub(super) fn listen(text: &str, port: u16) -> Result<std::net::SocketAddr, Complaint> {
     text.parse().map_err(|_| {
         let message = format!("{} is not an IP address with a port", quoted(text));

@@ -1,38 +1,40 @@
-//! From `[api]` to where the switch can be asked, and by whom.
+//! Checks `[api]`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::checks::checked;
+use super::address;
+use super::checks::{checked, checked_if_given};
 use super::diagnostic::{Complaint, Problems, listed, quoted};
-use super::raw::ApiTable;
-use super::{Api, Tcp, address, defaults};
+use super::document::ApiDocument;
+use super::location::Location;
+use super::model::{Api, Tcp};
 
 /// `sun_path` with its final zero is 108 bytes (unix(7)).
 const MAX_SOCKET_PATH_BYTES: usize = 107;
+/// The stand-in for an address that is not valid.
+const UNSPECIFIED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-pub(super) fn check(table: Option<&ApiTable>, problems: &mut Problems) -> Api {
-    let empty = ApiTable::default();
-    let table = table.unwrap_or(&empty);
-    let socket = checked(table.socket.as_ref(), socket, problems);
-    let metrics = checked(table.metrics.as_ref(), |text| address::listen(text, 9144), problems)
-        .unwrap_or(defaults::METRICS);
-    let api = Api {
-        socket: socket.unwrap_or_else(|| defaults::SOCKET.into()),
-        metrics,
-        page_frames: table.page_frames.as_ref().is_none_or(|typed| *typed.get_ref()),
-        group: checked(table.group.as_ref(), group, problems),
-        tcp: tcp(table, problems),
-    };
-    if let (Some(typed), Some(tcp)) = (&table.listen, &api.tcp)
-        && tcp.listen == api.metrics
+pub(super) fn check(table: &ApiDocument, at: &Location, problems: &mut Problems) -> Api {
+    let listen = |text: &str| address::listen(text, 9144);
+    let metrics = checked(&table.metrics, &at.key("metrics"), listen, problems);
+    let tcp = tcp(table, at, problems);
+    if let (Some(metrics), Some(tcp)) = (metrics, &tcp)
+        && tcp.listen == metrics
     {
         problems.error(
-            typed.span(),
-            format!("{} is the address of the metrics already", api.metrics),
+            &at.key("listen"),
+            format!("{metrics} is the address of the metrics already"),
             "give each its own port",
         );
     }
-    api
+    Api {
+        socket: checked(&table.socket, &at.key("socket"), socket, problems).unwrap_or_default(),
+        metrics: metrics.unwrap_or(UNSPECIFIED),
+        page_frames: table.page_frames,
+        group: checked_if_given(table.group.as_ref(), &at.key("group"), group, problems),
+        tcp,
+    }
 }
 
 fn socket(path: &str) -> Result<PathBuf, Complaint> {
@@ -69,7 +71,7 @@ fn no_path(path: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether there is such a group is for the start to find out.
+/// Only the start finds out whether the group exists.
 fn group(name: &str) -> Result<String, Complaint> {
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || ":,/".contains(c);
     if !name.is_empty() && !name.contains(is_odd) {
@@ -81,33 +83,34 @@ fn group(name: &str) -> Result<String, Complaint> {
     ))
 }
 
-/// All four keys or none: over TCP there is neither a file's permission nor a wire that nobody reads.
-fn tcp(table: &ApiTable, problems: &mut Problems) -> Option<Tcp> {
+/// All four keys or none: TCP has neither the permissions of a file nor a private wire.
+fn tcp(table: &ApiDocument, at: &Location, problems: &mut Problems) -> Option<Tcp> {
     let others = [
         ("tls-certificate", table.tls_certificate.as_ref()),
         ("tls-key", table.tls_key.as_ref()),
         ("token-file", table.token_file.as_ref()),
     ];
-    let listen = checked(table.listen.as_ref(), |text| address::listen(text, 9143), problems);
-    let [certificate, key, token] = others.map(|(_, typed)| checked(typed, file, problems));
-    let absent: Vec<_> =
-        others.iter().filter(|(_, typed)| typed.is_none()).map(|(name, _)| *name).collect();
-    let Some(typed) = &table.listen else {
-        for (name, typed) in others {
-            if let Some(typed) = typed {
-                problems.error(
-                    typed.span(),
-                    format!("`{name}` is for TCP, and there is no `listen`"),
-                    "add `listen = \"127.0.0.1:9143\"`, or remove this: the socket needs neither TLS \
-                     nor a token",
-                );
-            }
+    let listen_at = at.key("listen");
+    let listen = |text: &str| address::listen(text, 9143);
+    let listen = checked_if_given(table.listen.as_ref(), &listen_at, listen, problems);
+    let [certificate, key, token] =
+        others.map(|(name, text)| checked_if_given(text, &at.key(name), file, problems));
+    if table.listen.is_none() {
+        for (name, _) in others.iter().filter(|(_, text)| text.is_some()) {
+            problems.error(
+                &at.key(name),
+                format!("`{name}` is for TCP, and there is no `listen`"),
+                "add `listen = \"127.0.0.1:9143\"`, or remove this: the socket needs neither TLS \
+                 nor a token",
+            );
         }
         return None;
-    };
+    }
+    let absent: Vec<_> =
+        others.iter().filter(|(_, text)| text.is_none()).map(|(name, _)| *name).collect();
     if !absent.is_empty() {
         problems.error(
-            typed.span(),
+            &listen_at,
             format!(
                 "the API is not served over TCP without {}",
                 listed(absent.iter().copied(), absent.len())

@@ -1,5 +1,5 @@
-//! Any valid configuration, for property tests: small, and with names from small pools, so that two
-//! of them have much in common.
+//! Arbitrary valid configurations for property tests. They are small, and their names come from
+//! small pools, so that two of them have much in common.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -8,8 +8,8 @@ use proptest::sample::{Index, subsequence};
 
 use super::Config;
 use super::document::{
-    ApiDocument, Document, DpdkDocument, FdbDocument, Integer, MacDocument, MemberDocument,
-    NetworkDocument, PortDocument, VtepDocument,
+    ApiDocument, Document, DpdkDocument, FdbDocument, MacDocument, MemberDocument, NetworkDocument,
+    PortDocument, VtepDocument,
 };
 
 const PORTS: usize = 8;
@@ -17,19 +17,19 @@ const VTEPS: usize = 3;
 const NETWORKS: usize = 5;
 const REMOTES: [&str; 4] = ["198.51.100.2", "198.51.100.3", "203.0.113.7", "203.0.113.8"];
 
-/// What is drawn for a port, used or not.
-type PortSeed = (bool, Option<Integer>, Option<Integer>, usize);
-/// What is drawn for a VTEP.
-type VtepSeed = (u8, Integer, Option<u8>);
-/// What is drawn for a network: ageing, VTEP, remotes, static MACs.
-type NetworkSeed = (Integer, Option<usize>, Vec<&'static str>, Vec<(u8, Option<Index>, Index)>);
+/// The random values for a port, used or not.
+type PortSeed = (bool, Option<i64>, Option<i64>, usize);
+/// The random values for a VTEP.
+type VtepSeed = (u8, i64, Option<u8>);
+/// The random values for a network: ageing, VTEP, remotes, static MACs.
+type NetworkSeed = (i64, Option<usize>, Vec<&'static str>, Vec<(u8, Option<Index>, Index)>);
 
-/// A valid configuration whose names and texts are plain.
+/// A valid configuration with plain names and texts.
 pub(crate) fn config() -> impl Strategy<Value = Config> {
     any_config(Just(String::new()), Just(Vec::new()))
 }
 
-/// A valid configuration whose names and texts hold whatever the file may hold.
+/// A valid configuration with any names and texts that a file may contain.
 pub(crate) fn odd_config() -> impl Strategy<Value = Config> {
     any_config("[^\\s/\\pC]{0,5}", vec(any::<String>(), 0..3))
 }
@@ -139,7 +139,7 @@ fn add_vteps(
 fn network_of(
     index: usize,
     (ageing, vtep, remotes, macs): &NetworkSeed,
-    vni: Integer,
+    vni: i64,
     members: Vec<String>,
     vteps: &[VtepDocument],
     name: &impl Fn(&str, usize) -> String,

@@ -1,42 +1,56 @@
-//! What every table's checks use: numbers in a range, texts that mean something, lists, indices.
+//! Checks of single values, for every table: numbers in a range, and texts that are parsed.
 
 use std::ops::RangeInclusive;
 
-use toml::Spanned;
-
 use super::diagnostic::{Complaint, Problems};
-use super::raw::Integer;
+use super::document::FILE;
+use super::location::Location;
 
-/// A number in a range, or `None` if there is none or a report was made.
-pub(super) fn number<T: Copy + Into<i64> + TryFrom<i64> + std::fmt::Display>(
-    typed: Option<&Spanned<Integer>>,
-    range: RangeInclusive<T>,
-    key: &str,
+/// A number in the range that its key declares, or `None` after a report.
+pub(super) fn number<T: TryFrom<i64>>(
+    value: i64,
+    at: &Location,
     why: &str,
     problems: &mut Problems,
 ) -> Option<T> {
-    let typed = typed?;
-    let value = *typed.get_ref();
-    let (least, most) = (*range.start(), *range.end());
-    if (least.into()..=most.into()).contains(&value) {
-        return T::try_from(value).ok();
-    }
-    let message = format!("`{key}` is {value}, which is not from {least} to {most}");
-    problems.error(typed.span(), message, format!("write a number from {least} to {most}: {why}"));
-    None
+    let declared = FILE.find(at).and_then(|key| key.range.clone());
+    within(value, declared.unwrap_or(i64::MIN..=i64::MAX), at, why, problems)
 }
 
-/// A text that means something, or `None` if there is none or a report was made.
-pub(super) fn checked<T>(
-    typed: Option<&Spanned<String>>,
-    meaning: impl FnOnce(&str) -> Result<T, Complaint>,
+/// A number in a range, or `None` after a report.
+pub(super) fn within<T: TryFrom<i64>>(
+    value: i64,
+    range: RangeInclusive<i64>,
+    at: &Location,
+    why: &str,
     problems: &mut Problems,
 ) -> Option<T> {
-    let typed = typed?;
-    meaning(typed.get_ref()).map_err(|complaint| problems.complain(typed.span(), complaint)).ok()
+    let number = T::try_from(value).ok().filter(|_| range.contains(&value));
+    if number.is_none() {
+        let key = at.keys().last().unwrap_or_default();
+        let (least, most) = range.into_inner();
+        let message = format!("`{key}` is {value}, which is not from {least} to {most}");
+        problems.error(at, message, format!("write a number from {least} to {most}: {why}"));
+    }
+    number
 }
 
-/// The items of a list that may be absent.
-pub(super) fn items<T>(typed: Option<&Spanned<Vec<Spanned<T>>>>) -> &[Spanned<T>] {
-    typed.map_or(&[], |list| list.get_ref().as_slice())
+/// The parsed text, or `None` after a report.
+pub(super) fn checked<T>(
+    text: &str,
+    at: &Location,
+    parse: impl FnOnce(&str) -> Result<T, Complaint>,
+    problems: &mut Problems,
+) -> Option<T> {
+    parse(text).map_err(|complaint| problems.complain(at, complaint)).ok()
+}
+
+/// The same for a key that may be absent.
+pub(super) fn checked_if_given<T>(
+    text: Option<&String>,
+    at: &Location,
+    parse: impl FnOnce(&str) -> Result<T, Complaint>,
+    problems: &mut Problems,
+) -> Option<T> {
+    checked(text?, at, parse, problems)
 }

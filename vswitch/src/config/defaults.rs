@@ -1,18 +1,37 @@
-//! What a key means that is left out, where that is not simply "none".
-//!
-//! One place for both ways in: the file (`validate` and its neighbours) and the
-//! [`Document`](super::Document). `docs/configuration.md` says the same to people.
+//! The value of a key that is left out, where that is neither "none" nor zero.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-pub(super) const WORKER_CORES: [u32; 1] = [1];
-pub(super) const MAIN_CORE: u32 = 0;
-pub(super) const MEMORY_MIB: u32 = 512;
-pub(super) const HUGEPAGES: bool = true;
 pub(crate) const SOCKET: &str = "/run/vswitch/vswitch.sock";
-pub(super) const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9144);
-pub(super) const FDB_CAPACITY: usize = 1_048_576;
+
+pub(super) fn worker_cores() -> Vec<i64> {
+    vec![1]
+}
+
+pub(super) fn memory_mib() -> i64 {
+    512
+}
+
+pub(super) fn yes() -> bool {
+    true
+}
+
+pub(super) fn socket() -> String {
+    SOCKET.to_owned()
+}
+
+pub(super) fn metrics() -> String {
+    "127.0.0.1:9144".to_owned()
+}
+
+pub(super) fn fdb_capacity() -> i64 {
+    1_048_576
+}
+
 /// IANA's port for VXLAN (RFC 7348 §5).
-pub(super) const UDP_PORT: u16 = 4789;
+pub(super) fn udp_port() -> i64 {
+    4789
+}
+
 /// The default of a bridge (IEEE 802.1Q-2018, table 8-6).
-pub(super) const MAC_AGEING_SECS: u32 = 300;
+pub(super) fn mac_ageing_secs() -> i64 {
+    300
+}

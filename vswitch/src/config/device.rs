@@ -1,11 +1,13 @@
-//! What the text that names a port's device says: a PCI address, or a virtual device's driver, with
-//! arguments after commas (DPDK calls it devargs); and what is known of the drivers before one is loaded.
+//! The text that names a port's device, and the limits of drivers.
 //!
-//! Pure functions over the text, for whoever looks before the start (`doctor`), computes memory, or
-//! talks to DPDK. What a driver can do is from DPDK 22.11's sources, file by file.
+//! The text is a PCI address or the name of a virtual device, with arguments after commas. DPDK
+//! calls it devargs. The limits hold before a driver is loaded. They are from the sources of DPDK
+//! 22.11.
+//!
+//! Pure functions, used by `doctor`, by the computation of memory, and by `dpdk`.
 
-/// The PCI address in a device's name (`01:00.0` or `0000:01:00.0`, perhaps with arguments after a
-/// comma), in full; `None` if it is a virtual device.
+/// The full PCI address of a device that is given as `01:00.0` or `0000:01:00.0`, with or without
+/// arguments; `None` for a virtual device.
 #[must_use]
 pub fn pci_address(device: &str) -> Option<String> {
     let name = device.split(',').next()?;
@@ -23,7 +25,7 @@ pub fn pci_address(device: &str) -> Option<String> {
     valid.then(|| format!("{domain}:{bus}:{slot}.{function}").to_ascii_lowercase())
 }
 
-/// The value of one of a device's arguments.
+/// The value of an argument of the device.
 #[must_use]
 pub fn argument<'a>(device: &'a str, key: &str) -> Option<&'a str> {
     device.split(',').skip(1).find_map(|part| part.trim().strip_prefix(key)?.strip_prefix('='))
@@ -33,7 +35,8 @@ fn number(device: &str, key: &str) -> Option<u16> {
     argument(device, key)?.trim().parse().ok()
 }
 
-/// Drivers of virtual devices, as their devices' names begin, and the plugin that has them.
+/// Drivers of virtual devices, whose names the names of their devices begin with, and the plugin
+/// that contains each.
 const VIRTUAL: [(&str, &str); 14] = [
     ("net_af_packet", "net_af_packet"),
     ("net_af_xdp", "net_af_xdp"),
@@ -51,8 +54,8 @@ const VIRTUAL: [(&str, &str); 14] = [
     ("net_virtio_user", "net_virtio"),
 ];
 
-/// The driver of a virtual device: `net_af_packet` for `net_af_packet0,iface=eth1`. A driver that is not
-/// known is the name without the number behind it; `None` for a PCI device.
+/// The driver of a virtual device: `net_af_packet` for `net_af_packet0,iface=eth1`. For an unknown
+/// driver, the name without the number at its end; `None` for a PCI device.
 #[must_use]
 pub fn driver(device: &str) -> Option<&str> {
     if pci_address(device).is_some() {
@@ -64,18 +67,18 @@ pub fn driver(device: &str) -> Option<&str> {
     Some(known.map_or_else(|| name.trim_end_matches(|c: char| c.is_ascii_digit()), |known| known.0))
 }
 
-/// The plugin of a known virtual driver, without `librte_` and what follows its name.
+/// The plugin of a known virtual driver: the name of its library without `librte_` and suffix.
 #[must_use]
 pub fn plugin(device: &str) -> Option<&'static str> {
     let driver = driver(device)?;
     VIRTUAL.iter().find(|known| known.0 == driver).map(|known| known.1)
 }
 
-/// The kernel interfaces that a virtual device needs before it can be probed, as its arguments name
-/// them: `net_af_packet0,iface=eth1` needs `eth1`.
+/// The kernel interfaces that must exist before a virtual device is probed:
+/// `net_af_packet0,iface=eth1` needs `eth1`.
 ///
-/// A `net_tap` makes the interface that its `iface` names, and needs the one of `remote`. Devices
-/// that are not on an interface (a PCI address, vhost-user) need none.
+/// A `net_tap` device creates the interface named by `iface`, and needs the one named by `remote`.
+/// Devices without an interface (PCI, vhost-user) need none.
 #[must_use]
 pub fn interfaces_needed(device: &str) -> Vec<&str> {
     let keys: &[&str] = match driver(device) {
@@ -88,7 +91,8 @@ pub fn interfaces_needed(device: &str) -> Vec<&str> {
     parts.filter(|(key, _)| keys.contains(&key.trim())).map(|(_, name)| name.trim()).collect()
 }
 
-/// The most receive and transmit queues of a virtual device; `None` where only the device itself knows.
+/// The largest number of receive and of transmit queues of a virtual device; `None` if only the
+/// device itself knows.
 #[must_use]
 pub fn max_queues(device: &str) -> Option<(u16, u16)> {
     let both = |count: u16| Some((count, count));
@@ -111,23 +115,23 @@ pub fn max_queues(device: &str) -> Option<(u16, u16)> {
     }
 }
 
-/// What a frame can be longer than its MTU: an Ethernet header (14) and two VLAN tags (4 each).
+/// How much longer than the MTU a frame can be: an Ethernet header (14) and two VLAN tags (4 each).
 pub const L2_OVERHEAD: u16 = 22;
 
-/// What a slot of a packet socket's receive ring is larger than the MTU: its own header and the
-/// Ethernet header, aligned (packet_mmap in the kernel's documentation; `tpacket_rcv`), 80 bytes; and
-/// one more, so that a frame which the kernel cut to fill the slot is longer than the MTU allows.
+/// How much larger than the MTU a slot of a packet socket's receive ring is: 80 bytes for its own
+/// header and the Ethernet header, aligned (packet_mmap in the kernel's documentation;
+/// `tpacket_rcv`), and one more, so that a frame that the kernel cut to fill the slot is longer
+/// than the MTU allows.
 pub const RING_OVERHEAD: u16 = 81;
 
-/// The size of a slot in the rings of `net_af_packet`. What bounds its frames is this alone:
-/// the driver tells ethdev 1518 bytes whatever it can do, and where the kernel cuts a frame to
-/// fit a slot, it delivers the cut one.
+/// The size of a slot in the rings of `net_af_packet`. Only this limits its frames: the driver
+/// reports 1518 bytes to ethdev in any case, and delivers frames that the kernel cut to fit a slot.
 #[must_use]
 pub fn ring_slot(device: &str) -> Option<u16> {
     (driver(device) == Some("net_af_packet")).then(|| number(device, "framesz").unwrap_or(2048))
 }
 
-/// The largest MTU of a virtual device; `None` where only the device itself knows.
+/// The largest MTU of a virtual device; `None` if only the device itself knows.
 #[must_use]
 pub fn mtu_limit(device: &str) -> Option<u16> {
     match driver(device)? {
@@ -139,23 +143,23 @@ pub fn mtu_limit(device: &str) -> Option<u16> {
     }
 }
 
-/// Arguments that give `net_af_packet` slots for frames of such an MTU.
+/// The arguments with which the slots of `net_af_packet` hold frames of this MTU.
 #[must_use]
 pub fn ring_arguments(mtu: u16) -> String {
     let size = usize::from(mtu.saturating_add(RING_OVERHEAD)).next_power_of_two();
     format!("framesz={size},blocksz={}", size.max(4096))
 }
 
-/// How long frames the buffers of a port's pool must hold, in bytes.
+/// The length of the frames that a buffer of the port's pool must hold, in bytes.
 #[must_use]
 pub fn buffer_room(driver: &str, ring_slot: Option<u16>, mtu: u16) -> u16 {
-    // The driver of packet sockets wants room for a whole slot but its header.
+    // The driver of packet sockets asks for room for a whole slot without its header.
     let slot = ring_slot.map_or(0, |slot| slot.saturating_sub(32));
     whole_frame_room(driver, mtu.saturating_add(L2_OVERHEAD)).max(slot)
 }
 
-/// The room that a buffer must have for the device to put a whole frame into it. NICs count the room
-/// in steps and round it down; what is longer they spread over several buffers, asked or not.
+/// The room that a buffer must have so that the device puts a whole frame into it. NICs round the
+/// room down to a step of theirs, and spread longer frames over several buffers, asked to or not.
 fn whole_frame_room(driver: &str, frame: u16) -> u16 {
     match driver {
         // Powers of two, up to 16384 (RCTL.BSIZE and BSEX; `em_rctl_bsize`).
@@ -172,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pci_addresses_and_virtual_devices() {
+    fn a_pci_address_is_completed_and_a_virtual_device_has_none() {
         let full = Some("0000:3b:00.1".to_owned());
         assert_eq!(pci_address("3B:00.1"), full);
         assert_eq!(pci_address("0000:3b:00.1,representor=[0-1]"), full);
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_virtual_device_names_its_driver_and_that_its_plugin() {
+    fn a_virtual_device_has_a_driver_and_the_driver_a_plugin() {
         for (device, expected, in_plugin) in [
             ("net_af_packet0,iface=eth1", Some("net_af_packet"), Some("net_af_packet")),
             ("net_af_packet_up,iface=eth1", Some("net_af_packet"), Some("net_af_packet")),
@@ -204,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_name_their_interfaces() {
+    fn devices_need_the_interfaces_in_their_arguments() {
         for (device, names) in [
             ("net_af_packet0,iface=eth1", vec!["eth1"]),
             ("net_af_packet_up,qpairs=2,iface=veth-a,blocksz=4096", vec!["veth-a"]),
@@ -234,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn buffers_are_as_large_as_the_device_counts_them() {
+    fn buffers_hold_a_frame_after_the_driver_rounds_down() {
         assert_eq!(whole_frame_room("net_e1000_em", 9022), 16384);
         assert_eq!(whole_frame_room("net_e1000_em", 1522), 2048);
         assert_eq!(whole_frame_room("net_ixgbe", 9022), 9 * 1024);

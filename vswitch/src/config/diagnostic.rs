@@ -1,33 +1,31 @@
-//! What is wrong with a configuration, where, and what would be right.
+//! Errors and warnings about a configuration, each with its location and a way out.
 //!
-//! [`Problems`] gathers while the file is read and checked; [`Errors`] is what the caller gets.
+//! [`Problems`] collects them while a file is read and checked; the caller gets [`Errors`].
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::fmt;
-use std::ops::Range;
 use std::path::PathBuf;
 
-use super::location::Locations;
+use super::location::{Location, Locations, Span};
 
-/// A range of bytes in the file.
-pub(super) type Span = Range<usize>;
-
-/// What is shown of a line: most are shorter, but a program may write all of a file in one.
+/// The longest excerpt of a line. A program may write a whole file in one line.
 const MAX_EXCERPT_CHARS: usize = 120;
-/// Of that, what is shown before the place that is meant.
+/// The longest part of an excerpt before the marked value.
 const MAX_CHARS_BEFORE: usize = 80;
-/// More errors, and more warnings, are counted and not kept: nobody reads them, and a file of 16 MiB can
+/// Further errors and warnings are counted, not kept: nobody reads them, and a file of 16 MiB can
 /// have a million.
 pub(super) const MAX_REPORTED: usize = 1000;
-/// Longer texts are not what somebody mistyped, and comparing two takes time with the product of their lengths.
+/// Longer texts are no typing mistakes, and comparing two takes time with the product of their
+/// lengths.
 const MAX_COMPARED_LEN: usize = 128;
 
-/// How bad it is.
+/// Whether a problem is fatal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The file is refused.
     Error,
-    /// The file is accepted, but this is probably not what was meant.
+    /// The file is accepted, but probably means something else than intended.
     Warning,
 }
 
@@ -40,13 +38,14 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One problem, with its place in the file and a way out.
+/// One problem, with its location and a way out.
 ///
 /// `Display` prints several lines without a final newline: `file:line:column: error: message`, the
-/// line with carets under it, and the help. Of a document: `/port/0/name: error: message`, and the help.
+/// line with carets under it, and the help. For a document: `/port/0/name: error: message`, and the
+/// help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The file as it was named to us.
+    /// The name of the file.
     pub file: String,
     /// Counted from 1.
     pub line: usize,
@@ -58,24 +57,24 @@ pub struct Diagnostic {
     pub message: String,
     /// What would be right.
     pub help: String,
-    /// The JSON pointer of what is meant, if this is about a [`Document`](super::Document) and not
-    /// about a file; line and column are then those of its TOML.
+    /// The JSON pointer of the value, if this is about a [`Document`](super::Document) and not
+    /// about a file. Line and column are then those of the document's TOML.
     pub pointer: Option<String>,
     excerpt: Excerpt,
 }
 
-/// What is shown of the line.
+/// The part of the line that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Excerpt {
     shown: String,
-    /// Characters in `shown` before those that are meant.
+    /// Characters in `shown` before the marked ones.
     before: usize,
-    /// Characters that are meant.
+    /// Marked characters.
     width: usize,
 }
 
 impl Excerpt {
-    /// Of a line that is in two parts; what is meant begins with the second.
+    /// An excerpt of a line that is given in two parts; the marked characters begin the second.
     fn of(before: &str, rest: &str, width: usize) -> Self {
         // One character each, so that the carets still fit; a terminal must not obey the file.
         let harmless = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
@@ -107,7 +106,7 @@ impl fmt::Display for Diagnostic {
         }
         let number = line.to_string();
         let gutter = " ".repeat(number.len());
-        // Tabs stay tabs, so that the carets stand under what they mean at any tab width.
+        // Tabs stay tabs, so that the carets are in the right column at any tab width.
         let indent: String =
             shown.chars().take(*before).map(|c| if c == '\t' { c } else { ' ' }).collect();
         writeln!(f, "{file}:{line}:{column}: {severity}: {message}")?;
@@ -123,18 +122,18 @@ impl fmt::Display for Diagnostic {
 pub struct Errors(Vec<Diagnostic>);
 
 impl Errors {
-    /// The errors, in the order of the file.
+    /// The errors in the order of the file.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Diagnostic> {
         self.0.iter()
     }
 
-    /// How many.
+    /// The number of errors.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no errors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -152,29 +151,33 @@ impl fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
-/// Why there is no configuration.
+/// Why a file could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The operating system does not let us read it.
-    #[error("{}: error: cannot read the file: {source}\nhelp: {}", path.display(), read_help(source))]
+    /// The operating system cannot read it.
+    #[error(
+        "{}: error: cannot read the file: {source}\nhelp: {}",
+        path.display(), read_help(source)
+    )]
     Read {
-        /// The file as it was named to us.
+        /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// It is not text.
+    /// The file is not text.
     #[error(
-        "{0}:{line}: error: the file is not UTF-8 text\nhelp: is this the right file? If so, save it as UTF-8",
+        "{0}:{line}: error: the file is not UTF-8 text\n\
+         help: is this the right file? If so, save it as UTF-8",
         path.display()
     )]
     NotUtf8 {
-        /// The file as it was named to us.
+        /// The file.
         path: PathBuf,
         /// The line of the first byte that is not UTF-8, counted from 1.
         line: usize,
     },
-    /// It is text, and wrong.
+    /// The text is not a valid configuration.
     #[error(transparent)]
     Invalid(#[from] Errors),
 }
@@ -189,7 +192,7 @@ fn read_help(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// What is wrong with one value, before it is known where the value stands.
+/// What is wrong with one value, without the location of the value.
 pub(super) struct Complaint {
     pub message: String,
     pub help: String,
@@ -201,70 +204,97 @@ impl Complaint {
     }
 }
 
-/// The problems found so far, and the text they are in.
+/// The problems found so far, and the text in which they are.
 pub(super) struct Problems<'a> {
     file: &'a str,
     pub text: &'a str,
+    /// Whether positions are shown as JSON pointers, not as lines and columns.
+    shows_pointers: bool,
+    /// With the byte at which each begins.
     found: Vec<(usize, Diagnostic)>,
     /// How many there were, those included that were not kept.
     errors: usize,
     warnings: usize,
-    naming: Naming,
-    /// Filled at the first problem.
+    /// Values that the reader has reported and replaced.
+    replaced: HashSet<String>,
+    /// Both are filled at the first problem.
     lines: OnceCell<Lines>,
-}
-
-/// How the places of problems are called.
-enum Naming {
-    /// By lines of the file.
-    Lines,
-    /// By JSON pointers into the document that the text is made from. Filled at the first problem.
-    Pointers(OnceCell<Locations>),
+    locations: OnceCell<Locations>,
 }
 
 impl<'a> Problems<'a> {
     pub fn new(file: &'a str, text: &'a str) -> Self {
-        let (found, lines) = (Vec::new(), OnceCell::new());
-        Self { file, text, found, errors: 0, warnings: 0, naming: Naming::Lines, lines }
-    }
-
-    /// For the TOML of a document: whoever sees the problems has never seen that text.
-    pub fn of_document(text: &'a str) -> Self {
-        Self { naming: Naming::Pointers(OnceCell::new()), ..Self::new("", text) }
-    }
-
-    pub fn error(&mut self, at: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.add(Severity::Error, &at, message.into(), help.into());
-    }
-
-    pub fn complain(&mut self, at: Span, Complaint { message, help }: Complaint) {
-        self.add(Severity::Error, &at, message, help);
-    }
-
-    pub fn warning(&mut self, at: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.add(Severity::Warning, &at, message.into(), help.into());
-    }
-
-    /// Another place that a message refers to: "on line 7", "at /port/0/name".
-    pub fn place(&self, at: &Span) -> String {
-        match self.pointer(at) {
-            Some(pointer) => format!("at {pointer}"),
-            None => format!("on line {}", self.locate(at).0),
+        Self {
+            file,
+            text,
+            shows_pointers: false,
+            found: Vec::new(),
+            errors: 0,
+            warnings: 0,
+            replaced: HashSet::new(),
+            lines: OnceCell::new(),
+            locations: OnceCell::new(),
         }
+    }
+
+    /// For the TOML of a document. Those who see the problems have never seen that text.
+    pub fn of_document(text: &'a str) -> Self {
+        Self { shows_pointers: true, ..Self::new("", text) }
+    }
+
+    pub fn error(&mut self, at: &Location, message: impl Into<String>, help: impl Into<String>) {
+        self.add_at(Severity::Error, at, message.into(), help.into());
+    }
+
+    pub fn complain(&mut self, at: &Location, Complaint { message, help }: Complaint) {
+        self.add_at(Severity::Error, at, message, help);
+    }
+
+    pub fn warning(&mut self, at: &Location, message: impl Into<String>, help: impl Into<String>) {
+        self.add_at(Severity::Warning, at, message.into(), help.into());
+    }
+
+    /// An error in the text that is not about the value of a known key.
+    pub fn error_in_text(
+        &mut self,
+        at: &Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.add(Severity::Error, at, String::new(), message.into(), help.into());
+    }
+
+    /// Notes that the value at this location is a stand-in for one that could not be read. That has
+    /// been reported, and further problems of the value are not.
+    pub fn replaced(&mut self, at: &Location) {
+        self.replaced.insert(at.as_str().to_owned());
+    }
+
+    /// Whether the value at this location, or what is around it, is such a stand-in.
+    pub fn is_replaced(&self, at: &Location) -> bool {
+        !self.replaced.is_empty()
+            && at.with_parents().any(|pointer| self.replaced.contains(pointer))
+    }
+
+    /// Whether the text contains a value at this location, not just a default.
+    pub fn is_given(&self, at: &Location) -> bool {
+        self.locations().contains(at)
+    }
+
+    /// Another value that a message refers to: "on line 7", "at /port/0/name".
+    pub fn position(&self, at: &Location) -> String {
+        if self.shows_pointers {
+            return format!("at {at}");
+        }
+        format!("on line {}", self.locate(&self.locations().span(at)).0)
     }
 
     fn locate(&self, at: &Span) -> (usize, usize, (&'a str, &'a str)) {
         self.lines.get_or_init(|| Lines::of(self.text)).locate(self.text, at.start)
     }
 
-    fn pointer(&self, at: &Span) -> Option<String> {
-        match &self.naming {
-            Naming::Lines => None,
-            Naming::Pointers(locations) => {
-                let locations = locations.get_or_init(|| Locations::of(self.text));
-                Some(locations.pointer(at).to_owned())
-            }
-        }
+    fn locations(&self) -> &Locations {
+        self.locations.get_or_init(|| Locations::of(self.text))
     }
 
     /// Errors and warnings, each in the order of the file.
@@ -278,35 +308,48 @@ impl<'a> Problems<'a> {
         (Errors(errors), warnings)
     }
 
-    fn add(&mut self, severity: Severity, at: &Span, message: String, help: String) {
+    fn add_at(&mut self, severity: Severity, at: &Location, message: String, help: String) {
+        if !self.is_replaced(at) {
+            let span = self.locations().span(at);
+            self.add(severity, &span, at.as_str().to_owned(), message, help);
+        }
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        at: &Span,
+        pointer: String,
+        message: String,
+        help: String,
+    ) {
         let count = match severity {
             Severity::Error => &mut self.errors,
             Severity::Warning => &mut self.warnings,
         };
         *count += 1;
-        if *count <= MAX_REPORTED {
-            self.keep(at.start, severity, at, message, help);
+        let (order, message, help) = if *count <= MAX_REPORTED {
+            (at.start, message, help)
         } else if severity == Severity::Error && *count == MAX_REPORTED + 1 {
             let message =
                 format!("more than {MAX_REPORTED} errors: this one and others are not listed");
-            self.keep(usize::MAX, severity, at, message, "correct those above first".to_owned());
-        }
-    }
-
-    fn keep(&mut self, order: usize, severity: Severity, at: &Span, message: String, help: String) {
+            (usize::MAX, message, "correct those above first".to_owned())
+        } else {
+            return;
+        };
         let (line, column, (before, rest)) = self.locate(at);
         let meant = self.text.get(at.clone());
         let width = meant.map_or(1, |text| text.chars().take(MAX_EXCERPT_CHARS).count());
         let excerpt = Excerpt::of(before, rest, width);
         let file = self.file.to_owned();
-        let pointer = self.pointer(at);
+        let pointer = self.shows_pointers.then_some(pointer);
         let diagnostic =
             Diagnostic { file, line, column, severity, message, help, pointer, excerpt };
         self.found.push((order, diagnostic));
     }
 }
 
-/// Where the lines of a text begin, so that a thousand problems do not read it a thousand times.
+/// The first byte of each line, so that a thousand problems do not scan the text a thousand times.
 struct Lines(Vec<usize>);
 
 impl Lines {
@@ -315,8 +358,8 @@ impl Lines {
         Self(std::iter::once(0).chain(after_newlines).collect())
     }
 
-    /// Line and column (from 1, the column in characters) of a byte, and the line without its end: what is before
-    /// that byte, and the rest.
+    /// Line and column of a byte (from 1, the column in characters), and the line without its end,
+    /// split at that byte.
     fn locate<'t>(&self, text: &'t str, offset: usize) -> (usize, usize, (&'t str, &'t str)) {
         let mut offset = offset.min(text.len());
         while !text.is_char_boundary(offset) {
@@ -332,12 +375,12 @@ impl Lines {
     }
 }
 
-/// A text from the file, marked as such and with nothing in it that a terminal would obey.
+/// A text from the file in backquotes, without characters that control a terminal.
 pub(crate) fn quoted(text: &str) -> String {
     format!("`{}`", text.escape_debug())
 }
 
-/// `a`, `b` and 3 more. `total` is how many there are: those that are not shown are not looked at.
+/// The list "`a`, `b` and 3 more". `total` is the number of names; only those shown are iterated.
 pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>, total: usize) -> String {
     const SHOWN: usize = 12;
     let mut text = names.into_iter().take(SHOWN).map(quoted).collect::<Vec<_>>().join(", ");
@@ -347,7 +390,7 @@ pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>, total: usize)
     text
 }
 
-/// The known name that was probably meant, if one is near enough.
+/// The known name that was probably intended, if one is similar enough.
 pub(crate) fn nearest<'n>(
     typed: &str,
     known: impl IntoIterator<Item = &'n str>,
@@ -376,8 +419,8 @@ pub(crate) fn nearest<'n>(
         .map(|(_, name)| name)
 }
 
-/// How many insertions, deletions, replacements and swaps of neighbours turn one into the other
-/// (optimal string alignment).
+/// The number of insertions, deletions, replacements and swaps of neighbours that turn one text
+/// into the other (optimal string alignment distance).
 fn edits(a: &[char], b: &[char]) -> usize {
     let mut two_back = vec![0; b.len() + 1];
     let mut last: Vec<usize> = (0..=b.len()).collect();

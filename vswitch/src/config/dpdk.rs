@@ -1,57 +1,41 @@
-//! From `[dpdk]` to cores and memory.
+//! Checks `[dpdk]`.
 
-use std::ops::RangeInclusive;
+use super::checks::{number, within};
+use super::diagnostic::{Problems, quoted};
+use super::document::DpdkDocument;
+use super::location::Location;
+use super::model::Dpdk;
 
-use toml::Spanned;
+/// The largest number in the kernel's CPU sets, and more than any build of EAL takes.
+const MAX_CORE: i64 = 1023;
+const WHY_CORE: &str = "it is the number of a CPU, as lscpu shows it";
 
-use super::checks::{items, number};
-use super::diagnostic::{Problems, Span, quoted};
-use super::raw::{DpdkTable, Integer};
-use super::{Dpdk, defaults};
-
-/// The size of the kernel's CPU sets, and more than any build of EAL takes.
-const CORES: RangeInclusive<u32> = 0..=1023;
-
-pub(super) fn check(table: Option<&DpdkTable>, problems: &mut Problems) -> Dpdk {
-    let empty = DpdkTable::default();
-    let table = table.unwrap_or(&empty);
-    let main = table.main_core.as_ref();
-    let main_core =
-        number(main, CORES, "main-core", "it is the number of a CPU, as lscpu shows it", problems)
-            .unwrap_or(defaults::MAIN_CORE);
-    let worker_cores = match &table.worker_cores {
-        Some(typed) => worker_cores(typed, problems),
-        None => defaults::WORKER_CORES.to_vec(),
-    };
-    let typed_at =
-        main.map(Spanned::span).or_else(|| table.worker_cores.as_ref().map(Spanned::span));
-    if let Some(at) = typed_at
-        && worker_cores.contains(&main_core)
-    {
-        shared_core(at, main_core, problems);
+pub(super) fn check(table: &DpdkDocument, at: &Location, problems: &mut Problems) -> Dpdk {
+    let main_at = at.key("main-core");
+    let main_core = number(table.main_core, &main_at, WHY_CORE, problems).unwrap_or_default();
+    let workers_at = at.key("worker-cores");
+    let worker_cores = worker_cores(&table.worker_cores, &workers_at, problems);
+    if worker_cores.contains(&main_core) {
+        let given = if problems.is_given(&main_at) { &main_at } else { &workers_at };
+        shared_core(given, main_core, problems);
     }
     let memory_mib = number(
-        table.memory_mib.as_ref(),
-        64..=1_048_576,
-        "memory-mib",
+        table.memory_mib,
+        &at.key("memory-mib"),
         "packet buffers and rings need 64 MiB at least",
         problems,
     );
-    let packet_buffers = number(
-        table.packet_buffers.as_ref(),
-        1024..=16_777_215,
-        "packet-buffers",
-        "it is the fewest buffers to have, all ports together",
-        problems,
-    );
-    let eal_args = items(table.eal_args.as_ref());
-    for arg in eal_args {
-        if let Some(key) = key_behind(arg.get_ref()) {
+    let packet_buffers = table.packet_buffers.and_then(|buffers| {
+        let why = "it is the fewest buffers to have, all ports together";
+        number(buffers, &at.key("packet-buffers"), why, problems)
+    });
+    for (index, arg) in table.eal_args.iter().enumerate() {
+        if let Some(key) = key_behind(arg) {
             problems.warning(
-                arg.span(),
+                &at.key("eal-args").item(index),
                 format!(
                     "{} may contradict `{key}`, from which the switch makes the same argument",
-                    quoted(arg.get_ref())
+                    quoted(arg)
                 ),
                 format!("say it with `{key}` if you can"),
             );
@@ -60,30 +44,28 @@ pub(super) fn check(table: Option<&DpdkTable>, problems: &mut Problems) -> Dpdk 
     Dpdk {
         worker_cores,
         main_core,
-        memory_mib: memory_mib.unwrap_or(defaults::MEMORY_MIB),
+        memory_mib: memory_mib.unwrap_or_default(),
         packet_buffers,
-        hugepages: table.hugepages.as_ref().map_or(defaults::HUGEPAGES, |typed| *typed.get_ref()),
-        eal_args: eal_args.iter().map(|arg| arg.get_ref().clone()).collect(),
+        hugepages: table.hugepages,
+        eal_args: table.eal_args.clone(),
     }
 }
 
-fn worker_cores(typed: &Spanned<Vec<Spanned<Integer>>>, problems: &mut Problems) -> Vec<u32> {
+fn worker_cores(table: &[i64], at: &Location, problems: &mut Problems) -> Vec<u32> {
     let mut cores: Vec<u32> = Vec::new();
-    if typed.get_ref().is_empty() {
+    if table.is_empty() {
         problems.error(
-            typed.span(),
+            at,
             "`worker-cores` is empty, and without a worker no frame moves",
             "name one core at least, for example `worker-cores = [1]`",
         );
     }
-    for item in typed.get_ref() {
-        let why = "it is the number of a CPU, as lscpu shows it";
-        let Some(core) = number(Some(item), CORES, "worker-cores", why, problems) else {
-            continue;
-        };
+    for (index, core) in table.iter().enumerate() {
+        let at = at.item(index);
+        let Some(core) = within(*core, 0..=MAX_CORE, &at, WHY_CORE, problems) else { continue };
         if cores.contains(&core) {
             problems.error(
-                item.span(),
+                &at,
                 format!("core {core} is named twice in `worker-cores`"),
                 "name each core once: a core runs one worker",
             );
@@ -94,8 +76,9 @@ fn worker_cores(typed: &Spanned<Vec<Spanned<Integer>>>, problems: &mut Problems)
     cores
 }
 
-/// Allowed, for machines with few cores: a polling worker leaves the control thread half of the core.
-fn shared_core(at: Span, core: u32, problems: &mut Problems) {
+/// Allowed, for machines with few cores: a polling worker leaves half of the core to the control
+/// thread.
+fn shared_core(at: &Location, core: u32, problems: &mut Problems) {
     problems.warning(
         at,
         format!(
@@ -105,7 +88,7 @@ fn shared_core(at: Span, core: u32, problems: &mut Problems) {
     );
 }
 
-/// The key that an EAL argument is made from.
+/// The key from which the switch makes this EAL argument.
 fn key_behind(arg: &str) -> Option<&'static str> {
     let option = arg.split_once('=').map_or(arg, |(option, _)| option);
     match option {

@@ -1,64 +1,55 @@
-//! The names of ports, VTEPs and networks: unique within their kind, and found by those who refer
-//! to them.
+//! The names of ports, VTEPs and networks: each is unique, and each reference names one.
 
 use std::cell::Cell;
 use std::collections::HashMap;
 
-use toml::Spanned;
-
 use super::address;
-use super::diagnostic::{Problems, Span, listed, nearest, quoted};
+use super::diagnostic::{Problems, listed, nearest, quoted};
+use super::location::Location;
 
-/// The names of one kind of thing. An index counts the tables, with or without a valid name.
-pub(super) struct Names {
+/// The names of one kind of table. An index counts the tables, with or without a valid name.
+pub(super) struct NameTable {
     kind: &'static str,
-    list: Vec<(String, Span)>,
+    list: Vec<(String, Location)>,
     by_name: HashMap<String, usize>,
-    /// Names that were looked for in vain, and may still be compared to all that are known.
+    /// How many more unknown names get a suggestion, for which all known names are compared.
     hints_left: Cell<u32>,
 }
 
-/// A file in which more names are wrong has no typing mistake, but another list of names.
+/// More unknown names than this are not typing mistakes.
 const MAX_HINTS: u32 = 100;
 
-impl Names {
+impl NameTable {
     pub fn new(kind: &'static str) -> Self {
         let hints_left = Cell::new(MAX_HINTS);
         Self { kind, list: Vec::new(), by_name: HashMap::new(), hints_left }
     }
 
-    /// The next table's name, empty if there is none.
-    pub fn add(&mut self, typed: Option<&Spanned<String>>, problems: &mut Problems) -> String {
+    /// Adds the name of the next table.
+    pub fn add(&mut self, name: &str, at: Location, problems: &mut Problems) {
         let index = self.list.len();
-        let Some(typed) = typed else {
-            self.list.push((String::new(), 0..0));
-            return String::new();
-        };
-        let name = typed.get_ref();
         if let Err(complaint) = address::name(name) {
-            problems.complain(typed.span(), complaint);
+            problems.complain(&at, complaint);
         }
         if let Some(&first) = self.by_name.get(name) {
             problems.error(
-                typed.span(),
+                &at,
                 format!(
                     "a second {} is named {}; the first is {}",
                     self.kind,
                     quoted(name),
-                    problems.place(&self.list[first].1)
+                    problems.position(&self.list[first].1)
                 ),
                 "give each its own name",
             );
-        } else {
-            self.by_name.insert(name.clone(), index);
+        } else if !problems.is_replaced(&at) {
+            self.by_name.insert(name.to_owned(), index);
         }
-        self.list.push((name.clone(), typed.span()));
-        name.clone()
+        self.list.push((name.to_owned(), at));
     }
 
-    /// The index behind a name, or a report that nothing has it.
-    pub fn find(&self, typed: &Spanned<String>, problems: &mut Problems) -> Option<usize> {
-        let name = typed.get_ref();
+    /// The index of the table with this name, or `None` after a report.
+    pub fn find(&self, name: &str, at: &Location, problems: &mut Problems) -> Option<usize> {
         let found = self.by_name.get(name).copied();
         if found.is_none() {
             let kind = self.kind;
@@ -78,7 +69,7 @@ impl Names {
             } else {
                 format!("{near}known {kind}s: {}", listed(known(), self.by_name.len()))
             };
-            problems.error(typed.span(), format!("no {kind} is named {}", quoted(name)), help);
+            problems.error(at, format!("no {kind} is named {}", quoted(name)), help);
         }
         found
     }

@@ -1,85 +1,85 @@
-//! From `[[network]]` to tenants' broadcast domains.
+//! Checks `[[network]]`, its ports and its static MACs.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use toml::Spanned;
-
-use super::checks::{checked, items, number};
-use super::diagnostic::{Problems, Span, listed, quoted};
-use super::names::Names;
+use super::address;
+use super::checks::{checked, number};
+use super::diagnostic::{Problems, listed, quoted};
+use super::document::{MacDocument, MemberDocument, NetworkDocument};
+use super::location::Location;
+use super::model::{Home, Network, PortIndex, StaticMac, VtepIndex};
+use super::names::NameTable;
 use super::ports::{Ports, User};
-use super::raw::{MacTable, NetworkTable};
 use super::vteps::Vteps;
-use super::{Home, Network, PortIndex, StaticMac, VtepIndex, address, defaults};
 use crate::ids::{MacAddr, Vni};
 
-/// The largest ageing time that a bridge takes (IEEE 802.1Q-2018, table 8-6).
-const MAX_AGEING_SECS: u32 = 1_000_000;
-
 pub(super) fn check(
-    tables: &[Spanned<NetworkTable>],
+    tables: &[NetworkDocument],
+    at: &Location,
     ports: &mut Ports,
     vteps: &Vteps,
     problems: &mut Problems,
 ) -> Vec<Network> {
-    let mut names = Names::new("network");
-    let mut vnis: HashMap<Vni, (String, Span)> = HashMap::new();
+    let mut names = NameTable::new("network");
+    let mut vnis = HashMap::new();
     let mut networks = Vec::new();
-    for table in tables {
-        let header = table.span();
-        let table = table.get_ref();
-        let name = names.add(table.name.as_ref(), problems);
+    for (position, table) in tables.iter().enumerate() {
+        let at = at.item(position);
+        let name = table.name.clone();
+        names.add(&name, at.key("name"), problems);
 
-        let vni = vni(table, &name, &mut vnis, problems);
-        let vtep = table.vtep.as_ref().map(|typed| vteps.names.find(typed, problems));
+        let vni = vni(table, &at.key("vni"), &mut vnis, problems);
+        let vtep = table.vtep.as_ref();
+        let vtep = vtep.map(|vtep| vteps.names.find(vtep, &at.key("vtep"), problems));
         let overlay = Overlay { network: &name, vtep, vteps };
-        let remote_vteps = overlay.remote_vteps(table, problems);
-        let members = members(table, &name, ports, problems);
-        if items(table.ports.as_ref()).is_empty() {
+        let remote_vteps =
+            overlay.remote_vteps(&table.remote_vteps, &at.key("remote-vteps"), problems);
+        let members = members(&table.port, &name, &at.key("port"), ports, problems);
+        if table.port.is_empty() {
             problems.warning(
-                header,
+                &at,
                 format!("network {} has no port on this host, and moves no frames", quoted(&name)),
                 "add a `[[network.port]]` below it",
             );
         }
-        let macs = macs(table, &overlay, &members, ports, problems);
+        let macs = macs(&table.mac, &at.key("mac"), &overlay, &members, ports, problems);
 
-        let ageing = table.mac_ageing_secs.as_ref();
         let why = "after so long without a frame a learned MAC is forgotten; 0 is never";
-        let mac_ageing_secs = number(ageing, 0..=MAX_AGEING_SECS, "mac-ageing-secs", why, problems)
-            .unwrap_or(defaults::MAC_AGEING_SECS);
-        let vtep = vtep.flatten().map(VtepIndex);
-        let ports = members;
-        if let Some(vni) = vni {
-            networks.push(Network { name, vni, vtep, remote_vteps, mac_ageing_secs, ports, macs });
-        }
+        let mac_ageing_secs =
+            number(table.mac_ageing_secs, &at.key("mac-ageing-secs"), why, problems);
+        let Some(vni) = vni else { continue };
+        networks.push(Network {
+            vtep: vtep.flatten().map(VtepIndex),
+            name,
+            vni,
+            remote_vteps,
+            mac_ageing_secs: mac_ageing_secs.unwrap_or_default(),
+            ports: members,
+            macs,
+        });
     }
     networks
 }
 
-fn vni(
-    table: &NetworkTable,
-    network: &str,
-    taken: &mut HashMap<Vni, (String, Span)>,
+fn vni<'t>(
+    table: &'t NetworkDocument,
+    at: &Location,
+    taken: &mut HashMap<Vni, (&'t str, Location)>,
     problems: &mut Problems,
 ) -> Option<Vni> {
-    let typed = table.vni.as_ref()?;
     let why = "a VNI has 24 bits (RFC 7348), and 0 is no network for much equipment";
-    let vni = Vni::new(number(Some(typed), 1..=Vni::MAX, "vni", why, problems)?)?;
-    if let Some((first, at)) = taken.get(&vni) {
+    let vni = Vni::new(number(table.vni, at, why, problems)?)?;
+    if let Some((first, first_at)) = taken.get(&vni) {
         let message = format!(
             "VNI {vni} is already that of network {} {}",
             quoted(first),
-            problems.place(at)
+            problems.position(first_at)
         );
-        problems.error(
-            typed.span(),
-            message,
-            "give each network its own VNI: it is what keeps tenants apart",
-        );
+        let help = "give each network its own VNI: it is what keeps tenants apart";
+        problems.error(at, message, help);
     } else {
-        taken.insert(vni, (network.to_owned(), typed.span()));
+        taken.insert(vni, (&table.name, at.clone()));
     }
     Some(vni)
 }
@@ -87,25 +87,28 @@ fn vni(
 /// How a network reaches other hosts.
 struct Overlay<'a> {
     network: &'a str,
-    /// Outer: whether `vtep` is given. Inner: its index, if it is a known one.
+    /// Outer: whether `vtep` is given. Inner: the index of the VTEP, if there is one of that name.
     vtep: Option<Option<usize>>,
     vteps: &'a Vteps,
 }
 
 impl Overlay<'_> {
-    fn remote_vteps(&self, table: &NetworkTable, problems: &mut Problems) -> Vec<Ipv4Addr> {
+    fn remote_vteps(
+        &self,
+        table: &[String],
+        at: &Location,
+        problems: &mut Problems,
+    ) -> Vec<Ipv4Addr> {
         let mut addresses: Vec<Ipv4Addr> = Vec::new();
-        let typed = items(table.remote_vteps.as_ref());
-        if self.vtep.is_none()
-            && let Some(list) = table.remote_vteps.as_ref().filter(|_| !typed.is_empty())
-        {
-            self.needs_vtep(list.span(), problems);
+        if self.vtep.is_none() && !table.is_empty() {
+            self.needs_vtep(at, problems);
         }
-        for typed in typed {
-            let Some(remote) = self.remote_vtep(typed, problems) else { continue };
+        for (index, remote) in table.iter().enumerate() {
+            let at = at.item(index);
+            let Some(remote) = self.remote_vtep(remote, &at, problems) else { continue };
             if addresses.contains(&remote) {
                 problems.error(
-                    typed.span(),
+                    &at,
                     format!("remote VTEP {remote} is named twice"),
                     "name it once: it would get every flooded frame twice",
                 );
@@ -116,19 +119,16 @@ impl Overlay<'_> {
         addresses
     }
 
-    fn remote_vtep(&self, typed: &Spanned<String>, problems: &mut Problems) -> Option<Ipv4Addr> {
-        checked(
-            Some(typed),
-            |text| {
-                let remote = address::remote_vtep(text)?;
-                self.vteps.not_ours(self.vtep.flatten(), remote)?;
-                Ok(remote)
-            },
-            problems,
-        )
+    fn remote_vtep(&self, text: &str, at: &Location, problems: &mut Problems) -> Option<Ipv4Addr> {
+        let parse = |text: &str| {
+            let remote = address::remote_vtep(text)?;
+            self.vteps.not_ours(self.vtep.flatten(), remote)?;
+            Ok(remote)
+        };
+        checked(text, at, parse, problems)
     }
 
-    fn needs_vtep(&self, at: Span, problems: &mut Problems) {
+    fn needs_vtep(&self, at: &Location, problems: &mut Problems) {
         problems.error(
             at,
             format!("network {} has no VTEP, and so no remote one", quoted(self.network)),
@@ -138,49 +138,51 @@ impl Overlay<'_> {
 }
 
 fn members(
-    table: &NetworkTable,
+    tables: &[MemberDocument],
     network: &str,
+    at: &Location,
     ports: &mut Ports,
     problems: &mut Problems,
 ) -> Vec<PortIndex> {
     let how = format!("a port of network {}", quoted(network));
     let mut members = Vec::new();
-    for member in items(table.ports.as_ref()) {
-        let Some(typed) = &member.get_ref().port else { continue };
-        let Some(port) = ports.names.find(typed, problems) else { continue };
+    for (index, member) in tables.iter().enumerate() {
+        let at = at.item(index).key("port");
+        let Some(port) = ports.names.find(&member.port, &at, problems) else { continue };
         // Also if another has it: one report is enough, without more about its static MACs.
-        ports.claim(port, User { how: how.clone(), at: typed.span() }, problems);
+        ports.claim(port, User { how: how.clone(), at }, problems);
         members.push(PortIndex(port));
     }
     members
 }
 
 fn macs(
-    table: &NetworkTable,
+    tables: &[MacDocument],
+    at: &Location,
     overlay: &Overlay<'_>,
     members: &[PortIndex],
     ports: &Ports,
     problems: &mut Problems,
 ) -> Vec<StaticMac> {
     let mut macs = Vec::new();
-    let mut places: HashMap<MacAddr, Span> = HashMap::new();
-    for table in items(table.macs.as_ref()) {
-        let header = table.span();
-        let table = table.get_ref();
-        let mac = checked(table.address.as_ref(), address::station, problems);
-        if let (Some(typed), Some(mac)) = (&table.address, mac) {
-            if let Some(first) = places.get(&mac) {
-                let place = problems.place(first);
+    let mut known: HashMap<MacAddr, Location> = HashMap::new();
+    for (index, table) in tables.iter().enumerate() {
+        let at = at.item(index);
+        let address_at = at.key("address");
+        let mac = checked(&table.address, &address_at, address::station, problems);
+        if let Some(mac) = mac {
+            if let Some(first) = known.get(&mac) {
+                let first = problems.position(first);
                 problems.error(
-                    typed.span(),
-                    format!("{mac} already has a place in this network, {place}"),
+                    &address_at,
+                    format!("{mac} already has a place in this network, {first}"),
                     "give each MAC address one place",
                 );
             } else {
-                places.insert(mac, typed.span());
+                known.insert(mac, address_at);
             }
         }
-        let home = home(table, header, overlay, members, ports, problems);
+        let home = home(table, &at, overlay, members, ports, problems);
         if let (Some(address), Some(home)) = (mac, home) {
             macs.push(StaticMac { address, home });
         }
@@ -189,20 +191,20 @@ fn macs(
 }
 
 fn home(
-    table: &MacTable,
-    header: Span,
+    table: &MacDocument,
+    at: &Location,
     overlay: &Overlay<'_>,
     members: &[PortIndex],
     ports: &Ports,
     problems: &mut Problems,
 ) -> Option<Home> {
     match (&table.port, &table.remote_vtep) {
-        (Some(typed), None) => {
-            let port = PortIndex(ports.names.find(typed, problems)?);
+        (Some(name), None) => {
+            let at = at.key("port");
+            let port = PortIndex(ports.names.find(name, &at, problems)?);
             if members.contains(&port) {
                 return Some(Home::Port(port));
             }
-            let name = typed.get_ref();
             let others = members.iter().filter_map(|port| ports.list.get(port.0));
             let others = others.map(|port| port.name.as_str());
             let help = if members.is_empty() {
@@ -211,22 +213,23 @@ fn home(
                 format!("its ports are {}", listed(others, members.len()))
             };
             problems.error(
-                typed.span(),
+                &at,
                 format!("port {} is not in network {}", quoted(name), quoted(overlay.network)),
                 help,
             );
             None
         }
-        (None, Some(typed)) => {
+        (None, Some(remote)) => {
+            let at = at.key("remote-vtep");
             if overlay.vtep.is_none() {
-                overlay.needs_vtep(typed.span(), problems);
+                overlay.needs_vtep(&at, problems);
                 return None;
             }
-            overlay.remote_vtep(typed, problems).map(Home::RemoteVtep)
+            overlay.remote_vtep(remote, &at, problems).map(Home::RemoteVtep)
         }
-        (Some(_), Some(typed)) => {
+        (Some(_), Some(_)) => {
             problems.error(
-                typed.span(),
+                &at.key("remote-vtep"),
                 "a static MAC has both `port` and `remote-vtep`",
                 "keep the one that says where the station is",
             );
@@ -234,9 +237,10 @@ fn home(
         }
         (None, None) => {
             problems.error(
-                header,
+                at,
                 "[[network.mac]] has neither `port` nor `remote-vtep`",
-                "say where the station is: `port = \"…\"` on this host, or `remote-vtep = \"…\"`",
+                "say where the station is: `port = \"…\"` on this host, or \
+                 `remote-vtep = \"…\"`",
             );
             None
         }

@@ -1,28 +1,29 @@
-//! From `[[vtep]]` to tunnel ends.
+//! Checks `[[vtep]]`.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use toml::Spanned;
 
-use super::checks::{checked, number};
-use super::diagnostic::{Complaint, Problems, Span, quoted};
-use super::names::Names;
+use super::address;
+use super::checks::{checked, checked_if_given, number};
+use super::diagnostic::{Complaint, Problems, quoted};
+use super::document::VtepDocument;
+use super::location::Location;
+use super::model::{PortIndex, Vtep};
+use super::names::NameTable;
 use super::ports::{Ports, User};
-use super::raw::VtepTable;
-use super::{PortIndex, Vtep, address, defaults};
 
-/// The VTEPs, and what the networks must know of them.
+/// The VTEPs, with what the checks of networks need.
 pub(super) struct Vteps {
     pub list: Vec<Vtep>,
-    pub names: Names,
-    /// The subnet on the underlay, for those that have a valid one.
+    pub names: NameTable,
+    /// The underlay's subnet of each VTEP; `None` if it is not valid.
     subnets: Vec<Option<Ipv4Net>>,
 }
 
 impl Vteps {
-    /// Refuses what cannot be another host's address as seen from one of our VTEPs.
+    /// Refuses addresses that cannot be another host's, as seen from one of the switch's VTEPs.
     pub fn not_ours(&self, vtep: Option<usize>, remote: Ipv4Addr) -> Result<(), Complaint> {
         for (vtep, subnet) in self.list.iter().zip(&self.subnets) {
             if subnet.is_some_and(|subnet| subnet.addr() == remote) {
@@ -40,47 +41,50 @@ impl Vteps {
 }
 
 pub(super) fn check(
-    tables: &[Spanned<VtepTable>],
+    tables: &[VtepDocument],
+    at: &Location,
     ports: &mut Ports,
     problems: &mut Problems,
 ) -> Vteps {
-    let mut vteps = Vteps { list: Vec::new(), names: Names::new("VTEP"), subnets: Vec::new() };
+    let mut vteps = Vteps { list: Vec::new(), names: NameTable::new("VTEP"), subnets: Vec::new() };
     let mut addresses = HashMap::new();
     let mut interfaces = HashMap::new();
-    for table in tables {
-        let table = table.get_ref();
-        let name = vteps.names.add(table.name.as_ref(), problems);
+    for (index, table) in tables.iter().enumerate() {
+        let at = at.item(index);
+        let name = table.name.clone();
+        vteps.names.add(&name, at.key("name"), problems);
 
-        let port = table.port.as_ref().and_then(|typed| {
-            let port = ports.names.find(typed, problems)?;
-            let user =
-                User { how: format!("the uplink of VTEP {}", quoted(&name)), at: typed.span() };
-            ports.claim(port, user, problems).then_some(port)
+        let port_at = at.key("port");
+        let port = ports.names.find(&table.port, &port_at, problems).filter(|port| {
+            let user = User { how: format!("the uplink of VTEP {}", quoted(&name)), at: port_at };
+            ports.claim(*port, user, problems)
         });
 
-        let subnet = checked(table.address.as_ref(), address::vtep_address, problems);
-        if let (Some(typed), Some(subnet)) = (&table.address, subnet) {
+        let address_at = at.key("address");
+        let subnet = checked(&table.address, &address_at, address::vtep_address, problems);
+        if let Some(subnet) = subnet {
             let what = format!("address {}", subnet.addr());
-            unique(subnet.addr(), what, &name, typed.span(), &mut addresses, problems);
+            unique(subnet.addr(), what, &name, address_at, &mut addresses, problems);
         }
 
-        let host_interface = table.host_interface.as_ref();
-        let valid = checked(host_interface, address::interface_name, problems).is_some();
-        if let Some(typed) = host_interface.filter(|_| valid) {
-            let what = format!("host interface {}", quoted(typed.get_ref()));
-            unique(typed.get_ref(), what, &name, typed.span(), &mut interfaces, problems);
+        let interface = &table.host_interface;
+        let interface_at = at.key("host-interface");
+        if checked(interface, &interface_at, address::interface_name, problems).is_some() {
+            let what = format!("host interface {}", quoted(interface));
+            unique(interface, what, &name, interface_at, &mut interfaces, problems);
         }
 
         let why = "it is a UDP port; IANA's for VXLAN is 4789";
-        let udp_port = number(table.udp_port.as_ref(), 1..=u16::MAX, "udp-port", why, problems);
+        let udp_port = number(table.udp_port, &at.key("udp-port"), why, problems);
+        let mac = checked_if_given(table.mac.as_ref(), &at.key("mac"), address::station, problems);
         vteps.list.push(Vtep {
             name,
             port: PortIndex(port.unwrap_or(0)),
             address: subnet.map_or(Ipv4Addr::UNSPECIFIED, |subnet| subnet.addr()),
             prefix_len: subnet.map_or(0, |subnet| subnet.prefix_len()),
-            host_interface: host_interface.map(|i| i.get_ref().clone()).unwrap_or_default(),
-            udp_port: udp_port.unwrap_or(defaults::UDP_PORT),
-            mac: checked(table.mac.as_ref(), address::station, problems),
+            host_interface: interface.clone(),
+            udp_port: udp_port.unwrap_or_default(),
+            mac,
         });
         vteps.subnets.push(subnet);
     }
@@ -92,17 +96,17 @@ fn unique<K: std::hash::Hash + Eq>(
     key: K,
     what: String,
     vtep: &str,
-    at: Span,
-    taken: &mut HashMap<K, (String, Span)>,
+    at: Location,
+    taken: &mut HashMap<K, (String, Location)>,
     problems: &mut Problems,
 ) {
     if let Some((first, first_at)) = taken.get(&key) {
         let message = format!(
             "{what} is already that of VTEP {} {}",
             quoted(first),
-            problems.place(first_at)
+            problems.position(first_at)
         );
-        problems.error(at, message, "give each VTEP its own");
+        problems.error(&at, message, "give each VTEP its own");
     } else {
         taken.insert(key, (vtep.to_owned(), at));
     }

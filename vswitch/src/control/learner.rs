@@ -460,32 +460,18 @@ impl Learner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::{self, sample};
     use crate::ids::{MacAddr, PortId};
     use crate::table::fdb;
     use crate::topology::PortFacts;
 
-    const CONFIG: &str = r#"
-[[port]]
-name = "a"
-device = "net_null0"
-[[port]]
-name = "b"
-device = "net_null1"
-[[network]]
-name = "blue"
-vni = 100
-  [[network.port]]
-  port = "a"
-  [[network.port]]
-  port = "b"
-  [[network.mac]]
-  address = "02:00:00:00:00:05"
-  port = "a"
-"#;
+    fn text() -> String {
+        let mac = "[[network.mac]]\naddress = \"02:00:00:00:00:05\"\nport = \"a\"\n";
+        sample::ports(&["a", "b"]) + &sample::network("blue", 100, "", &["a", "b"]) + mac
+    }
 
     fn topology() -> Topology {
-        Topology::new(config::parse("test.toml", CONFIG).unwrap()).unwrap()
+        Topology::new(config::parse("test.toml", &text()).unwrap()).unwrap()
     }
 
     fn generation() -> Generation {
@@ -566,7 +552,7 @@ vni = 100
             let mac = |n| {
                 format!("[[network.mac]]\naddress = \"02:00:00:00:02:{n:02x}\"\nport = \"b\"\n")
             };
-            let text = format!("{CONFIG}{}", (0..count).map(mac).collect::<String>());
+            let text = format!("{}{}", text(), (0..count).map(mac).collect::<String>());
             topology().next(config::parse("test.toml", &text).unwrap()).unwrap()
         };
         // One is there already.

@@ -260,15 +260,14 @@ impl Ordinary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::{self, sample};
 
     fn parsed(more: &str) -> Config {
-        let text = format!(
-            "[dpdk]\nworker-cores = [1, 2]\n{more}[[port]]\nname = \"up\"\ndevice = \"0000:01:00.0\"\n\
-             [[port]]\nname = \"a\"\ndevice = \"net_af_packet0,iface=veth-a\"\n\
-             [[vtep]]\nname = \"v\"\nport = \"up\"\naddress = \"198.51.100.1/24\"\nhost-interface = \"v0\"\n\
-             [[network]]\nname = \"n\"\nvni = 5\nvtep = \"v\"\nremote-vteps = []\n[[network.port]]\nport = \"a\"\n"
-        );
+        let text = format!("[dpdk]\nworker-cores = [1, 2]\n{more}")
+            + &sample::port("up", "0000:01:00.0")
+            + &sample::port("a", "net_af_packet0,iface=veth-a")
+            + &sample::vtep("v", "up", 1)
+            + &sample::network("n", 5, "vtep = \"v\"", &["a"]);
         config::parse("test", &text).unwrap()
     }
 

@@ -198,7 +198,7 @@ pub fn moved_sites<'t>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::{self, sample};
     use crate::metrics::counters;
 
     #[test]
@@ -238,22 +238,14 @@ mod tests {
         assert_eq!(offsets.replicated(NetworkId(0), views()), 0);
     }
     fn topology(network_of_a: &str, vtep_of_blue: &str) -> config::Config {
-        let mut text = String::new();
-        for (number, port) in ["up-1", "up-2", "a", "b"].iter().enumerate() {
-            text += &format!("[[port]]\nname = \"{port}\"\ndevice = \"net_null{number}\"\n");
-        }
-        for number in [1, 2] {
-            text += &format!(
-                "[[vtep]]\nname = \"v-{number}\"\nport = \"up-{number}\"\n\
-                 address = \"198.51.100.{number}/24\"\nhost-interface = \"vtep{number}\"\n"
-            );
-        }
+        let mut text = sample::ports(&["up-1", "up-2", "a", "b"])
+            + &sample::vtep("v-1", "up-1", 1)
+            + &sample::vtep("v-2", "up-2", 2);
         for (vni, network, vtep) in [(1, "blue", vtep_of_blue), (2, "red", "v-2")] {
-            text += &format!("[[network]]\nname = \"{network}\"\nvni = {vni}\nvtep = \"{vtep}\"\n");
-            let ports = [("a", network_of_a), ("b", "red")];
-            for (port, _) in ports.into_iter().filter(|(_, of)| *of == network) {
-                text += &format!("[[network.port]]\nport = \"{port}\"\n");
-            }
+            let mut ports = vec![("a", network_of_a), ("b", "red")];
+            ports.retain(|(_, of)| *of == network);
+            let ports: Vec<_> = ports.into_iter().map(|(port, _)| port).collect();
+            text += &sample::network(network, vni, &format!("vtep = \"{vtep}\""), &ports);
         }
         config::parse("test.toml", &text).unwrap_or_else(|e| panic!("{e:?}"))
     }

@@ -7,7 +7,7 @@ use super::edit::File;
 use super::files::Kept;
 use super::host::Host;
 use super::{CheckFn, Finding, Purpose, Severity, View};
-use crate::config::{self, Config};
+use crate::config::{self, Config, sample};
 use crate::kernel::netdev::Link;
 
 /// A tree of files below a temporary root.
@@ -147,12 +147,12 @@ impl Fixture {
 pub fn config(devices: &[&str]) -> Config {
     let mut text = String::from("[dpdk]\nworker-cores = [1]\nmain-core = 0\nmemory-mib = 512\n");
     for (n, device) in devices.iter().enumerate() {
-        text += &format!("[[port]]\nname = \"p{n}\"\ndevice = \"{device}\"\n");
+        text += &sample::port(&format!("p{n}"), device);
     }
-    text += "[[vtep]]\nname = \"v\"\nport = \"p0\"\naddress = \"198.51.100.1/24\"\nhost-interface = \"vtep0\"\n";
-    text += "[[network]]\nname = \"n\"\nvni = 5\nvtep = \"v\"\nremote-vteps = [\"198.51.100.2\"]\n";
-    for n in 1..devices.len() {
-        text += &format!("[[network.port]]\nport = \"p{n}\"\n");
-    }
+    text += &sample::vtep("v", "p0", 1);
+    let ports: Vec<_> = (1..devices.len()).map(|n| format!("p{n}")).collect();
+    let ports: Vec<_> = ports.iter().map(String::as_str).collect();
+    let overlay = "vtep = \"v\"\nremote-vteps = [\"198.51.100.2\"]";
+    text += &sample::network("n", 5, overlay, &ports);
     config::parse("test", &text).unwrap()
 }

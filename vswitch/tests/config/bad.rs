@@ -1,20 +1,20 @@
-//! Good files made bad by one replacement each, and what must be said about each.
+//! Invalid files, each made from a valid one by one replacement, and their errors.
 
-/// A replacement in the good file, and its errors.
+/// A replacement in the valid file, and the errors that it causes.
 pub struct Bad {
     pub from: &'static str,
     pub to: &'static str,
-    pub errors: &'static [Said],
+    pub errors: &'static [Expected],
 }
 
-/// Line, column, words of the message, words of the help.
-pub type Said = (usize, usize, &'static str, &'static str);
+/// Line, column, a part of the message, a part of the help.
+pub type Expected = (usize, usize, &'static str, &'static str);
 
-const fn bad(from: &'static str, to: &'static str, errors: &'static [Said]) -> Bad {
+const fn bad(from: &'static str, to: &'static str, errors: &'static [Expected]) -> Bad {
     Bad { from, to, errors }
 }
 
-#[rustfmt::skip] // one line for what was done, one for each error
+#[rustfmt::skip] // one line for the replacement, one for each error
 pub const BAD: &[Bad] = &[
     bad("[dpdk]", "[dpdk",
         &[(1, 6, "not valid TOML: unclosed table, expected `]`", "one `key = value` on each line, texts in double")]),

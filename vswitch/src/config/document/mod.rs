@@ -1,12 +1,17 @@
-//! The configuration by names: what a file says, with every default filled in.
+//! The declaration of the configuration: every key with its type, default, range and example.
 //!
-//! [`Config`] is for the switch: names have become indices and texts addresses. A [`Document`] is for
-//! people and programs: the body of the API's requests and answers, the file that `vswitch show
-//! config` prints, and the content of the state file. In JSON it has the very keys of the TOML file.
+//! A [`Document`] is a configuration by names, for people and programs: the content of a file, the
+//! body of the API's requests and answers, what `vswitch show config` prints, and what the state
+//! file holds. In JSON it has the keys of the TOML file. [`Config`] is for the switch: names have
+//! become indices, and texts addresses.
 //!
-//! There is one validator, that of files. [`Document::check`] writes the document as TOML, has that
-//! read and checked, and turns the places of problems into JSON pointers. For the same reason all
-//! numbers are as wide as TOML's: one that is out of range is refused there, with a range and why.
+//! The structs below are the only list of keys. serde reads and writes their JSON, and their
+//! derived schema describes the API. Through [`schema`](super::schema), the same schema decides how
+//! a file is read, checked and written, and what a plan compares. What a key means stands in
+//! `validate` and its neighbours.
+//!
+//! Numbers are as wide as TOML's, so that one that is out of range is refused with its range
+//! and the reason for it.
 //!
 //! Pure; called on any thread. The cost of a check grows with the size of the document only.
 
@@ -15,17 +20,22 @@ mod render;
 mod tests;
 
 use std::fmt;
-use std::path::Path;
+use std::sync::LazyLock;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Api, Config, Diagnostic, Home, Network, PortIndex, Vtep, defaults, parse_document};
+use super::defaults;
+use super::diagnostic::Diagnostic;
+use super::model::{Config, Home, Network, PortIndex};
+use super::schema::Table;
 
-/// A number as it was typed.
-pub type Integer = i64;
+/// The tables and keys that are declared here.
+pub(super) static FILE: LazyLock<Table> = LazyLock::new(Table::of::<Document>);
 
-/// A configuration by names. Not known to be valid: see [`check`](Self::check).
+/// A configuration by names. [`check`](Self::check) tells whether it is valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Document {
@@ -45,96 +55,80 @@ pub struct Document {
 
 /// Cores and memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DpdkDocument {
     /// The CPUs that poll, one worker each.
+    #[serde(default = "defaults::worker_cores")]
+    #[schema(example = json!([1, 2]))]
     pub worker_cores: Vec<i64>,
     /// The CPU of the control thread.
-    #[schema(minimum = 0, maximum = 1023)]
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1023, example = 0)]
     pub main_core: i64,
     /// Memory for packet buffers and rings, in MiB.
-    #[schema(minimum = 64, maximum = 1_048_576)]
+    #[serde(default = "defaults::memory_mib")]
+    #[schema(minimum = 64, maximum = 1_048_576, example = 512)]
     pub memory_mib: i64,
-    /// The fewest packet buffers to have; absent: as many as queues and workers can hold.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1024, maximum = 16_777_215)]
+    /// The least number of packet buffers; absent: as many as queues and workers can hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1024, maximum = 16_777_215, example = 131_071)]
     pub packet_buffers: Option<i64>,
-    /// Whether that memory comes from hugepages.
+    /// Whether the memory comes from hugepages.
+    #[serde(default = "defaults::yes")]
+    #[schema(example = true)]
     pub hugepages: bool,
-    /// Further arguments for EAL, as they are.
+    /// Further arguments for EAL, unchanged.
+    #[serde(default)]
+    #[schema(example = json!(["--log-level=debug"]))]
     pub eal_args: Vec<String>,
-}
-
-impl Default for DpdkDocument {
-    fn default() -> Self {
-        Self {
-            worker_cores: defaults::WORKER_CORES.map(Integer::from).to_vec(),
-            main_core: defaults::MAIN_CORE.into(),
-            memory_mib: defaults::MEMORY_MIB.into(),
-            packet_buffers: None,
-            hugepages: defaults::HUGEPAGES,
-            eal_args: Vec::new(),
-        }
-    }
 }
 
 /// Where the switch can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ApiDocument {
     /// Path of the Unix socket of this API.
-    #[schema(max_length = 107)]
+    #[serde(default = "defaults::socket")]
+    #[schema(max_length = 107, example = "/run/vswitch/vswitch.sock")]
     pub socket: String,
     /// IP address and port that answer `GET /metrics`.
+    #[serde(default = "defaults::metrics")]
+    #[schema(example = "127.0.0.1:9144")]
     pub metrics: String,
-    /// Whether the page there may tell what dropped frames say.
+    /// Whether the page there may show the contents of dropped frames.
+    #[serde(default = "defaults::yes")]
+    #[schema(example = false)]
     pub page_frames: bool,
     /// The group that may open the socket, besides root.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "vswitch")]
     pub group: Option<String>,
-    /// IP address and port of this API over TCP; the three files are then needed, too.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// IP address and port of this API over TCP, which needs the three files below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "127.0.0.1:9143")]
     pub listen: Option<String>,
     /// PEM file with the certificate.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/etc/vswitch/tls.pem")]
     pub tls_certificate: Option<String>,
-    /// PEM file with its key.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// PEM file with the key of the certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/etc/vswitch/tls-key.pem")]
     pub tls_key: Option<String>,
     /// File with the bearer token that every request over TCP carries.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/etc/vswitch/token")]
     pub token_file: Option<String>,
-}
-
-impl Default for ApiDocument {
-    fn default() -> Self {
-        Self {
-            socket: defaults::SOCKET.to_owned(),
-            metrics: defaults::METRICS.to_string(),
-            page_frames: true,
-            group: None,
-            listen: None,
-            tls_certificate: None,
-            tls_key: None,
-            token_file: None,
-        }
-    }
 }
 
 /// The table of MAC addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FdbDocument {
     /// The most MAC addresses known at one time, over all networks.
-    #[schema(minimum = 64, maximum = 16_777_216)]
+    #[serde(default = "defaults::fdb_capacity")]
+    #[schema(minimum = 64, maximum = 16_777_216, example = 1_048_576)]
     pub capacity: i64,
-}
-
-impl Default for FdbDocument {
-    fn default() -> Self {
-        Self { capacity: wide(defaults::FDB_CAPACITY) }
-    }
 }
 
 /// An attachment of the switch: one DPDK device.
@@ -147,13 +141,13 @@ pub struct PortDocument {
     /// A PCI address or DPDK devargs.
     #[schema(min_length = 1, example = "net_af_packet0,iface=veth-a")]
     pub device: String,
-    /// Receive queues wanted; absent: as many as there are workers.
+    /// Requested receive queues; absent: one for each worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 1024)]
+    #[schema(minimum = 1, maximum = 1024, example = 2)]
     pub queues: Option<i64>,
-    /// Largest layer-3 packet in bytes; absent: what the device has.
+    /// Largest layer-3 packet in bytes; absent: the device's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 576, maximum = 9728)]
+    #[schema(minimum = 576, maximum = 9728, example = 1500)]
     pub mtu: Option<i64>,
 }
 
@@ -164,20 +158,20 @@ pub struct VtepDocument {
     /// Unique among the VTEPs.
     #[schema(min_length = 1, max_length = 63, example = "fabric")]
     pub name: String,
-    /// Its uplink: the name of a port that nothing else uses.
+    /// The uplink: the name of a port that nothing else uses.
     #[schema(example = "uplink")]
     pub port: String,
-    /// Its IPv4 address on the underlay with the prefix length of the subnet.
+    /// IPv4 address on the underlay with the prefix length of the subnet.
     #[schema(example = "198.51.100.1/24")]
     pub address: String,
     /// Name of the TAP through which the kernel sees the uplink.
     #[schema(min_length = 1, max_length = 15, example = "vtep0")]
     pub host_interface: String,
-    /// UDP port that VXLAN arrives on and is sent to.
-    #[serde(default = "udp_port")]
-    #[schema(minimum = 1, maximum = 65535)]
+    /// Destination port of VXLAN, received and sent.
+    #[serde(default = "defaults::udp_port")]
+    #[schema(minimum = 1, maximum = 65535, example = 4789)]
     pub udp_port: i64,
-    /// MAC that the underlay sees; absent: the uplink's own.
+    /// MAC address on the underlay; absent: the uplink's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "02:00:00:00:00:01")]
     pub mac: Option<String>,
@@ -193,20 +187,22 @@ pub struct NetworkDocument {
     /// VXLAN network identifier, unique among the networks.
     #[schema(minimum = 1, maximum = 16_777_215, example = 100)]
     pub vni: i64,
-    /// The VTEP that carries it to other hosts; absent: it stays on this host.
+    /// The VTEP that carries the network to other hosts; absent: it stays on this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "fabric")]
     pub vtep: Option<String>,
-    /// IPv4 addresses of the other hosts' VTEPs; each gets a copy of every flooded frame.
+    /// IPv4 addresses of the other hosts' VTEPs. Each gets a copy of every flooded frame.
     #[serde(default)]
+    #[schema(example = json!(["198.51.100.2"]))]
     pub remote_vteps: Vec<String>,
-    /// Seconds after which a learned MAC that was not seen is forgotten; 0: never.
-    #[serde(default = "mac_ageing_secs")]
-    #[schema(minimum = 0, maximum = 1_000_000)]
+    /// Seconds without a frame after which a learned MAC is forgotten; 0: never.
+    #[serde(default = "defaults::mac_ageing_secs")]
+    #[schema(minimum = 0, maximum = 1_000_000, example = 300)]
     pub mac_ageing_secs: i64,
-    /// Its ports on this host.
+    /// Ports on this host.
     #[serde(default)]
     pub port: Vec<MemberDocument>,
-    /// Its static MAC addresses.
+    /// Static MAC addresses.
     #[serde(default)]
     pub mac: Vec<MacDocument>,
 }
@@ -220,22 +216,24 @@ pub struct MemberDocument {
     pub port: String,
 }
 
-/// A MAC address whose place is configured. Exactly one of `port` and `remote-vtep` is given.
+/// A MAC address with a configured place. Exactly one of `port` and `remote-vtep` is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MacDocument {
-    /// That of one station, once for each network.
+    /// MAC address of one station, once in each network.
     #[schema(example = "02:00:00:00:00:09")]
     pub address: String,
-    /// The port of this network that the station is on.
+    /// The port of this network at which the station is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "tenant-a")]
     pub port: Option<String>,
-    /// The address of the remote VTEP that the station is behind.
+    /// The address of the remote VTEP behind which the station is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "198.51.100.2")]
     pub remote_vtep: Option<String>,
 }
 
-/// What is wrong with a document, where, and what would be right.
+/// An error in a document, with its location and a way out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) of the value, for example `/network/3/mac/0/address`.
@@ -254,7 +252,7 @@ impl fmt::Display for FieldError {
 }
 
 impl From<&Diagnostic> for FieldError {
-    /// Also for the warnings of a configuration that [`Document::check`] gave.
+    /// Also for the warnings of a configuration from [`Document::check`].
     fn from(from: &Diagnostic) -> Self {
         Self {
             pointer: from.pointer.clone().unwrap_or_default(),
@@ -264,65 +262,77 @@ impl From<&Diagnostic> for FieldError {
     }
 }
 
+/// A table with these keys; the others have their defaults.
+fn table<T: DeserializeOwned>(keys: Value) -> T {
+    serde_json::from_value(keys).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// A table of a [`Config`], whose keys are those of the file; `named` has those that it keeps in
+/// another form.
+fn table_of<T: DeserializeOwned>(config: &impl Serialize, named: Value) -> T {
+    let mut keys = json!(config);
+    if let (Value::Object(keys), Value::Object(named)) = (&mut keys, named) {
+        keys.extend(named);
+    }
+    table(keys)
+}
+
+impl Default for DpdkDocument {
+    fn default() -> Self {
+        table(json!({}))
+    }
+}
+
+impl Default for ApiDocument {
+    fn default() -> Self {
+        table(json!({}))
+    }
+}
+
+impl Default for FdbDocument {
+    fn default() -> Self {
+        table(json!({}))
+    }
+}
+
 impl NetworkDocument {
     /// A network with nothing in it.
     #[must_use]
-    pub fn new(name: &str, vni: Integer) -> Self {
-        Self {
-            name: name.to_owned(),
-            vni,
-            vtep: None,
-            remote_vteps: Vec::new(),
-            mac_ageing_secs: mac_ageing_secs(),
-            port: Vec::new(),
-            mac: Vec::new(),
-        }
+    pub fn new(name: &str, vni: i64) -> Self {
+        table(json!({ "name": name, "vni": vni }))
     }
 
     /// A network of a configuration.
     #[must_use]
     pub fn of(network: &Network, config: &Config) -> Self {
-        let port_name = |port: PortIndex| config.ports[port.0].name.clone();
-        Self {
-            name: network.name.clone(),
-            vni: network.vni.get().into(),
-            vtep: network.vtep.map(|vtep| config.vteps[vtep.0].name.clone()),
-            remote_vteps: network.remote_vteps.iter().map(ToString::to_string).collect(),
-            mac_ageing_secs: network.mac_ageing_secs.into(),
-            port: network.ports.iter().map(|p| MemberDocument { port: port_name(*p) }).collect(),
-            mac: network
-                .macs
-                .iter()
-                .map(|mac| {
-                    let (port, remote_vtep) = match mac.home {
-                        Home::Port(port) => (Some(port_name(port)), None),
-                        Home::RemoteVtep(address) => (None, Some(address.to_string())),
-                    };
-                    MacDocument { address: mac.address.to_string(), port, remote_vtep }
-                })
-                .collect(),
-        }
+        let port_name = |port: PortIndex| &config.ports[port.0].name;
+        let ports = network.ports.iter().map(|port| json!({ "port": port_name(*port) }));
+        let macs = network.macs.iter().map(|mac| {
+            let address = mac.address.to_string();
+            match mac.home {
+                Home::Port(port) => json!({ "address": address, "port": port_name(port) }),
+                Home::RemoteVtep(remote) => json!({ "address": address, "remote-vtep": remote }),
+            }
+        });
+        let named = json!({
+            "vni": network.vni.get(),
+            "vtep": network.vtep.map(|vtep| &config.vteps[vtep.0].name),
+            "port": ports.collect::<Value>(),
+            "mac": macs.collect::<Value>(),
+        });
+        table_of(network, named)
     }
 }
 
 impl Document {
-    /// What the document means.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it, in the order of the document.
-    pub fn check(&self) -> Result<Config, Vec<FieldError>> {
-        parse_document(&self.to_toml())
-            .map_err(|errors| errors.iter().map(FieldError::from).collect())
-    }
-
     /// The document as a file: canonical, without comments, and read back as an equal [`Config`].
     #[must_use]
     pub fn to_toml(&self) -> String {
-        render::render(self)
+        render::render(&FILE, &json!(self))
     }
 
-    /// The same with all lists whose order means nothing in the order of their names. Two documents
-    /// say the same if and only if they are then equal.
+    /// The document with sorted lists, where their order means nothing. Two documents mean the same
+    /// if and only if they are then equal.
     #[must_use]
     pub fn sorted(mut self) -> Self {
         self.port.sort_by(|a, b| a.name.cmp(&b.name));
@@ -337,71 +347,34 @@ impl Document {
     }
 }
 
+/// The keys of a table of the first rank (`dpdk`, `port`, `network`, …) in the order of their
+/// declaration, and their values, without the name and the tables within. An absent key has the
+/// value null.
+#[must_use]
+pub fn keys_of(kind: &str, document: &impl Serialize) -> Vec<(&'static str, Value)> {
+    let keys = FILE.key(kind).and_then(|key| key.kind.table()).into_iter().flat_map(|t| &t.keys);
+    let keys = keys.filter(|key| key.name != "name" && key.kind.table().is_none());
+    let values = json!(document);
+    keys.map(|key| (key.name.as_str(), values[&key.name].clone())).collect()
+}
+
 impl From<&Config> for Document {
     fn from(config: &Config) -> Self {
-        let dpdk = &config.dpdk;
+        let vteps = config.vteps.iter().map(|vtep| {
+            let named = json!({
+                "port": config.ports[vtep.port.0].name,
+                "address": format!("{}/{}", vtep.address, vtep.prefix_len),
+                "mac": vtep.mac.map(|mac| mac.to_string()),
+            });
+            table_of(vtep, named)
+        });
         Self {
-            dpdk: DpdkDocument {
-                worker_cores: dpdk.worker_cores.iter().copied().map(Integer::from).collect(),
-                main_core: dpdk.main_core.into(),
-                memory_mib: dpdk.memory_mib.into(),
-                packet_buffers: dpdk.packet_buffers.map(Integer::from),
-                hugepages: dpdk.hugepages,
-                eal_args: dpdk.eal_args.clone(),
-            },
-            api: api_document(&config.api),
-            fdb: FdbDocument { capacity: wide(config.fdb_capacity) },
-            port: config
-                .ports
-                .iter()
-                .map(|port| PortDocument {
-                    name: port.name.clone(),
-                    device: port.device.clone(),
-                    queues: port.queues.map(Integer::from),
-                    mtu: port.mtu.map(Integer::from),
-                })
-                .collect(),
-            vtep: config.vteps.iter().map(|vtep| vtep_document(vtep, config)).collect(),
+            dpdk: table_of(&config.dpdk, json!({})),
+            api: table_of(&config.api, json!({})),
+            fdb: table(json!({ "capacity": config.fdb_capacity })),
+            port: config.ports.iter().map(|port| table_of(port, json!({}))).collect(),
+            vtep: vteps.collect(),
             network: config.networks.iter().map(|n| NetworkDocument::of(n, config)).collect(),
         }
     }
-}
-
-fn api_document(api: &Api) -> ApiDocument {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    let tcp = api.tcp.as_ref();
-    ApiDocument {
-        socket: text(&api.socket),
-        metrics: api.metrics.to_string(),
-        page_frames: api.page_frames,
-        group: api.group.clone(),
-        listen: tcp.map(|tcp| tcp.listen.to_string()),
-        tls_certificate: tcp.map(|tcp| text(&tcp.tls_certificate)),
-        tls_key: tcp.map(|tcp| text(&tcp.tls_key)),
-        token_file: tcp.map(|tcp| text(&tcp.token_file)),
-    }
-}
-
-fn vtep_document(vtep: &Vtep, config: &Config) -> VtepDocument {
-    VtepDocument {
-        name: vtep.name.clone(),
-        port: config.ports[vtep.port.0].name.clone(),
-        address: format!("{}/{}", vtep.address, vtep.prefix_len),
-        host_interface: vtep.host_interface.clone(),
-        udp_port: vtep.udp_port.into(),
-        mac: vtep.mac.map(|mac| mac.to_string()),
-    }
-}
-
-fn udp_port() -> Integer {
-    defaults::UDP_PORT.into()
-}
-
-fn mac_ageing_secs() -> Integer {
-    defaults::MAC_AGEING_SECS.into()
-}
-
-/// A size as TOML has it; none comes near 2^63.
-fn wide(size: usize) -> Integer {
-    Integer::try_from(size).unwrap_or(Integer::MAX)
 }

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{arbitrary, parse};
 
-/// The same configuration, whatever was said about it.
-fn meaning(config: &Config) -> Config {
+/// The configuration without its warnings.
+fn without_warnings(config: &Config) -> Config {
     Config { warnings: Vec::new(), ..config.clone() }
 }
 
@@ -21,8 +21,8 @@ proptest! {
         let document = Document::from(&config);
         let text = document.to_toml();
         let read = parse("f", &text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
-        prop_assert_eq!(meaning(&read), meaning(&config));
-        prop_assert_eq!(meaning(&document.check().unwrap()), meaning(&config));
+        prop_assert_eq!(without_warnings(&read), without_warnings(&config));
+        prop_assert_eq!(without_warnings(&document.check().unwrap()), without_warnings(&config));
         prop_assert_eq!(&Document::from(&read), &document);
         // The same keys for serde as for the reader of files, and one way of writing it.
         prop_assert_eq!(&toml::from_str::<Document>(&text).unwrap(), &document);
@@ -119,7 +119,7 @@ fn json_has_the_keys_of_the_file_and_its_defaults() {
 }
 
 #[test]
-fn a_warning_names_its_place_too() {
+fn a_warning_has_a_location_too() {
     let mut document = example();
     document.network[0].port.clear();
     let config = document.check().unwrap();
@@ -131,8 +131,8 @@ fn a_warning_names_its_place_too() {
 
 type Edit = fn(&mut Document);
 
-/// What is done to the example, and of each error the pointer and words of the message.
-#[rustfmt::skip] // one line for what was done, one for each error
+/// Changes of the example, each with the pointer and a part of the message of every error.
+#[rustfmt::skip] // one line for the change, one for each error
 const WRONG: &[(Edit, &[(&str, &str)])] = &[
     (|d| d.dpdk.worker_cores.clear(),
         &[("/dpdk/worker-cores", "`worker-cores` is empty")]),
@@ -249,6 +249,29 @@ fn an_error_names_the_field() {
         }
     }
     assert_eq!(failed, 0, "of {} wrong documents", WRONG.len());
+}
+
+#[test]
+fn every_key_has_its_row_in_the_manual() {
+    let manual = include_str!("../../../../docs/configuration.md");
+    for table in FILE.all().skip(1) {
+        let heading = format!("# `{}`: ", table.title);
+        let Some((_, section)) = manual.split_once(&heading) else { panic!("no {heading}") };
+        let section = section.split("\n## ").next().unwrap();
+        let section = section.split("\n### ").next().unwrap();
+        for key in table.keys.iter().filter(|key| key.kind.table().is_none()) {
+            let kind = key.kind.one().trim_start_matches("an ").trim_start_matches("a ");
+            let kind = if kind == "true or false" { "boolean" } else { kind };
+            let row = format!("| `{}` | {kind} | ", key.name);
+            let row = section.lines().find_map(|line| line.strip_prefix(&row));
+            let row = row.unwrap_or_else(|| panic!("{}: no row for `{}`", table.title, key.name));
+            assert_eq!(row.starts_with("**required**"), key.is_required, "{}", key.name);
+            let limits = key.range.iter().flat_map(|range| [range.start(), range.end()]);
+            for limit in limits.filter(|limit| **limit > 0) {
+                assert!(row.contains(&limit.to_string()), "`{}`: no {limit} in {row}", key.name);
+            }
+        }
+    }
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+use serde_json::Value;
+
 use super::impact::Surroundings;
 use super::{Action, FieldChange, Kind, Step};
-use crate::config::document::{Document, MacDocument, NetworkDocument, PortDocument, VtepDocument};
+use crate::config::document::{Document, MacDocument, NetworkDocument, keys_of};
 
 /// A key and its value, if it has one.
 type Field = (String, Option<String>);
@@ -14,10 +17,10 @@ pub(super) fn steps(old: &Document, new: &Document) -> Vec<Step> {
         Differences { old: Surroundings::of(old), new: Surroundings::of(new), steps: Vec::new() };
     differences.settings(old, new);
     for pair in matched(&old.port, &new.port, |port| &port.name) {
-        differences.thing(Kind::Port, pair.map(|port| (port.name.as_str(), port_fields(port))));
+        differences.thing(Kind::Port, pair.map(|port| (port.name.as_str(), fields("port", port))));
     }
     for pair in matched(&old.vtep, &new.vtep, |vtep| &vtep.name) {
-        differences.thing(Kind::Vtep, pair.map(|vtep| (vtep.name.as_str(), vtep_fields(vtep))));
+        differences.thing(Kind::Vtep, pair.map(|vtep| (vtep.name.as_str(), fields("vtep", vtep))));
     }
     differences.networks(&old.network, &new.network);
     differences.steps
@@ -61,11 +64,14 @@ struct Differences<'d> {
 
 impl Differences<'_> {
     fn settings(&mut self, old: &Document, new: &Document) {
-        for ((name, old), (_, new)) in settings(old).into_iter().zip(settings(new)) {
-            let field = name.split_once('.').map_or(name, |(_, key)| key);
-            let changes = compare(vec![(field.to_owned(), old)], vec![(field.to_owned(), new)]);
-            if !changes.is_empty() {
-                self.add(Action::Change, Kind::Setting, name, None, changes);
+        for (table, old, new) in [
+            ("dpdk", fields("dpdk", &old.dpdk), fields("dpdk", &new.dpdk)),
+            ("api", fields("api", &old.api), fields("api", &new.api)),
+            ("fdb", fields("fdb", &old.fdb), fields("fdb", &new.fdb)),
+        ] {
+            for change in compare(old, new) {
+                let name = format!("{table}.{}", change.field);
+                self.add(Action::Change, Kind::Setting, &name, None, vec![change]);
             }
         }
     }
@@ -190,60 +196,27 @@ fn compare(old: Vec<Field>, new: Vec<Field>) -> Vec<FieldChange> {
     changes
 }
 
-fn settings(document: &Document) -> [(&'static str, Option<String>); 15] {
-    let Document { dpdk, api, fdb, .. } = document;
-    let list = |items: Vec<String>| Some(format!("[{}]", items.join(", ")));
-    let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
-    [
-        ("dpdk.worker-cores", list(dpdk.worker_cores.iter().map(ToString::to_string).collect())),
-        ("dpdk.main-core", Some(dpdk.main_core.to_string())),
-        ("dpdk.memory-mib", Some(dpdk.memory_mib.to_string())),
-        ("dpdk.packet-buffers", dpdk.packet_buffers.map(|buffers| buffers.to_string())),
-        ("dpdk.hugepages", Some(dpdk.hugepages.to_string())),
-        ("dpdk.eal-args", list(dpdk.eal_args.iter().map(quoted).collect())),
-        ("api.socket", Some(api.socket.clone())),
-        ("api.metrics", Some(api.metrics.clone())),
-        ("api.page-frames", Some(api.page_frames.to_string())),
-        ("api.group", api.group.clone()),
-        ("api.listen", api.listen.clone()),
-        ("api.tls-certificate", api.tls_certificate.clone()),
-        ("api.tls-key", api.tls_key.clone()),
-        ("api.token-file", api.token_file.clone()),
-        ("fdb.capacity", Some(fdb.capacity.to_string())),
-    ]
-}
-
-fn field(key: &str, value: impl ToString) -> Field {
-    (key.to_owned(), Some(value.to_string()))
-}
-
-fn maybe(key: &str, value: Option<impl ToString>) -> Field {
-    (key.to_owned(), value.map(|value| value.to_string()))
-}
-
-fn port_fields(port: &PortDocument) -> Vec<Field> {
-    vec![field("device", &port.device), maybe("queues", port.queues), maybe("mtu", port.mtu)]
-}
-
-fn vtep_fields(vtep: &VtepDocument) -> Vec<Field> {
-    vec![
-        field("port", &vtep.port),
-        field("address", &vtep.address),
-        field("host-interface", &vtep.host_interface),
-        field("udp-port", vtep.udp_port),
-        maybe("mac", vtep.mac.as_ref()),
-    ]
+/// The keys of a table in the order of their declaration, with their values as texts.
+fn fields(kind: &str, table: &impl Serialize) -> Vec<Field> {
+    let text = |value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+            Some(format!("[{}]", items.join(", ")))
+        }
+        other => Some(other.to_string()),
+    };
+    keys_of(kind, table).into_iter().map(|(key, value)| (key.to_owned(), text(value))).collect()
 }
 
 /// Remote VTEPs and MACs are fields of a network that is added or removed. In a network that stays,
 /// they have steps of their own.
 fn network_fields(network: &NetworkDocument, with_inside: bool) -> Vec<Field> {
-    let mut fields = vec![
-        field("vni", network.vni),
-        maybe("vtep", network.vtep.as_ref()),
-        field("mac-ageing-secs", network.mac_ageing_secs),
-    ];
+    let mut fields = fields("network", network);
+    fields.retain(|(key, _)| key != "remote-vteps");
     if with_inside {
+        let field = |key: &str, value: String| (key.to_owned(), Some(value));
         if !network.remote_vteps.is_empty() {
             fields.push(field("remote-vteps", network.remote_vteps.join(", ")));
         }
