@@ -122,7 +122,7 @@ fn case(reason: DropReason) -> Case {
             ["802.1Q", "next device only"],
         ),
         R::NotOurMac => Case::tunnel(
-            |f| f.to[5] = 7, "/vtep/0/mac", ["that of port uplink", "not to 02:ff:00:00:00:07"],
+            |f| f.to[5] = 7, "/vtep/0/mac", ["the MAC of port uplink", "not to 02:ff:00:00:00:07"],
         )
         .cured("host-interface = \"vtep0\"", "host-interface = \"vtep0\"\nmac = \"02:ff:00:00:00:07\""),
         R::Truncated => {
