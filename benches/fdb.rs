@@ -1,6 +1,6 @@
-//! The forwarding table's lookups, a burst of 64 at a time, beside what else could serve: DPDK's `rte_hash`
-//! in its lock-free mode, hashbrown, and hashbrown behind a lock. Hits and misses; with no writer, and with
-//! one on another core that makes half a million updates a second.
+//! The forwarding table's lookups, a burst of 64 at a time, beside what else could serve: DPDK's
+//! `rte_hash` in its lock-free mode, hashbrown, and hashbrown behind a lock. Hits and misses; with
+//! no writer, and with one on another core that makes half a million updates a second.
 //!
 //! ```sh
 //! cargo bench -p vswitch --bench fdb                        # as root: rte_hash wants hugepages
@@ -8,16 +8,18 @@
 //! cargo bench -p vswitch --bench fdb --no-default-features  # without DPDK
 //! ```
 //!
-//! Every table is full, and every address as likely as any other: real traffic has favourites and so does
-//! better. The time shown is that of a burst; the rate is in lookups. `hashbrown` is the bound for one
-//! thread that shares with nobody; the lock is taken once per burst, as a simple design would.
+//! Every table is full, and every address as likely as any other: real traffic has favourites and
+//! so does better. The time shown is that of a burst; the rate is in lookups. `hashbrown` is the
+//! bound for one thread that shares with nobody; the lock is taken once per burst, as a simple
+//! design would.
 //!
-//! The writer does what learning does: of four updates, two refresh an address, one removes an address
-//! and one brings it back, in a batch every millisecond, as the control thread does its events. (Would it
-//! spin in between, then on a machine whose two cores are threads of one, it would be that which is
-//! measured.) It is pinned to the first core, and the lookups to the second.
+//! The writer does what learning does: of four updates, two refresh an address, one removes an
+//! address and one brings it back, in a batch every millisecond, as the control thread does its
+//! events. (Would it spin in between, then on a machine whose two cores are threads of one, it
+//! would be that which is measured.) It is pinned to the first core, and the lookups to the second.
 //!
-//! At the end come the best of 30 samples, per lookup, and their ratios to `rte_hash`, also in `target/bench/fdb.json`.
+//! At the end come the best of 30 samples, per lookup, and their ratios to `rte_hash`, also in
+//! `target/bench/fdb.json`.
 
 #![allow(clippy::print_stdout, reason = "it reports to people")]
 

@@ -1,17 +1,18 @@
-//! The regression gate: instructions per packet of the pipeline in memory, scenario by scenario, against
-//! committed figures. It needs no quiet machine: the figures are the same in every run.
+//! The regression gate: instructions per packet of the pipeline in memory, scenario by scenario,
+//! against committed figures. It needs no quiet machine: the figures are the same in every run.
 //!
 //! ```sh
 //! cargo run --release -p vswitch-benches               # compare; fails beyond 5 % either way
 //! cargo run --release -p vswitch-benches -- --accept   # make the present ones the baseline
 //! ```
 //!
-//! This program runs itself under valgrind, once for each scenario. Callgrind collects only within the
-//! turns of the worker's loop ([`vswitch::bench::instructions`]), so neither the set-up nor the warm-up counts,
-//! and one run says all. That needs valgrind and nothing else: no runner to install, no library in
-//! the binary. Frames, their order and the FDB's seed are fixed. The seeds of the hash maps in a generation
-//! come from addresses: the same in every run, as valgrind places everything itself and the environment
-//! is emptied, and elsewhere different by a few thousandths at the most.
+//! This program runs itself under valgrind, once for each scenario. Callgrind collects only within
+//! the turns of the worker's loop ([`vswitch::bench::instructions`]), so neither the set-up nor the
+//! warm-up counts, and one run says all. That needs valgrind and nothing else: no runner to
+//! install, no library in the binary. Frames, their order and the FDB's seed are fixed. The seeds
+//! of the hash maps in a generation come from addresses: the same in every run, as valgrind places
+//! everything itself and the environment is emptied, and elsewhere different by a few thousandths
+//! at the most.
 //!
 //! Less is an error too, or the next change could give it away again unseen. What a compiler makes
 //! of the code changes from one to the next, so the baseline names its own.

@@ -1,5 +1,5 @@
-//! Arbitrary bytes as a frame in words, as the ring of the last drops has them: tenants choose these bytes, and the
-//! switch's process decodes them.
+//! Arbitrary bytes as a frame in words, as the ring of the last drops has them: tenants choose
+//! these bytes, and the switch's process decodes them.
 //!
 //! The first two bytes of the input are the UDP port of a VTEP (little-endian).
 

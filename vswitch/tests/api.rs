@@ -1,4 +1,5 @@
-//! The API as its clients see it: the real server on a Unix socket and over TLS, with a switch in memory.
+//! The API as its clients see it: the real server on a Unix socket and over TLS, with a switch in
+//! memory.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "api/captures.rs"]

@@ -1,5 +1,5 @@
-//! Changes of the configuration while frames are on their way: what stays goes on as if nothing had happened, and
-//! what is gone is gone.
+//! Changes of the configuration while frames are on their way: what stays goes on as if nothing had
+//! happened, and what is gone is gone.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -107,7 +107,8 @@ fn ports_that_change_places_do_not_meet() {
     assert_eq!(unaccounted(&sim), 0);
 }
 
-/// Blue becomes azure, with a static MAC behind a remote VTEP that no frame is flooded to, and what it has learned.
+/// Blue becomes azure, with a static MAC behind a remote VTEP that no frame is flooded to, and what
+/// it has learned.
 #[test]
 fn a_network_with_another_name_floods_nothing() {
     let before = with_home("198.51.100.7");
@@ -171,7 +172,8 @@ fn a_static_mac_moves_between_remote_vteps_without_a_flooded_frame() {
     assert_eq!(unaccounted(&sim), 0);
 }
 
-/// A switch in which station 9 is moving from one remote VTEP to another to which no next hop is known.
+/// A switch in which station 9 is moving from one remote VTEP to another to which no next hop is
+/// known.
 fn moving() -> Simulation {
     let options = Options { next_hop: None, ..Options::default() };
     let mut sim = Simulation::new(with_home("198.51.100.7"), options).unwrap();
@@ -250,7 +252,8 @@ fn a_static_mac_that_is_moving_gets_another_home() {
     assert_eq!(unaccounted(&sim), 0);
 }
 
-/// Whether a frame that comes from a remote VTEP, by the last byte of its address, reaches a station on port a.
+/// Whether a frame that comes from a remote VTEP, by the last byte of its address, reaches a
+/// station on port a.
 fn from_home(sim: &mut Simulation, home: u32) -> bool {
     let frame = tenant(station(1), station(8));
     pass(sim, "uplink", &Tunnelled::new(frame).from(REMOTE_1 - 2 + home, 100).bytes()) == ["a"]

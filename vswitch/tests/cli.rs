@@ -1,4 +1,5 @@
-//! The command line as people and scripts see it: the real binary and the real server, with a switch in memory.
+//! The command line as people and scripts see it: the real binary and the real server, with a
+//! switch in memory.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "cli/captures.rs"]

@@ -49,7 +49,9 @@ struct Offer {
 
 /// What would become of a frame now.
 pub fn explain(sim: &Simulation, asked: Question) -> Result<Trace, Unknown> {
-    Explainer::default().explain(sim.live_state(), asked)
+    // Its counters have room for every index: mapping that memory takes longer than an answer.
+    thread_local!(static EXPLAINER: Explainer = Explainer::default());
+    EXPLAINER.with(|explainer| explainer.explain(sim.live_state(), asked))
 }
 
 fn offers() -> impl Strategy<Value = Vec<Offer>> {

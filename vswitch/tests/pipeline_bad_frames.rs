@@ -14,7 +14,8 @@ use vswitch::sim::Options;
 enum Case {
     /// Setting the switch up, then the one frame that is dropped; where it is counted.
     Dropped { switch: Box<Switch>, offend: fn(&mut Switch), at: &'static str },
-    /// Not within what the simulation can do: the control thread drops such frames. In a test with a kernel it does.
+    /// Not within what the simulation can do: the control thread drops such frames. In a test with
+    /// a kernel it does.
     Elsewhere,
 }
 

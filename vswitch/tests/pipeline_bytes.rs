@@ -42,8 +42,8 @@ fn inner_frames() -> Vec<Vec<u8>> {
     frames
 }
 
-/// A frame that we encapsulated, as etherparse sees it: everything outer is asserted, the source port
-/// and the inner frame returned.
+/// A frame that we encapsulated, as etherparse sees it: everything outer is asserted, the source
+/// port and the inner frame returned.
 #[track_caller]
 fn decoded(frame: &[u8], vni: u32, udp_port: u16) -> (u16, Vec<u8>) {
     let packet = SlicedPacket::from_ethernet(frame).unwrap();

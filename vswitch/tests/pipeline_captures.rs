@@ -39,7 +39,8 @@ fn comments(taken: &[(String, Vec<u8>)]) -> Vec<&str> {
     taken.iter().map(|(comment, _)| comment.as_str()).collect()
 }
 
-/// A switch on which station 1 is known at port a, station 2 at port b, and station 9 behind the first remote VTEP.
+/// A switch on which station 1 is known at port a, station 2 at port b, and station 9 behind the
+/// first remote VTEP.
 fn learned() -> Switch {
     learned_with(Options::default())
 }

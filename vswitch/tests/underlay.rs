@@ -1,8 +1,8 @@
 //! The host interface and the underlay mirror against the kernel.
 //!
 //! Each test has a thread in a network namespace of its own, which the kernel removes with the
-//! thread, whatever the outcome. The kernel has a real TAP there; the test plays the wire behind it:
-//! it reads the kernel's frames and answers ARP as the hosts that it has put on that wire.
+//! thread, whatever the outcome. The kernel has a real TAP there; the test plays the wire behind
+//! it: it reads the kernel's frames and answers ARP as the hosts that it has put on that wire.
 //!
 //! Needs root. Without it the tests fail and say so: a test that skips itself proves nothing.
 

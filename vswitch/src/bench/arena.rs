@@ -1,8 +1,9 @@
 //! Packet buffers in memory, laid out like DPDK's: a cache line that describes the frame, one for
 //! headers of a frame whose payload is shared, headroom, and the frame.
 //!
-//! A [`Frame`] is a pointer, so that moving one costs what moving an mbuf costs, and its bytes are a
-//! cache miss away just as an mbuf's are. Made once per worker; nothing is allocated while it runs.
+//! A [`Frame`] is a pointer, so that moving one costs what moving an mbuf costs, and its bytes are
+//! a cache miss away just as an mbuf's are. Made once per worker; nothing is allocated while it
+//! runs.
 
 use std::rc::Rc;
 

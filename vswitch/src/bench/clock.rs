@@ -1,7 +1,7 @@
 //! Time as the benchmark reads it: the time-stamp counter, and what its ticks are in seconds.
 //!
-//! On x86-64 a tick is one of the TSC, which runs at a constant rate, not at the core's: a core that
-//! boosts does more than one of its own cycles in a tick. Elsewhere a tick is a nanosecond.
+//! On x86-64 a tick is one of the TSC, which runs at a constant rate, not at the core's: a core
+//! that boosts does more than one of its own cycles in a tick. Elsewhere a tick is a nanosecond.
 
 use std::time::{Duration, Instant};
 

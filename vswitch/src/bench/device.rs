@@ -1,11 +1,11 @@
 //! Devices in memory: receive queues that never run dry, transmit queues that are never full.
 //!
-//! A fixed number of buffers goes round. What is sent, or dropped, is made a fresh frame of the same
-//! stream on the spot (its next record of MACs and addresses is written over the last) and waits at
-//! the end of the line, so that it is received again thousands of frames later, when its cache lines
-//! have left the first-level cache, as those of a frame from a NIC are not in it either. That costs
-//! some instructions per frame, which the benchmark also measures by themselves: see
-//! [`Device::pass_on`].
+//! A fixed number of buffers goes round. What is sent, or dropped, is made a fresh frame of the
+//! same stream on the spot (its next record of MACs and addresses is written over the last) and
+//! waits at the end of the line, so that it is received again thousands of frames later, when its
+//! cache lines have left the first-level cache, as those of a frame from a NIC are not in it
+//! either. That costs some instructions per frame, which the benchmark also measures by themselves:
+//! see [`Device::pass_on`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -105,8 +105,8 @@ impl<'a> Device<'a> {
         self.queues[0].newcomers
     }
 
-    /// What the device alone costs: a burst is received from each queue and at once sent. Returns how
-    /// many frames there were.
+    /// What the device alone costs: a burst is received from each queue and at once sent. Returns
+    /// how many frames there were.
     ///
     /// Never inlined: callgrind looks for the name.
     #[inline(never)]

@@ -20,8 +20,8 @@ use crate::datapath::vector::BURST;
 use crate::datapath::worker::{Time, Worker};
 use crate::metrics::counters;
 
-/// Runs so many turns of a scenario to be counted; returns how many frames were in them. They pass the
-/// pipeline, or only the devices in memory.
+/// Runs so many turns of a scenario to be counted; returns how many frames were in them. They pass
+/// the pipeline, or only the devices in memory.
 ///
 /// # Errors
 /// See [`WorldError`].

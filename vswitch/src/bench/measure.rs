@@ -1,9 +1,9 @@
 //! The measurement: workers on their cores, the control thread beside them, and what they did.
 //!
-//! Each worker runs the very loop of [`Worker::run`]: the clock once per turn, counters and ledger at
-//! the end of each. Time is cut into slots. In most of a slot the loop runs as it is; that is the
-//! total. In the rest, turns are observed stage by stage, and then frames pass the device alone.
-//! So all three see the same minutes of a machine that is never quite the same twice.
+//! Each worker runs the very loop of [`Worker::run`]: the clock once per turn, counters and ledger
+//! at the end of each. Time is cut into slots. In most of a slot the loop runs as it is; that is
+//! the total. In the rest, turns are observed stage by stage, and then frames pass the device
+//! alone. So all three see the same minutes of a machine that is never quite the same twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -155,8 +155,8 @@ pub fn measure(
         finished: AtomicUsize::new(0),
         all_learned: AtomicBool::new(false),
     };
-    // The last cores are the workers', as the first is usually the busiest; the control thread has the
-    // first that is left.
+    // The last cores are the workers', as the first is usually the busiest; the control thread has
+    // the first that is left.
     let of_workers = &cores[cores.len() - options.workers..];
     let free = &cores[..cores.len() - options.workers];
     let of_control = *free.first().unwrap_or(&cores[0]);
@@ -215,8 +215,8 @@ fn progress_of(shared: &Shared<'_>) -> f64 {
     (ticks().saturating_sub(begin) as f64 / all as f64).min(1.0)
 }
 
-/// The control thread: learns and ages as that of a running switch does, until the workers are done.
-/// Returns how long a storm took.
+/// The control thread: learns and ages as that of a running switch does, until the workers are
+/// done. Returns how long a storm took.
 fn control(
     learner: &mut Learner,
     events: &[Arc<ArrayQueue<LearnEvent>>],
@@ -298,7 +298,8 @@ fn work(seat: Seat, shared: &Shared<'_>) -> Result<WorkerOutcome, Errno> {
     Ok(WorkerOutcome { core, total, observed, stages, device, longest_turn, storm })
 }
 
-/// One turn of the loop of [`Worker::run`]. Returns how many frames it had, and the time at its end.
+/// One turn of the loop of [`Worker::run`]. Returns how many frames it had, and the time at its
+/// end.
 ///
 /// Never inlined: the call is nothing beside a turn, and callgrind looks for the name.
 #[inline(never)]
@@ -329,8 +330,8 @@ struct Lap<'w, 'a> {
 }
 
 impl Lap<'_, '_> {
-    /// The loop of [`Worker::run`], until then. One turn at least, here and below, however late it is:
-    /// on a machine that is busy otherwise a slot may be over before it began.
+    /// The loop of [`Worker::run`], until then. One turn at least, here and below, however late it
+    /// is: on a machine that is busy otherwise a slot may be over before it began.
     fn run(&mut self, until: u64) -> Sample {
         let mut time = self.clock.time();
         let begin = time.cycles;

@@ -1,5 +1,5 @@
-//! A benchmark of the data path: the very stages and the very loop of a worker, on devices in memory.
-//! No NIC, no DPDK, no root, no hugepages.
+//! A benchmark of the data path: the very stages and the very loop of a worker, on devices in
+//! memory. No NIC, no DPDK, no root, no hugepages.
 //!
 //! | file | what it is |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! What was measured, for programs and for people.
 //!
-//! The fields of [`Report`] are the JSON of `vswitch bench --json`: names and meanings stay, new ones
-//! may come. `docs/bench.md` describes them.
+//! The fields of [`Report`] are the JSON of `vswitch bench --json`: names and meanings stay, new
+//! ones may come. `docs/bench.md` describes them.
 
 use std::fmt::Write as _;
 
@@ -127,7 +127,8 @@ pub struct Storm {
     pub fit: u64,
     /// Those of them that were learned.
     pub learned: u64,
-    /// When the last one that fits was learned, in seconds after the first came; `null`: not in time.
+    /// When the last one that fits was learned, in seconds after the first came; `null`: not in
+    /// time.
     pub seconds: Option<f64>,
     /// Frames of new MACs.
     pub frames: u64,
@@ -135,13 +136,13 @@ pub struct Storm {
     pub known_mpps: Spread,
     /// The same, as a part of what it was before: medians.
     pub known_ratio: f64,
-    /// Known traffic alone after the storm, as a part of what it was before: what is missing to 1 is
-    /// the price of a table that large, not of learning.
+    /// Known traffic alone after the storm, as a part of what it was before: what is missing to 1
+    /// is the price of a table that large, not of learning.
     pub known_after_ratio: f64,
     /// The longest turn of a worker's loop, in microseconds.
     pub longest_turn_micros: f64,
-    /// The longest that an empty loop on a worker's core stood still in a second, in microseconds: a
-    /// turn can be interrupted for as long.
+    /// The longest that an empty loop on a worker's core stood still in a second, in microseconds:
+    /// a turn can be interrupted for as long.
     pub longest_pause_micros: f64,
     /// Events that found their queue full.
     pub events_lost: u64,

@@ -1,8 +1,8 @@
 //! Which stage costs what: reads the clock after each stage of each burst.
 //!
 //! The readings cost some ticks themselves and keep the core from working on two stages at once, so
-//! they are never made while the total is measured. What a reading costs is found out beforehand and
-//! taken off; the sum of the stages is then within a few ticks of the total.
+//! they are never made while the total is measured. What a reading costs is found out beforehand
+//! and taken off; the sum of the stages is then within a few ticks of the total.
 
 use super::clock::ticks;
 use crate::datapath::packet::Packet;

@@ -1,9 +1,10 @@
-//! Who talks to whom, and the bytes of it: the frames of one worker, in the order in which they come.
+//! Who talks to whom, and the bytes of it: the frames of one worker, in the order in which they
+//! come.
 //!
-//! Stations come in pairs, numbered from 0. They are dealt to the networks in turn, and those of each
-//! network to the remote VTEPs in turn, so that all have as many as the others. The order of their
-//! frames is shuffled, always in the same way, so that neither caches nor predictors find a pattern
-//! that tenants' traffic would not have.
+//! Stations come in pairs, numbered from 0. They are dealt to the networks in turn, and those of
+//! each network to the remote VTEPs in turn, so that all have as many as the others. The order of
+//! their frames is shuffled, always in the same way, so that neither caches nor predictors find a
+//! pattern that tenants' traffic would not have.
 //!
 //! A stream is what one receive queue yields. Frames of an uplink are of all networks in turn. A
 //! tenant port is in one network; under load a worker finds a full burst at each port that it comes

@@ -1,5 +1,5 @@
-//! What the tests of the pipeline share: a switch in memory that accounts for every frame, and frames
-//! built byte by byte, without the switch's own wire code, so that any field can be wrong.
+//! What the tests of the pipeline share: a switch in memory that accounts for every frame, and
+//! frames built byte by byte, without the switch's own wire code, so that any field can be wrong.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -306,7 +306,8 @@ impl Switch {
 }
 
 impl Switch {
-    /// Asserts that nothing was dropped where its reason's declaration says it cannot be: metrics list no more.
+    /// Asserts that nothing was dropped where its reason's declaration says it cannot be: metrics
+    /// list no more.
     #[track_caller]
     fn check_sites(&self) {
         let (counters, topology) = (self.sim.counters(), self.sim.topology());
@@ -411,7 +412,8 @@ pub struct Tunnelled {
 }
 
 impl Tunnelled {
-    /// A faultless one for blue, from the first remote VTEP to [`CONFIG`]'s, port 0 being the uplink.
+    /// A faultless one for blue, from the first remote VTEP to [`CONFIG`]'s, port 0 being the
+    /// uplink.
     pub fn new(inner: Vec<u8>) -> Self {
         Self {
             to: [0x02, 0xff, 0, 0, 0, 0],

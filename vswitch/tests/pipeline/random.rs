@@ -1,4 +1,5 @@
-//! Random configurations and frames, for property tests: out of few names and addresses, so that they meet.
+//! Random configurations and frames, for property tests: out of few names and addresses, so that
+//! they meet.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
