@@ -42,19 +42,24 @@ struct rte_mbuf *vsw_mbuf_share(struct rte_mbuf *mbuf, struct rte_mempool *pool)
 	return rte_pktmbuf_clone(mbuf, pool);
 }
 
-struct rte_mbuf *vsw_mbuf_share_behind(struct rte_mbuf *mbuf, struct rte_mempool *pool)
+struct rte_mbuf *vsw_mbuf_share_behind(struct rte_mbuf *mbuf, struct rte_mempool *pool, uint16_t own)
 {
 	struct rte_mbuf *head = rte_pktmbuf_alloc(pool);
 	struct rte_mbuf *shared;
+	char *copy;
 
 	if (head == NULL)
 		return NULL;
 	shared = rte_pktmbuf_clone(mbuf, pool);
-	if (shared == NULL || rte_pktmbuf_chain(head, shared) != 0) {
+	copy = rte_pktmbuf_append(head, own);
+	/* The clone has offsets of its own: taking bytes off it leaves the frame as it is. */
+	if (shared == NULL || copy == NULL || rte_pktmbuf_adj(shared, own) == NULL ||
+	    rte_pktmbuf_chain(head, shared) != 0) {
 		rte_pktmbuf_free(shared);
 		rte_pktmbuf_free(head);
 		return NULL;
 	}
+	memcpy(copy, rte_pktmbuf_mtod(mbuf, const char *), own);
 	return head;
 }
 

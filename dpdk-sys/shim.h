@@ -66,9 +66,9 @@ void vsw_mbuf_free(struct rte_mbuf *mbuf);
 /* Copies the first bytes of a frame, out of however many buffers; `count` is at most its length. */
 void vsw_mbuf_read(const struct rte_mbuf *mbuf, uint32_t count, void *to);
 
-/* An mbuf that refers to the data of another, or one without data with such a one behind it. */
+/* An mbuf that refers to the data of another, or one with a copy of the first `own` bytes before such a one. */
 struct rte_mbuf *vsw_mbuf_share(struct rte_mbuf *mbuf, struct rte_mempool *pool);
-struct rte_mbuf *vsw_mbuf_share_behind(struct rte_mbuf *mbuf, struct rte_mempool *pool);
+struct rte_mbuf *vsw_mbuf_share_behind(struct rte_mbuf *mbuf, struct rte_mempool *pool, uint16_t own);
 uint16_t vsw_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 uint16_t vsw_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 

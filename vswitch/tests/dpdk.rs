@@ -41,6 +41,7 @@ fn wrappers_against_dpdk() {
     a_frame_grows_and_shrinks(&pool);
     a_copy_is_a_buffer_of_its_own(&pool);
     replicas_share_the_bytes_and_keep_them_alive(&pool);
+    a_replica_may_own_its_first_bytes(&pool);
     a_pool_too_large_is_refused(&eal);
     unknown_devices_are_named(&eal);
     frames_pass_a_ring_and_the_tail_stays(&eal, &pool);
@@ -119,7 +120,7 @@ fn replicas_share_the_bytes_and_keep_them_alive(pool: &Pool) {
     let mut shared = pool.share(&mbuf).unwrap();
     assert_eq!(shared.bytes().as_ptr(), mbuf.bytes().as_ptr());
     assert!(shared.grow_front(1).is_none(), "the headroom is not its own");
-    let mut behind = pool.share_behind_headroom(&mbuf).unwrap();
+    let mut behind = pool.share_behind(&mbuf, 0).unwrap();
     assert_eq!((behind.len(), behind.bytes().len()), (7, 0));
     behind.grow_front(5).unwrap().copy_from_slice(b"outer");
     assert_eq!((behind.len(), behind.bytes()), (12, &b"outer"[..]));
@@ -135,8 +136,25 @@ fn replicas_share_the_bytes_and_keep_them_alive(pool: &Pool) {
     assert_eq!(pool.in_use(), 0);
     // With a buffer for one of the two only, none is kept.
     let all: Vec<Mbuf> = std::iter::from_fn(|| pool.alloc()).take(BUFFERS as usize - 1).collect();
-    assert!(pool.share_behind_headroom(&all[0]).is_none());
+    assert!(pool.share_behind(&all[0], 0).is_none());
     assert_eq!(pool.in_use(), all.len());
+}
+
+fn a_replica_may_own_its_first_bytes(pool: &Pool) {
+    let mut mbuf = pool.alloc().unwrap();
+    assert!(mbuf.fill(b"addresses and the rest"));
+    let mut replica = pool.share_behind(&mbuf, 9).unwrap();
+    assert_eq!((replica.len(), replica.bytes()), (22, &b"addresses"[..]));
+    assert_ne!(replica.bytes().as_ptr(), mbuf.bytes().as_ptr(), "they are its own");
+    replica.grow_front(4).unwrap().copy_from_slice(b"the ");
+    let mut whole = [0; 32];
+    let len = replica.gather(&mut whole);
+    assert_eq!(&whole[..len], b"the addresses and the rest");
+    assert_eq!(mbuf.bytes(), b"addresses and the rest", "the frame is as it was");
+    assert!(pool.share_behind(&mbuf, 23).is_none(), "more than there is");
+    drop(mbuf);
+    drop(replica);
+    assert_eq!(pool.in_use(), 0);
 }
 
 fn a_pool_too_large_is_refused(eal: &Eal) {

@@ -7,8 +7,8 @@
 
 use std::rc::Rc;
 
-use crate::datapath::generation::OUTER_LEN;
 use crate::datapath::packet::{Packet, Received};
+use crate::datapath::tunnel::OUTER_LEN;
 use crate::table::{advise_huge_pages, prefetch};
 
 /// Room before a received frame, as DPDK leaves it.

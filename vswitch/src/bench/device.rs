@@ -14,7 +14,7 @@ use crossbeam::queue::ArrayQueue;
 
 use super::arena::{Frame, Slot};
 use super::traffic::{self, Stream};
-use crate::datapath::io::{Dropped, Io, LearnEvent, Relayed, Sent};
+use crate::datapath::io::{Io, LearnEvent, OwnBytes, Relayed, Sent};
 use crate::datapath::vector::{BURST, Burst};
 use crate::ids::{PortId, VtepId};
 
@@ -213,7 +213,7 @@ impl<'a> Io for Device<'a> {
         &mut self,
         packet: &Frame<'a>,
         _port: PortId,
-        _headers: usize,
+        _own: OwnBytes,
     ) -> Option<Frame<'a>> {
         let mut copy = self.copies.pop()?;
         copy.become_copy(packet);
@@ -243,7 +243,4 @@ impl<'a> Io for Device<'a> {
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event).is_ok()
     }
-
-    #[inline]
-    fn dropped(&mut self, _dropped: Dropped<'_>) {}
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::arena::DATA_ROOM;
-use crate::datapath::generation::OUTER_LEN;
+use crate::datapath::tunnel::OUTER_LEN;
 use crate::ids::{NetworkId, PortId};
 use crate::wire::{ethernet, ipv4, udp};
 

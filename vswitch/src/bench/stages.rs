@@ -5,9 +5,9 @@
 //! and taken off; the sum of the stages is then within a few ticks of the total.
 
 use super::clock::ticks;
+use crate::datapath::observer::{Observer, Stage};
 use crate::datapath::packet::Packet;
 use crate::datapath::vector::Vector;
-use crate::datapath::worker::{Observer, Stage};
 
 /// Every stage in its order, and what it is called.
 pub const STAGES: [(Stage, &str); 10] = [

@@ -13,7 +13,8 @@
 use std::net::Ipv4Addr;
 
 use super::scenario::{Options, Scenario};
-use crate::datapath::generation::{OUTER_LEN, Template};
+use crate::datapath::tunnel::OUTER_LEN;
+use crate::datapath::tunnel::template::Template;
 use crate::datapath::vector::BURST;
 use crate::ids::{MacAddr, NetworkId, PortId, Vni};
 use crate::wire::{ethernet, ipv4, udp, vxlan};

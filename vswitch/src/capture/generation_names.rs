@@ -12,10 +12,9 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::datapath::generation::Role;
 use crate::ids::{NetworkId, PortId, TunnelId, VtepId};
 use crate::metrics::counters::{Place, Site};
-use crate::topology::Topology;
+use crate::topology::{Role, Topology};
 
 /// The number of generations whose names are kept.
 const KEPT: usize = 8;

@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 use crossbeam::queue::ArrayQueue;
 use hashbrown::HashMap;
 
-use crate::datapath::generation::{Generation, Role};
+use crate::datapath::generation::Generation;
 use crate::datapath::io::{LearnEvent, LearnKind};
 use crate::datapath::now::Now;
 use crate::ids::NetworkId;
@@ -14,7 +14,7 @@ use crate::table::Table;
 use crate::table::{Destination, Entry, FdbWriter, Key, TableFull};
 
 use crate::topology::inheritance::{heirs, wider};
-use crate::topology::{Topology, refresh_after_secs};
+use crate::topology::{Role, Topology, refresh_after_secs};
 
 /// Learns for every network.
 pub struct Learner {
@@ -184,7 +184,7 @@ impl Learner {
         let mut moved = Vec::new();
         self.retain(|key, entry| {
             let (domain, place) = (key.network(), entry.destination);
-            if next.admits(domain, place) {
+            if next.has_stations_at(domain, place) {
                 return true;
             }
             let (to, may_stay) = match place {
@@ -196,7 +196,7 @@ impl Learner {
                 // If it only leaves, it may be replaced in its place.
                 Destination::Tunnel(_) => (heirs.get(&domain).copied(), topology.has(place)),
             };
-            if let Some(to) = to.filter(|to| !entry.is_static && next.admits(*to, place)) {
+            if let Some(to) = to.filter(|to| !entry.is_static && next.has_stations_at(*to, place)) {
                 moved.push((Key::new(to, key.mac()), entry));
             }
             may_stay
@@ -233,7 +233,8 @@ impl Learner {
         let mut outcome = Ok(());
         for (key, entry) in &statics {
             let there = self.fdb.get(*key);
-            let may_wait = there.is_some_and(|t| generation.admits(key.network(), t.destination));
+            let may_wait =
+                there.is_some_and(|t| generation.has_stations_at(key.network(), t.destination));
             if there == Some(*entry) {
                 continue;
             }
@@ -255,7 +256,7 @@ impl Learner {
         }
         self.retain(|key, entry| match entry.is_static {
             true => statics.contains_key(&key),
-            false => generation.admits(key.network(), entry.destination),
+            false => generation.has_stations_at(key.network(), entry.destination),
         });
         outcome
     }
@@ -290,7 +291,7 @@ impl Learner {
 
     /// Forgets what is where a generation has no stations of the entry's network.
     pub fn forget_strays(&mut self, generation: &Generation) {
-        self.retain(|key, entry| generation.admits(key.network(), entry.destination));
+        self.retain(|key, entry| generation.has_stations_at(key.network(), entry.destination));
     }
 
     /// Forgets learned entries that a condition holds for; returns how many.
@@ -344,7 +345,7 @@ impl Learner {
         mut tell: impl FnMut(News),
     ) {
         let LearnEvent { key, origin, kind } = event;
-        if !generation.admits(key.network(), origin) {
+        if !generation.has_stations_at(key.network(), origin) {
             return;
         }
         let fresh = Entry { destination: origin, is_static: false, refreshed_secs: now_secs };

@@ -11,11 +11,10 @@
 
 use hashbrown::HashMap;
 
-use crate::datapath::generation::Role;
 use crate::ids::{NetworkId, PortId, VtepId};
 use crate::metrics::counters::{CountersView, PortTotals, Site};
 use crate::metrics::drop_reason::DropReason;
-use crate::topology::Topology;
+use crate::topology::{Role, Topology};
 
 /// By index; what has no entry began at zero.
 #[derive(Debug, Default)]

@@ -10,13 +10,11 @@ use crate::control::rows::{
     DropRow, EntryKind, FdbRow, Link, MemberRow, NetworkRow, NextHopState, PortRow, RemoteRow,
     Role, Status, VtepRow, WorkerRow,
 };
-use crate::datapath::generation;
 use crate::ids::{NetworkId, PortId, RemoteId, TunnelId, VtepId};
 use crate::metrics::counters::Site;
 use crate::metrics::drop_reason::{DropReason, SiteKind};
 use crate::metrics::rate::busy_percent;
 use crate::table::{Destination, Entry, Key};
-use crate::topology::Member;
 
 use super::devices::PortSeat;
 use super::offsets::Drops;
@@ -24,6 +22,7 @@ use super::switch::Switch;
 use super::wiring::Polled;
 use super::workers::WorkerSeat;
 use crate::kernel::underlay::NextHop;
+use crate::topology::{self, Member};
 
 /// Up to how many series of drops are listed while they are zero: those of some thousand networks,
 /// or of half as many beside the most ports that there can be.
@@ -65,9 +64,9 @@ impl Switch {
             let (seat, totals) = (self.devices.ports.get(id.index())?, self.counting.port(id));
             let info = seat.port.info();
             let (role, vtep) = match self.topology.role(id) {
-                generation::Role::Uplink(vtep) => (Role::Uplink, Some(self.vtep_name(vtep))),
-                generation::Role::Tenant(_) => (Role::Tenant, None),
-                generation::Role::Unused => (Role::Unused, None),
+                topology::Role::Uplink(vtep) => (Role::Uplink, Some(self.vtep_name(vtep))),
+                topology::Role::Tenant(_) => (Role::Tenant, None),
+                topology::Role::Unused => (Role::Unused, None),
             };
             let member = self.topology.member_of(id).and_then(|id| self.topology.member(id));
             let row = |member: Member| MemberRow { network: self.network_name(member.network) };
@@ -102,7 +101,7 @@ impl Switch {
     /// Everything dropped at a port, whatever network it was in; on an uplink, of whatever network.
     fn port_drops(&self, port: PortId) -> u64 {
         let own: u64 = self.counting.port_drops(port).iter().sum();
-        let generation::Role::Uplink(vtep) = self.topology.role(port) else { return own };
+        let topology::Role::Uplink(vtep) = self.topology.role(port) else { return own };
         let networks = self.topology.networks().filter(|(_, network)| network.vtep == Some(vtep));
         own + networks
             .flat_map(|(domain, _)| self.counting.site_drops(Site::network(domain)))
@@ -293,11 +292,9 @@ impl Switch {
         };
         for (id, port) in self.topology.ports() {
             let (kind, network) = match self.topology.role(id) {
-                generation::Role::Tenant(domain) => {
-                    (SiteKind::Tenant, self.topology.network(domain))
-                }
-                generation::Role::Uplink(_) => (SiteKind::Uplink, None),
-                generation::Role::Unused => (SiteKind::Unused, None),
+                topology::Role::Tenant(domain) => (SiteKind::Tenant, self.topology.network(domain)),
+                topology::Role::Uplink(_) => (SiteKind::Uplink, None),
+                topology::Role::Unused => (SiteKind::Unused, None),
             };
             let network = network.map_or("", |network| &network.name);
             site(kind, &port.name, network, self.counting.site_drops(Site::port(id)));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
-use crate::datapath::io::{Dropped, Io, LearnEvent, Relayed, RelayedFrom, Sent};
+use crate::datapath::io::{Io, LearnEvent, OwnBytes, Relayed, RelayedFrom, Sent};
 use crate::datapath::packet::Packet as _;
 use crate::datapath::vector::Burst;
 use crate::dpdk::Mbuf;
@@ -137,14 +137,14 @@ impl Io for WorkerIo {
     }
 
     #[inline]
-    fn replicate(&mut self, packet: &Mbuf, port: PortId, headers: usize) -> Option<Mbuf> {
+    fn replicate(&mut self, packet: &Mbuf, port: PortId, own: OwnBytes) -> Option<Mbuf> {
         let output = self.outputs[port.index()].as_ref();
         if packet.len() <= COPIED_LEN || !output.is_some_and(|output| output.multi_segment) {
             self.pool.copy(packet)
-        } else if headers == 0 {
+        } else if own == OwnBytes::default() {
             self.pool.share(packet)
         } else {
-            self.pool.share_behind_headroom(packet)
+            self.pool.share_behind(packet, own.leading)
         }
     }
 
@@ -185,9 +185,6 @@ impl Io for WorkerIo {
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event).is_ok()
     }
-
-    #[inline]
-    fn dropped(&mut self, _dropped: Dropped<'_>) {}
 }
 
 impl WorkerIo {

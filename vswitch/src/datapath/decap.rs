@@ -4,31 +4,33 @@
 //! that is more than one run has all of its cache lines asked for first.
 
 use super::context::Context;
-use super::generation::{Generation, Membership, Role, Vtep};
+use super::generation::{Carried, Entrance, Generation, Vtep};
 use super::io::Io;
+use super::observer::Observer;
 use super::packet::Packet;
 use super::parse;
-use super::vector::{NOBODY, Tunnelled, Vector};
+use super::tunnel::recognition::Tunnelled;
+use super::vector::{NOBODY, Vector};
 use super::verdict::PackedVerdict;
 use crate::ids::{NetworkId, PortId, TunnelId};
 use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, PackedDestination};
 use crate::wire::ethernet::Ethernet;
 
-/// Decapsulates the tunnel frames of the burst. Does nothing on a tenant port.
+/// Decapsulates the tunnel frames of the burst. Does nothing to tenants' frames.
 #[inline]
-pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
-    let generation = context.generation;
-    let Role::Uplink(vtep) = generation.ports[vector.port.index()].role else { return };
-    let vtep = &generation.vteps[vtep.index()];
-    let mut last = Link::of(generation, vtep, Tunnelled::default());
+pub fn run<I: Io, O: Observer>(context: &mut Context<'_, I, O>, vector: &mut Vector<I::Packet>) {
+    let generation = context.shared.generation;
+    let Entrance::Underlay(underlay) = vector.entrance else { return };
+    let vtep = &generation.vteps[generation.underlays[underlay.index()].vtep.index()];
+    let mut last = Run::of(generation, vtep, Tunnelled::default());
     let len = vector.len();
     let Vector { packets, lens, verdicts, networks, origins, tunnelled: all, .. } = vector;
     // The first run is there at once.
     let mut asked_for = 0;
     let (sources, destinations) = (&mut vector.sources, &mut vector.destinations);
     for (i, packet) in packets[..len].iter_mut().enumerate() {
-        let mut keys = (NOBODY, NOBODY);
+        let mut found = (NOBODY, NOBODY);
         if verdicts[i] == PackedVerdict::PENDING {
             let tunnelled = all[i];
             if (tunnelled.vni, tunnelled.remote) != (last.vni, last.remote) {
@@ -36,30 +38,31 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
                     asked_for = len;
                     ask_for(vtep, &all[i..len]);
                 }
-                last = Link::of(generation, vtep, tunnelled);
+                last = Run::of(generation, vtep, tunnelled);
             }
             networks[i] = last.network;
             origins[i] = last.origin;
-            let admitted = match last.refusal {
+            let keys = match last.refusal {
                 Some(reason) => Err(reason),
                 None => {
                     let (start, len) = (tunnelled.outer_len.into(), tunnelled.inner_len.into());
                     lens[i] = u32::from(tunnelled.inner_len);
                     packet.narrow(start, len);
                     let inner = Ethernet::new(packet.bytes()).ok_or(DropReason::InnerRunt);
-                    inner.and_then(|inner| parse::admit(inner, last.network))
+                    inner.and_then(|inner| parse::keys(inner, last.network))
                 }
             };
-            match admitted {
-                Ok(admitted) => keys = admitted,
+            match keys {
+                Ok(keys) => found = keys,
                 Err(reason) => verdicts[i] = PackedVerdict::drop(reason),
             }
         }
-        (sources[i], destinations[i]) = keys;
+        (sources[i], destinations[i]) = found;
     }
 }
 
-/// Asks for what [`Link::of`] will read. What frames that are none of a tunnel left there is harmless.
+/// Asks for what [`Run::of`] will read. Frames without a tunnel have the numbers of an earlier frame there,
+/// which is harmless.
 #[inline(never)]
 fn ask_for(vtep: &Vtep, tunnelled: &[Tunnelled]) {
     for Tunnelled { vni, remote, .. } in tunnelled {
@@ -68,8 +71,8 @@ fn ask_for(vtep: &Vtep, tunnelled: &[Tunnelled]) {
     }
 }
 
-/// Where frames of one VNI from one remote VTEP belong.
-struct Link {
+/// What frames of one VNI from one remote VTEP have in common.
+struct Run {
     vni: u32,
     remote: u32,
     /// The network of the VNI.
@@ -80,7 +83,7 @@ struct Link {
     refusal: Option<DropReason>,
 }
 
-impl Link {
+impl Run {
     #[inline]
     #[allow(
         clippy::cast_possible_truncation,
@@ -89,8 +92,7 @@ impl Link {
     fn of(generation: &Generation, vtep: &Vtep, tunnelled: Tunnelled) -> Self {
         let Tunnelled { vni, remote, .. } = tunnelled;
         let nowhere = Destination::Port(PortId(u16::MAX)).into();
-        let Some(Membership { network, peers }) = vtep.networks.get(vni).map(Membership::from)
-        else {
+        let Some(Carried { network, peers }) = vtep.networks.get(vni).map(Carried::from) else {
             let (network, refusal) = (NetworkId::NONE, Some(DropReason::UnknownVni));
             return Self { vni, remote, network, origin: nowhere, refusal };
         };

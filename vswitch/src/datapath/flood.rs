@@ -1,5 +1,5 @@
 //! Stage `flood`: head-end replication. A frame for everybody, or for somebody unknown, goes to every
-//! other member port of its network and, if it came from a port, to every remote VTEP.
+//! other port of its network and, if it came from a port, to every remote VTEP.
 //!
 //! Split horizon is in the shape of the loop: the tunnels are not even looked at for a frame that
 //! came from one. The last target gets the frame itself, in the stages that follow; the others get
@@ -7,10 +7,12 @@
 //! frame, computed once.
 
 use super::context::Context;
-use super::encap::{self, Entropy};
-use super::generation::{Network, OUTER_LEN};
-use super::io::Io;
+use super::generation::Network;
+use super::io::{Io, OwnBytes};
+use super::observer::Observer;
 use super::packet::Packet;
+use super::tunnel::OUTER_LEN;
+use super::tunnel::template::{ADDED_LEN, Entropy};
 use super::tx;
 use super::vector::Vector;
 use super::verdict::{PackedVerdict, Verdict};
@@ -20,7 +22,7 @@ use crate::table::PackedDestination;
 
 /// Floods what `forward` said to flood.
 #[inline]
-pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
+pub fn run<I: Io, O: Observer>(context: &mut Context<'_, I, O>, vector: &mut Vector<I::Packet>) {
     for i in 0..vector.len() {
         if vector.verdicts[i] == PackedVerdict::FLOOD {
             vector.verdicts[i] = flood(context, vector, i).into();
@@ -28,12 +30,16 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
     }
 }
 
-/// Sends the replicas of frame `i`; says what becomes of the frame itself.
+/// Sends the replicas of frame `i`; returns the verdict on the frame itself.
 #[inline(never)]
-fn flood<I: Io>(context: &mut Context<'_, I>, vector: &Vector<I::Packet>, i: usize) -> Verdict {
+fn flood<I: Io, O: Observer>(
+    context: &mut Context<'_, I, O>,
+    vector: &Vector<I::Packet>,
+    i: usize,
+) -> Verdict {
     let network = vector.networks[i];
     let (ports, tunnels) =
-        targets(&context.generation.networks[network.index()], vector.origins[i]);
+        targets(&context.shared.generation.networks[network.index()], vector.origins[i]);
     let mut ports = ports.peekable();
     // The frame itself goes to the last one.
     let (last, tunnels) = match tunnels.split_last() {
@@ -43,19 +49,23 @@ fn flood<I: Io>(context: &mut Context<'_, I>, vector: &Vector<I::Packet>, i: usi
     let mut replicas = 0;
     while let Some(port) = ports.next() {
         if last.is_none() && ports.peek().is_none() {
-            context.counters.replicated(network, replicas);
+            context.own.counters.replicated(network, replicas);
             return Verdict::Forward(port);
         }
         replicas += 1;
-        send_replica(context, vector, i, port);
+        if let Err(reason) = send_replica(context, vector, i, port) {
+            drop(context, vector, i, reason);
+        }
     }
     let Some(last) = last else { return Verdict::Drop(DropReason::NoDestination) };
     let entropy = Entropy::of(vector.packets[i].bytes());
     for tunnel in tunnels {
         replicas += 1;
-        send_encapsulated(context, vector, i, *tunnel, entropy);
+        if let Err(reason) = send_encapsulated(context, vector, i, *tunnel, entropy) {
+            drop(context, vector, i, reason);
+        }
     }
-    context.counters.replicated(network, replicas);
+    context.own.counters.replicated(network, replicas);
     last
 }
 
@@ -69,54 +79,47 @@ pub(crate) fn targets(
     (ports, if origin.is_tunnel() { &[] } else { &network.flood })
 }
 
-fn send_replica<I: Io>(
-    context: &mut Context<'_, I>,
+fn send_replica<I: Io, O: Observer>(
+    context: &mut Context<'_, I, O>,
     vector: &Vector<I::Packet>,
     i: usize,
     port: PortId,
-) {
-    let Some(replica) = context.io.replicate(&vector.packets[i], port, 0) else {
-        return drop(context, vector, i, DropReason::NoBuffers);
-    };
-    if let Err(replica) = tx::send(context, port, replica, vector.lens[i]) {
-        let site = vector.site(context.generation, i);
-        context.discard(site, DropReason::ExceedsPortMtu, replica);
+) -> Result<(), DropReason> {
+    let len = vector.lens[i];
+    if !tx::fits(context.shared, port, len) {
+        return Err(DropReason::ExceedsPortMtu);
     }
+    let replica = context.own.io.replicate(&vector.packets[i], port, OwnBytes::default());
+    tx::send(context, port, replica.ok_or(DropReason::NoBuffers)?, len);
+    Ok(())
 }
 
-fn send_encapsulated<I: Io>(
-    context: &mut Context<'_, I>,
+fn send_encapsulated<I: Io, O: Observer>(
+    context: &mut Context<'_, I, O>,
     vector: &Vector<I::Packet>,
     i: usize,
     tunnel: TunnelId,
     entropy: Entropy,
-) {
-    let generation = context.generation;
+) -> Result<(), DropReason> {
+    let generation = context.shared.generation;
     let (tunnel, len) = (&generation.tunnels[tunnel.index()], vector.lens[i]);
     let vni = generation.networks[vector.networks[i].index()].vni;
-    let replica = tunnel.admits(len).and_then(|()| {
-        let replica = context.io.replicate(&vector.packets[i], tunnel.port(), OUTER_LEN);
-        let mut replica = replica.ok_or(DropReason::NoBuffers)?;
-        encap::put_headers(&mut replica, &tunnel.template, len, vni, entropy)?;
-        Ok(replica)
-    });
-    let replica = match replica {
-        Ok(replica) => replica,
-        Err(reason) => return drop(context, vector, i, reason),
-    };
-    if let Err(replica) = tx::send(context, tunnel.port(), replica, len + encap::ADDED_LEN) {
-        let site = vector.site(generation, i);
-        context.discard(site, DropReason::ExceedsPortMtu, replica);
-    }
+    tunnel.check(len)?;
+    let own = OwnBytes { headers: OUTER_LEN, leading: 0 };
+    let replica = context.own.io.replicate(&vector.packets[i], tunnel.port(), own);
+    let mut replica = replica.ok_or(DropReason::NoBuffers)?;
+    tunnel.template.put(&mut replica, len, vni, entropy)?;
+    tx::send(context, tunnel.port(), replica, len + ADDED_LEN);
+    Ok(())
 }
 
-/// A replica of frame `i` that there cannot be.
+/// Counts a replica of frame `i` that could not be sent.
 #[cold]
-fn drop<I: Io>(
-    context: &mut Context<'_, I>,
+fn drop<I: Io, O: Observer>(
+    context: &mut Context<'_, I, O>,
     vector: &Vector<I::Packet>,
     i: usize,
     reason: DropReason,
 ) {
-    context.dropped(vector.site(context.generation, i), reason, &vector.packets[i]);
+    context.own.dropped(context.shared, vector.site(i), reason, &vector.packets[i]);
 }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::io::Io;
+use super::observer::Observer;
 use super::vector::Vector;
 use super::verdict::PackedVerdict;
 use crate::metrics::drop_reason::DropReason;
@@ -18,8 +19,11 @@ pub struct Needs {
 
 /// Decides every frame that is still pending.
 #[inline]
-pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) -> Needs {
-    let tunnels = &context.generation.tunnels;
+pub fn run<I: Io, O: Observer>(
+    context: &mut Context<'_, I, O>,
+    vector: &mut Vector<I::Packet>,
+) -> Needs {
+    let tunnels = &context.shared.generation.tunnels;
     let mut needs = Needs::default();
     for i in 0..vector.len() {
         if vector.verdicts[i] != PackedVerdict::PENDING {

@@ -12,16 +12,15 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::capture::selection::{CapturePoints, Watch};
+use super::capture::queue::Watch;
+use super::capture::selection::CapturePoints;
 use super::directory::Directory;
-use crate::ids::{MacAddr, NetworkId, PortId, TunnelId, Vni, VtepId};
+use super::tunnel::UNDERLAY_OVERHEAD;
+use super::tunnel::recognition::Recognition;
+use super::tunnel::template::Template;
+use crate::ids::{MacAddr, NetworkId, PortId, TunnelId, UnderlayId, Vni, VtepId};
 use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, PackedDestination};
-use crate::wire::{ethernet, ipv4, udp, vxlan};
-
-/// Length of the outer headers: Ethernet, IPv4, UDP and VXLAN, 50 bytes.
-pub const OUTER_LEN: usize =
-    ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN + vxlan::HEADER_LEN;
 
 /// The whole picture. A clone shares every part.
 #[derive(Clone, Debug)]
@@ -35,6 +34,8 @@ pub struct Generation {
     pub ports: Arc<[Port]>,
     /// Networks by [`NetworkId`].
     pub networks: Arc<[Network]>,
+    /// Underlays by [`UnderlayId`].
+    pub underlays: Arc<[Underlay]>,
     /// Local VTEPs by [`VtepId`].
     pub vteps: Arc<[Vtep]>,
     /// Remote VTEPs by [`TunnelId`].
@@ -50,32 +51,41 @@ pub struct Generation {
     pub refresh_after_secs: u32,
 }
 
-/// What the pipeline knows of a port.
+/// What the pipeline knows of a port: a device.
 #[derive(Clone, Debug)]
 pub struct Port {
-    /// What the port is for.
-    pub role: Role,
+    /// What the frames that it receives belong to.
+    pub entrance: Entrance,
     /// The longest frame that may come or leave by it, in bytes with Ethernet header, without FCS.
     pub max_frame_len: u32,
 }
 
-/// What a port is for.
+/// Where frames enter the stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Nothing: what arrives is dropped.
+pub enum Entrance {
+    /// Nowhere: they are dropped.
     Unused,
-    /// A member of one network.
-    Tenant(NetworkId),
-    /// Carries the underlay of a VTEP.
-    Uplink(VtepId),
+    /// As frames of a network.
+    Network(NetworkId),
+    /// As frames of an underlay.
+    Underlay(UnderlayId),
 }
 
-impl Role {
-    /// Whether the port carries the underlay.
-    #[inline(always)]
+/// What the pipeline knows of an underlay: what carries VTEPs.
+#[derive(Clone, Debug)]
+pub struct Underlay {
+    /// What tells tunnel frames from those of the kernel.
+    pub recognition: Recognition,
+    /// The VTEP that it carries.
+    pub vtep: VtepId,
+}
+
+impl Underlay {
+    /// In place of an underlay that there is not: no port leads there.
     #[must_use]
-    pub const fn is_uplink(self) -> bool {
-        matches!(self, Self::Uplink(_))
+    pub fn nothing() -> Self {
+        let recognition = Recognition::new(MacAddr::ZERO, Ipv4Addr::UNSPECIFIED, 0);
+        Self { recognition, vtep: VtepId(0) }
     }
 }
 
@@ -84,9 +94,9 @@ impl Role {
 pub struct Network {
     /// Its VNI.
     pub vni: Vni,
-    /// The uplink of its VTEP, if it has one.
+    /// The port of its VTEP's underlay, if it has a VTEP.
     pub uplink: Option<PortId>,
-    /// Member ports.
+    /// Its ports.
     pub ports: Box<[PortId]>,
     /// The tunnels that flooded frames go to.
     pub flood: Box<[TunnelId]>,
@@ -98,7 +108,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// The place of a network that there is not. `peers` is the number of an empty set.
+    /// In place of a network that there is not. `peers` is the number of an empty set.
     #[must_use]
     pub fn nothing(peers: u16) -> Self {
         Self {
@@ -112,35 +122,21 @@ impl Network {
     }
 }
 
-/// What the pipeline knows of a local VTEP.
+/// What the pipeline knows of a local VTEP: an address on an underlay, whose
+/// [recognition](Underlay::recognition) has it.
 #[derive(Clone, Debug)]
 pub struct Vtep {
-    /// The MAC that the underlay sees.
-    pub mac: MacAddr,
-    /// The VTEP's address as a number.
-    pub address: u32,
-    /// The UDP port that it receives on.
-    pub udp_port: u16,
-    /// What the outer headers of nearly all frames for it have in common.
-    pub outer: OuterPattern,
-    /// Networks by VNI: see [`Membership`].
+    /// Networks by VNI: see [`Carried`].
     pub networks: Directory,
     /// [`TunnelId`]s by the remote VTEP's address.
     pub tunnels: Directory,
 }
 
 impl Vtep {
-    /// The place of a VTEP that there is not: no port carries it, and nothing is for it.
+    /// In place of a VTEP that there is not: no network, no tunnel.
     #[must_use]
     pub fn nothing() -> Self {
-        Self {
-            mac: MacAddr::ZERO,
-            address: 0,
-            udp_port: 0,
-            outer: OuterPattern::new(MacAddr::ZERO, Ipv4Addr::UNSPECIFIED, 0),
-            networks: Directory::new(&[]),
-            tunnels: Directory::new(&[]),
-        }
+        Self { networks: Directory::new(&[]), tunnels: Directory::new(&[]) }
     }
 }
 
@@ -148,35 +144,32 @@ impl Vtep {
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub struct Tunnel {
-    /// The uplink, as a way to go.
-    pub uplink: PackedDestination,
+    /// The port that its frames leave by, as a way to go.
+    pub exit: PackedDestination,
     /// The longest frame that fits in the underlay's MTU with outer headers, in bytes.
     max_inner_len: u16,
-    /// Outer headers. Those of nobody while the next hop is not resolved.
+    /// Outer headers.
     pub template: Template,
 }
 
 const _: () = assert!(size_of::<Tunnel>() == 64);
 
 impl Tunnel {
-    /// A tunnel by an uplink whose payload is at most `mtu` bytes long.
+    /// A tunnel by a port whose payload is at most `mtu` bytes long.
     #[must_use]
-    pub fn new(uplink: PortId, mtu: u16, template: Option<Template>) -> Self {
+    pub fn new(exit: PortId, mtu: u16, template: Option<Template>) -> Self {
         #[allow(clippy::cast_possible_truncation, reason = "36")]
-        let outer_len = (OUTER_LEN - ethernet::HEADER_LEN) as u16;
-        // A tunnel that leads nowhere yet admits nothing: one comparison on the way of every frame.
-        let max_inner_len = template.as_ref().map_or(0, |_| mtu.saturating_sub(outer_len));
-        Self {
-            uplink: Destination::Port(uplink).into(),
-            max_inner_len,
-            template: template.unwrap_or(Template::NOBODY),
-        }
+        let overhead = UNDERLAY_OVERHEAD as u16;
+        // A tunnel that leads nowhere yet has room for nothing: one comparison on the way of every frame.
+        let max_inner_len = template.as_ref().map_or(0, |_| mtu.saturating_sub(overhead));
+        let template = template.unwrap_or(Template::UNRESOLVED);
+        Self { exit: Destination::Port(exit).into(), max_inner_len, template }
     }
 
-    /// The uplink.
+    /// The port that its frames leave by.
     #[must_use]
     pub fn port(&self) -> PortId {
-        match self.uplink.into() {
+        match self.exit.into() {
             Destination::Port(port) => port,
             Destination::Tunnel(_) => unreachable!("`new` makes it of a port"),
         }
@@ -185,15 +178,15 @@ impl Tunnel {
     /// Whether the next hop is known, so that frames can go this way at all.
     #[must_use]
     pub fn is_resolved(&self) -> bool {
-        self.template != Template::NOBODY
+        self.template != Template::UNRESOLVED
     }
 
-    /// Whether a frame of `len` bytes can go this way.
+    /// Checks that a frame of `len` bytes fits.
     ///
     /// # Errors
-    /// Why not.
+    /// Why it cannot go this way.
     #[inline(always)]
-    pub fn admits(&self, len: u32) -> Result<(), DropReason> {
+    pub fn check(&self, len: u32) -> Result<(), DropReason> {
         if len <= u32::from(self.max_inner_len) {
             Ok(())
         } else if self.is_resolved() {
@@ -204,111 +197,23 @@ impl Tunnel {
     }
 }
 
-/// The outer headers to a remote VTEP, complete but for what differs per frame: the three lengths,
-/// the IPv4 checksum, the UDP source port and the VNI.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
-    /// The bytes, with those fields zero.
-    pub bytes: [u8; OUTER_LEN],
-    /// Sum of the IPv4 header's words with length and checksum zero, to be completed per frame.
-    pub checksum_seed: u32,
-}
-
-impl Template {
-    const NOBODY: Self = Self { bytes: [0; OUTER_LEN], checksum_seed: 0 };
-
-    /// Outer headers from one end to the other.
-    #[must_use]
-    pub fn new(
-        next_hop: MacAddr,
-        mac: MacAddr,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
-        udp_port: u16,
-    ) -> Self {
-        let mut bytes = [0; OUTER_LEN];
-        let (ethernet, rest) = bytes.split_at_mut(ethernet::HEADER_LEN);
-        let (ip, rest) = rest.split_at_mut(ipv4::HEADER_LEN);
-        let (udp, vxlan) = rest.split_at_mut(udp::HEADER_LEN);
-        ethernet::emit(ethernet, next_hop, mac, ethernet::ethertype::IPV4);
-        let header = ipv4::Header {
-            source: source.to_bits(),
-            destination: destination.to_bits(),
-            protocol: ipv4::protocol::UDP,
-            ttl: 64,
-            total_len: 0,
-        };
-        let checksum_seed = ipv4::emit_partial(ip, &header);
-        udp::emit(udp, 0, udp_port, 0);
-        vxlan::emit_partial(vxlan);
-        Self { bytes, checksum_seed }
-    }
-}
-
-/// What outer headers must be, in the bits that a mask selects, for a frame to be a tunnel frame for
-/// a VTEP without anything unusual: no IPv4 options, no fragment. Compared in six words.
-#[derive(Clone, Debug)]
-pub struct OuterPattern {
-    bits: [u64; Self::WORDS],
-    mask: [u64; Self::WORDS],
-}
-
-impl OuterPattern {
-    /// Up to the VXLAN header's VNI, exclusive of its last byte.
-    const WORDS: usize = 6;
-
-    /// The pattern of a VTEP.
-    #[must_use]
-    pub fn new(mac: MacAddr, address: Ipv4Addr, udp_port: u16) -> Self {
-        let (mut bits, mut mask) = ([0; Self::WORDS * 8], [0; Self::WORDS * 8]);
-        let template = Template::new(mac, MacAddr::ZERO, Ipv4Addr::UNSPECIFIED, address, udp_port);
-        bits.copy_from_slice(&template.bytes[..Self::WORDS * 8]);
-        let (ip, udp) = (ethernet::HEADER_LEN, ethernet::HEADER_LEN + ipv4::HEADER_LEN);
-        let vxlan = udp + udp::HEADER_LEN;
-        mask[..6].fill(0xff); // destination MAC
-        mask[12..14].fill(0xff); // EtherType
-        mask[ip] = 0xff; // version and header length
-        mask[ip + 6..ip + 8].copy_from_slice(&ipv4::FRAGMENT_MASK.to_be_bytes());
-        mask[ip + 9] = 0xff; // protocol
-        mask[ip + 16..udp].fill(0xff); // destination address
-        mask[udp + 2..udp + 4].fill(0xff); // destination port
-        mask[vxlan] = vxlan::FLAG_I;
-        let words = |bytes: [u8; Self::WORDS * 8]| {
-            std::array::from_fn(|i| u64::from_ne_bytes(std::array::from_fn(|j| bytes[i * 8 + j])))
-        };
-        Self { bits: words(bits), mask: words(mask) }
-    }
-
-    /// Whether the headers are as usual.
-    #[inline(always)]
-    #[must_use]
-    pub fn matches(&self, outer: &[u8; OUTER_LEN]) -> bool {
-        let (words, _) = outer.as_chunks::<8>();
-        let mut differences = 0;
-        for (i, word) in words.iter().enumerate() {
-            differences |= (u64::from_ne_bytes(*word) ^ self.bits[i]) & self.mask[i];
-        }
-        differences == 0
-    }
-}
-
-/// What a VNI stands for: the network, and the set of tunnels that it accepts frames from. In the
+/// What a VNI stands for at a VTEP: the network, and the set of tunnels that it accepts frames from. In the
 /// [`Directory`] they are one number, so that decapsulation need not touch the network itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Membership {
+pub struct Carried {
     /// The network.
     pub network: NetworkId,
     /// The number of its set in [`PeerSets`].
     pub peers: u16,
 }
 
-impl From<Membership> for u32 {
-    fn from(membership: Membership) -> Self {
-        Self::from(membership.peers) << 16 | Self::from(membership.network.0)
+impl From<Carried> for u32 {
+    fn from(carried: Carried) -> Self {
+        Self::from(carried.peers) << 16 | Self::from(carried.network.0)
     }
 }
 
-impl From<u32> for Membership {
+impl From<u32> for Carried {
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "the halves of a word")]
     fn from(word: u32) -> Self {
@@ -326,10 +231,10 @@ pub struct PeerSets {
 }
 
 impl Generation {
-    /// Whether frames can go to a place now: to a port, or through a tunnel whose next hop is known.
+    /// Whether frames can go to a destination now: to a port, or through a tunnel whose next hop is known.
     #[must_use]
-    pub fn reaches(&self, place: Destination) -> bool {
-        match place {
+    pub fn reaches(&self, destination: Destination) -> bool {
+        match destination {
             Destination::Port(_) => true,
             Destination::Tunnel(tunnel) => {
                 self.tunnels.get(tunnel.index()).is_some_and(Tunnel::is_resolved)
@@ -346,19 +251,22 @@ impl Generation {
         Self { number, watches: watches.into(), points, ..self.clone() }
     }
 
-    /// Whether the stations of a network may be at a place: on a port of it, or behind one of its peers.
+    /// Whether stations of a network can be at a destination: on a port of it, or behind one of its peers.
     #[must_use]
-    pub fn admits(&self, network: NetworkId, place: Destination) -> bool {
+    pub fn has_stations_at(&self, network: NetworkId, destination: Destination) -> bool {
         let Some(found) = self.networks.get(network.index()) else { return false };
-        match place {
-            Destination::Port(port) => {
-                let port = self.ports.get(port.index());
-                port.is_some_and(|port| port.role == Role::Tenant(network))
-            }
+        match destination {
+            Destination::Port(port) => self.entrance(port) == Entrance::Network(network),
             Destination::Tunnel(tunnel) => {
                 tunnel.index() < self.tunnels.len() && self.peers.contains(found.peers, tunnel)
             }
         }
+    }
+
+    /// What frames of a port belong to. A port that this generation does not have is unused.
+    #[must_use]
+    pub fn entrance(&self, port: PortId) -> Entrance {
+        self.ports.get(port.index()).map_or(Entrance::Unused, |port| port.entrance)
     }
 }
 
@@ -413,10 +321,10 @@ mod tests {
     }
 
     #[test]
-    fn a_membership_comes_back() {
+    fn a_carried_network_comes_back() {
         for (network, peers) in [(0, 0), (1, 2), (65_534, 65_535)] {
-            let membership = Membership { network: NetworkId(network), peers };
-            assert_eq!(Membership::from(u32::from(membership)), membership);
+            let carried = Carried { network: NetworkId(network), peers };
+            assert_eq!(Carried::from(u32::from(carried)), carried);
         }
     }
 }

@@ -2,12 +2,10 @@
 //! thread. A worker has it from DPDK (`control::worker_io`), the simulation from memory.
 
 use crate::ids::{PortId, VtepId};
-use crate::metrics::counters::Site;
 use crate::table::{Destination, Key};
 
 use super::packet::Packet;
 use super::vector::Burst;
-use crate::metrics::drop_reason::DropReason;
 
 /// What a worker tells the control thread about a source MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,18 +56,13 @@ pub enum RelayedFrom {
     Worker,
 }
 
-/// A frame that was dropped and counted, while its bytes are still there.
-#[derive(Clone, Copy, Debug)]
-pub struct Dropped<'a> {
-    /// Where it was counted.
-    pub site: Site,
-    /// Why it was dropped.
-    pub reason: DropReason,
-    /// The frame as it was then, or what is in its first buffer. A copy that could not be made is
-    /// the frame that it was to be a copy of.
-    pub bytes: &'a [u8],
-    /// Length of the whole frame in bytes.
-    pub len: usize,
+/// The bytes that a [replica](Io::replicate) has for itself, where it shares the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnBytes {
+    /// Room for so many bytes of headers, to be put in front of the frame.
+    pub headers: usize,
+    /// So many leading bytes of the frame: addresses and tags that are to be rewritten.
+    pub leading: usize,
 }
 
 /// Queues, buffers, and the way to the control thread. No method waits, allocates from the heap or
@@ -87,13 +80,14 @@ pub trait Io {
     /// Sends frames by a port: takes from the front what goes, leaves the rest.
     fn transmit(&mut self, port: PortId, burst: &mut Burst<Self::Packet>) -> Sent;
 
-    /// A frame with the contents of `packet`, to be sent by `port` behind `headers` bytes that will
-    /// be put before it, or `None` where no buffer is free. It may share the bytes of `packet`.
+    /// A frame with the contents of `packet`, to be sent by `port`, or `None` where no buffer is free.
+    ///
+    /// `own` says which of its bytes the replica has for itself; it may share the others with `packet`.
     fn replicate(
         &mut self,
         packet: &Self::Packet,
         port: PortId,
-        headers: usize,
+        own: OwnBytes,
     ) -> Option<Self::Packet>;
 
     /// Gives buffers back; leaves the burst empty.
@@ -114,7 +108,4 @@ pub trait Io {
 
     /// Tells the control thread; false where the queue is full.
     fn learn(&mut self, event: LearnEvent) -> bool;
-
-    /// Is told of every frame that is dropped.
-    fn dropped(&mut self, dropped: Dropped<'_>);
 }

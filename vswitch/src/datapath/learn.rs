@@ -5,20 +5,24 @@
 
 use super::context::Context;
 use super::io::{Io, LearnEvent, LearnKind};
+use super::observer::Observer;
 use super::vector::Vector;
 use super::verdict::PackedVerdict;
 
 /// Looks the burst up and reports.
 #[inline]
-pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
+pub fn run<I: Io, O: Observer>(context: &mut Context<'_, I, O>, vector: &mut Vector<I::Packet>) {
     let len = vector.len();
-    context.fdb.lookup_burst(&vector.sources[..len], &mut vector.sources_found[..len]);
-    context.fdb.lookup_burst(&vector.destinations[..len], &mut vector.destinations_found[..len]);
+    context.shared.fdb.lookup_burst(&vector.sources[..len], &mut vector.sources_found[..len]);
+    context
+        .shared
+        .fdb
+        .lookup_burst(&vector.destinations[..len], &mut vector.destinations_found[..len]);
 
     // Most sources are where they are known to be, and were heard lately.
-    let now_secs = context.now.secs();
+    let now_secs = context.shared.now.secs();
     let fresh_secs =
-        now_secs.saturating_add(1).saturating_sub(context.generation.refresh_after_secs);
+        now_secs.saturating_add(1).saturating_sub(context.shared.generation.refresh_after_secs);
     for i in 0..len {
         if !vector.sources_found[i].is_at_since(vector.origins[i], fresh_secs) {
             report(context, vector, i, now_secs);
@@ -29,8 +33,8 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) 
 /// Reports the source of a frame, unless there is nothing to report: the frame was dropped, the entry is
 /// static, or the entries of its network live longer than those of others.
 #[cold]
-fn report<I: Io>(
-    context: &mut Context<'_, I>,
+fn report<I: Io, O: Observer>(
+    context: &mut Context<'_, I, O>,
     vector: &Vector<I::Packet>,
     i: usize,
     now_secs: u32,
@@ -40,7 +44,7 @@ fn report<I: Io>(
         return;
     }
     let kind = if found.packed() == origin {
-        let network = &context.generation.networks[vector.networks[i].index()];
+        let network = &context.shared.generation.networks[vector.networks[i].index()];
         if found.age_secs(now_secs) < network.refresh_after_secs {
             return;
         }
@@ -49,11 +53,11 @@ fn report<I: Io>(
         LearnKind::Heard
     };
     let event = LearnEvent { key: vector.sources[i], origin: origin.into(), kind };
-    if !context.recent_reports.has(&event, context.now) {
-        let taken = context.io.learn(event);
-        context.counters.learn_event(taken);
+    if !context.own.recent_reports.has(&event, context.shared.now) {
+        let taken = context.own.io.learn(event);
+        context.own.counters.learn_event(taken);
         if taken {
-            context.recent_reports.remember(&event, context.now);
+            context.own.recent_reports.remember(&event, context.shared.now);
         }
     }
 }

@@ -18,6 +18,7 @@
 //! same stages run on mbufs and, in memory, without DPDK. It has no clock, no log, no lock, and
 //! allocates nothing.
 
+pub mod again;
 pub mod capture;
 pub mod context;
 pub mod decap;
@@ -29,12 +30,14 @@ pub mod generation;
 pub mod io;
 pub mod learn;
 pub mod now;
+pub mod observer;
 pub mod outputs;
 pub mod packet;
 pub mod parse;
 pub mod relay;
 pub mod reports;
 pub mod rx;
+pub mod tunnel;
 pub mod tx;
 pub mod vector;
 pub mod verdict;

@@ -2,7 +2,8 @@
 //! and those of workers that have no transmit queue on the port.
 
 use super::context::Context;
-use super::io::{Io, RelayedFrom};
+use super::io::{Io, Relayed, RelayedFrom};
+use super::observer::Observer;
 use super::packet::Packet;
 use super::tx;
 use super::vector::BURST;
@@ -11,18 +12,21 @@ use crate::metrics::drop_reason::DropReason;
 
 /// Puts at most a burst of them into the lines of their ports. Returns how many there were.
 #[inline]
-pub fn run<I: Io>(context: &mut Context<'_, I>) -> usize {
+pub fn run<I: Io, O: Observer>(context: &mut Context<'_, I, O>) -> usize {
     for count in 0..BURST {
-        let Some(relayed) = context.io.next_relayed() else { return count };
+        let Some(relayed) = context.own.io.next_relayed() else { return count };
         match relayed.from {
-            RelayedFrom::Host => context.counters.injected(1),
-            RelayedFrom::Worker => context.counters.handed_in(1),
+            RelayedFrom::Host => context.own.counters.injected(1),
+            RelayedFrom::Worker => context.own.counters.handed_in(1),
         }
-        let (port, len) = (relayed.port, relayed.packet.len());
+        let Relayed { port, packet, .. } = relayed;
         #[allow(clippy::cast_possible_truncation, reason = "a frame is far below 4 GiB")]
-        let len = len as u32;
-        if let Err(packet) = tx::send(context, port, relayed.packet, len) {
-            context.discard(Site::port(port), DropReason::ExceedsPortMtu, packet);
+        let len = packet.len() as u32;
+        if tx::fits(context.shared, port, len) {
+            tx::send(context, port, packet, len);
+        } else {
+            let (site, reason) = (Site::port(port), DropReason::ExceedsPortMtu);
+            context.own.discard(context.shared, site, reason, packet);
         }
     }
     BURST

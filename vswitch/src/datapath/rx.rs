@@ -2,26 +2,29 @@
 
 use super::context::Context;
 use super::io::Io;
+use super::observer::Observer;
 use super::packet::{Packet, Received};
 use super::vector::Vector;
 use super::verdict::PackedVerdict;
-use crate::ids::NetworkId;
 use crate::metrics::drop_reason::DropReason;
-use crate::table::Destination;
 
-/// Fills the empty vector from a queue. A frame that is settled here is not parsed.
+/// Fills the empty vector from a queue. A frame that is dropped here is not parsed.
 #[inline]
-pub fn run<I: Io>(context: &mut Context<'_, I>, queue: usize, vector: &mut Vector<I::Packet>) {
-    vector.port = context.io.receive(queue, &mut vector.packets);
+pub fn run<I: Io, O: Observer>(
+    context: &mut Context<'_, I, O>,
+    queue: usize,
+    vector: &mut Vector<I::Packet>,
+) {
+    vector.port = context.own.io.receive(queue, &mut vector.packets);
     let len = vector.len();
     if len == 0 {
         return;
     }
-    let Vector { port, packets, lens, verdicts, networks, origins, .. } = vector;
-    verdicts[..len].fill(PackedVerdict::PENDING);
-    networks[..len].fill(NetworkId::NONE);
-    origins[..len].fill(Destination::Port(*port).into());
-    let longest = context.generation.ports[port.index()].max_frame_len;
+    let port = &context.shared.generation.ports[vector.port.index()];
+    (vector.entrance, vector.passes) = (port.entrance, 0);
+    vector.begin();
+    let longest = port.max_frame_len;
+    let Vector { packets, lens, verdicts, .. } = vector;
     let mut bytes = 0;
     for (i, packet) in packets[..len].iter_mut().enumerate() {
         let received = packet.accept();
@@ -32,7 +35,7 @@ pub fn run<I: Io>(context: &mut Context<'_, I>, queue: usize, vector: &mut Vecto
             verdicts[i] = PackedVerdict::drop(reason);
         }
     }
-    context.counters.received(*port, len as u64, bytes);
+    context.own.counters.received(vector.port, len as u64, bytes);
 }
 
 /// What a frame must be before its bytes are looked at.

@@ -1,29 +1,28 @@
-//! Stage `tx`: every frame's end in this turn. Sorts the burst to ports, gives the host's frames to
-//! the host, counts and frees what is dropped; [`flush`] sends what was sorted.
+//! Stage `tx`: every frame's end in this turn. Sorts the burst to ports, punts the kernel's frames, counts and
+//! frees what is dropped; [`flush`] sends what was sorted.
 //!
 //! A burst that leaves whole by one port, as most do, is handed over as it is.
 
-use super::capture::recorder::Recorder;
-use super::context::{self, Context};
+use super::context::{Context, Own, Shared};
 use super::generation::Generation;
 use super::io::{Io, Sent};
+use super::observer::Observer;
 use super::packet::Packet;
 use super::vector::{BURST, Burst, Vector};
 use super::verdict::{PackedVerdict, Verdict};
 use crate::ids::PortId;
-use crate::metrics::counters::{Counters, Site};
+use crate::metrics::counters::Site;
 use crate::metrics::drop_reason::DropReason;
 use crate::table::prefetch;
 
 /// Takes every frame out of the vector.
 #[inline]
-pub fn run<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
-    if let Some(port) = only_port(vector, context.generation)
+pub fn run<I: Io, O: Observer>(context: &mut Context<'_, I, O>, vector: &mut Vector<I::Packet>) {
+    if let Some(port) = only_port(vector, context.shared.generation)
         && context.outputs.ports[port.index()].packets.is_empty()
     {
         let bytes = vector.lens[..vector.len()].iter().map(|len| u64::from(*len)).sum();
-        let Context { generation, io, counters, recorder, .. } = context;
-        transmit(*io, counters, (*recorder, *generation), port, &mut vector.packets, bytes);
+        transmit(&mut context.own, context.shared, port, &mut vector.packets, bytes);
     } else {
         sort(context, vector);
     }
@@ -43,7 +42,7 @@ fn only_port<P>(vector: &Vector<P>, generation: &Generation) -> Option<PortId> {
 
 /// Takes frame after frame where it goes.
 #[inline(never)]
-fn sort<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
+fn sort<I: Io, O: Observer>(context: &mut Context<'_, I, O>, vector: &mut Vector<I::Packet>) {
     for verdict in &vector.verdicts[..vector.len()] {
         if let Verdict::Forward(port) = verdict.unpack() {
             prefetch(&context.outputs.ports[port.index()]);
@@ -53,11 +52,14 @@ fn sort<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
     let mut packets = std::mem::take(&mut vector.packets);
     for (i, packet) in packets.drain(..).enumerate() {
         let ended = match vector.verdicts[i].unpack() {
-            Verdict::Forward(port) => send(context, port, packet, vector.lens[i])
-                .map_err(|packet| (packet, DropReason::ExceedsPortMtu)),
-            Verdict::Punt(vtep) => match context.io.punt(vtep, packet) {
+            Verdict::Forward(port) if fits(context.shared, port, vector.lens[i]) => {
+                send(context, port, packet, vector.lens[i]);
+                Ok(())
+            }
+            Verdict::Forward(_) => Err((packet, DropReason::ExceedsPortMtu)),
+            Verdict::Punt(vtep) => match context.own.io.punt(vtep, packet) {
                 Ok(()) => {
-                    context.counters.punted(vtep);
+                    context.own.counters.punted(vtep);
                     Ok(())
                 }
                 Err(packet) => Err((packet, DropReason::PuntQueueFull)),
@@ -69,28 +71,29 @@ fn sort<I: Io>(context: &mut Context<'_, I>, vector: &mut Vector<I::Packet>) {
         };
         if let Err((packet, reason)) = ended {
             vector.verdicts[i] = PackedVerdict::drop(reason);
-            context.dropped(vector.site(context.generation, i), reason, &packet);
+            context.own.dropped(context.shared, vector.site(i), reason, &packet);
             context.outputs.dropped.push(packet);
         }
     }
-    context.io.discard(&mut context.outputs.dropped);
+    context.own.io.discard(&mut context.outputs.dropped);
 }
 
-/// Puts a frame of `len` bytes into the line of a port.
-///
-/// # Errors
-/// The frame: it exceeds the port's MTU ([`DropReason::ExceedsPortMtu`]).
+/// Whether a frame of `len` bytes may leave by a port.
 #[inline(always)]
-pub(super) fn send<I: Io>(
-    context: &mut Context<'_, I>,
+pub(super) fn fits(shared: Shared<'_>, port: PortId, len: u32) -> bool {
+    len <= shared.generation.ports[port.index()].max_frame_len
+}
+
+/// Puts a frame of `len` bytes, which [`fits`] the port, into the line of the port.
+#[inline(always)]
+pub(super) fn send<I: Io, O: Observer>(
+    context: &mut Context<'_, I, O>,
     port: PortId,
     packet: I::Packet,
     len: u32,
-) -> Result<(), I::Packet> {
+) {
     debug_assert_eq!(len as usize, packet.len());
-    if len > context.generation.ports[port.index()].max_frame_len {
-        return Err(packet);
-    }
+    debug_assert!(fits(context.shared, port, len));
     let output = &mut context.outputs.ports[port.index()];
     if !output.is_waiting {
         output.is_waiting = true;
@@ -101,21 +104,19 @@ pub(super) fn send<I: Io>(
     if output.packets.len() == BURST {
         send_line(context, port);
     }
-    Ok(())
 }
 
 /// Sends the line of a port. Not inlined: it is once for a burst, and its callers are loops over frames.
 #[inline(never)]
-fn send_line<I: Io>(context: &mut Context<'_, I>, port: PortId) {
-    let Context { generation, io, counters, outputs, recorder, .. } = context;
-    let output = &mut outputs.ports[port.index()];
+fn send_line<I: Io, O: Observer>(context: &mut Context<'_, I, O>, port: PortId) {
+    let output = &mut context.outputs.ports[port.index()];
     let bytes = std::mem::take(&mut output.bytes);
-    transmit(*io, counters, (recorder, generation), port, &mut output.packets, bytes);
+    transmit(&mut context.own, context.shared, port, &mut output.packets, bytes);
 }
 
 /// Sends everything that waits.
 #[inline]
-pub fn flush<I: Io>(context: &mut Context<'_, I>) {
+pub fn flush<I: Io, O: Observer>(context: &mut Context<'_, I, O>) {
     while let Some(port) = context.outputs.waiting.pop() {
         let output = &mut context.outputs.ports[port.index()];
         output.is_waiting = false;
@@ -127,31 +128,30 @@ pub fn flush<I: Io>(context: &mut Context<'_, I>) {
 
 /// Sends frames of so many bytes in all, and drops what does not go.
 #[inline]
-fn transmit<I: Io>(
-    io: &mut I,
-    counters: &Counters,
-    (recorder, generation): (&mut Recorder, &Generation),
+fn transmit<I: Io, O: Observer>(
+    own: &mut Own<'_, I, O>,
+    shared: Shared<'_>,
     port: PortId,
     packets: &mut Burst<I::Packet>,
     bytes: u64,
 ) {
-    let mark = recorder.transmitting(generation, port, packets);
-    let reason = match io.transmit(port, packets) {
+    let mark = own.recorder.transmitting(shared.generation, port, packets);
+    let reason = match own.io.transmit(port, packets) {
         Sent::Transmitted(sent) => {
-            recorder.transmitted(generation, mark, sent);
+            own.recorder.transmitted(shared.generation, mark, sent);
             let left = packets.iter().map(|packet| packet.len() as u64);
-            counters.transmitted(port, sent as u64, bytes - left.sum::<u64>());
+            own.counters.transmitted(port, sent as u64, bytes - left.sum::<u64>());
             DropReason::TransmitQueueFull
         }
         Sent::HandedOver(sent) => {
-            // The worker that transmits them takes them.
-            recorder.transmitted(generation, mark, 0);
-            counters.handed_out(sent as u64);
+            // The worker that transmits them records them.
+            own.recorder.transmitted(shared.generation, mark, 0);
+            own.counters.handed_out(sent as u64);
             DropReason::HandoverQueueFull
         }
     };
     if !packets.is_empty() {
-        drop_rest(io, counters, (recorder, generation), Site::port(port), reason, packets);
+        drop_rest(own, shared, Site::port(port), reason, packets);
     }
 }
 
@@ -159,16 +159,15 @@ fn transmit<I: Io>(
 /// frame leaves by another port a burst is one frame.
 #[cold]
 #[inline(never)]
-fn drop_rest<I: Io>(
-    io: &mut I,
-    counters: &Counters,
-    (recorder, generation): (&mut Recorder, &Generation),
+fn drop_rest<I: Io, O: Observer>(
+    own: &mut Own<'_, I, O>,
+    shared: Shared<'_>,
     site: Site,
     reason: DropReason,
     packets: &mut Burst<I::Packet>,
 ) {
     for packet in &*packets {
-        context::dropped(io, counters, (recorder, generation), site, reason, packet);
+        own.dropped(shared, site, reason, packet);
     }
-    io.discard(packets);
+    own.io.discard(packets);
 }

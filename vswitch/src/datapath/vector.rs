@@ -4,7 +4,8 @@
 
 use arrayvec::ArrayVec;
 
-use super::generation::Generation;
+use super::generation::Entrance;
+use super::tunnel::recognition::Tunnelled;
 use super::verdict::PackedVerdict;
 use crate::ids::{NetworkId, PortId};
 use crate::metrics::counters::Site;
@@ -16,24 +17,15 @@ pub const BURST: usize = 64;
 /// Frames in a row, owned.
 pub type Burst<P> = ArrayVec<P, BURST>;
 
-/// Where the inner frame is, and what the outer headers said.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tunnelled {
-    /// The VNI as it came.
-    pub vni: u32,
-    /// The outer source address.
-    pub remote: u32,
-    /// Length of the outer headers, with IPv4 options.
-    pub outer_len: u16,
-    /// Length of the inner frame.
-    pub inner_len: u16,
-}
-
 /// A burst. Of each array, the first `packets.len()` elements mean something.
 #[derive(Debug)]
 pub struct Vector<P> {
     /// The port that the burst came from.
     pub port: PortId,
+    /// Where it enters the stages.
+    pub entrance: Entrance,
+    /// How often its frames have passed the stages before.
+    pub passes: u8,
     /// The frames.
     pub packets: Burst<P>,
     /// Length of each in bytes, as it is now.
@@ -42,7 +34,7 @@ pub struct Vector<P> {
     pub verdicts: [PackedVerdict; BURST],
     /// The network of each, or [`NetworkId::NONE`] as long as it has none.
     pub networks: [NetworkId; BURST],
-    /// Where each one's sender is: the port, or the tunnel, that it came from.
+    /// Where the sender of each is: the port, or the tunnel, that it came from.
     pub origins: [PackedDestination; BURST],
     /// The tunnel frame that `parse` found, for `decap`.
     pub tunnelled: [Tunnelled; BURST],
@@ -62,6 +54,8 @@ impl<P> Vector<P> {
     pub fn new() -> Box<Self> {
         Box::new(Self {
             port: PortId(0),
+            entrance: Entrance::Unused,
+            passes: 0,
             packets: Burst::new(),
             lens: [0; BURST],
             verdicts: [PackedVerdict::PENDING; BURST],
@@ -89,15 +83,24 @@ impl<P> Vector<P> {
         self.packets.is_empty()
     }
 
-    /// Where a drop of frame `i` is counted: at its port; if it came through a tunnel, at its
-    /// network, as soon as that is known.
+    /// Makes the frames new to the stages, none of them decided.
+    #[inline(always)]
+    pub fn begin(&mut self) {
+        let len = self.len();
+        self.verdicts[..len].fill(PackedVerdict::PENDING);
+        self.networks[..len].fill(NetworkId::NONE);
+        self.origins[..len].fill(Destination::Port(self.port).into());
+    }
+
+    /// Where a drop of frame `i` is counted: at its port; on an underlay at its network, as soon as that is
+    /// known.
     #[must_use]
-    pub fn site(&self, generation: &Generation, i: usize) -> Site {
-        let network = self.networks[i];
-        if network != NetworkId::NONE && generation.ports[self.port.index()].role.is_uplink() {
-            Site::network(network)
-        } else {
-            Site::port(self.port)
+    pub fn site(&self, i: usize) -> Site {
+        match self.entrance {
+            Entrance::Underlay(_) if self.networks[i] != NetworkId::NONE => {
+                Site::network(self.networks[i])
+            }
+            _ => Site::port(self.port),
         }
     }
 }

@@ -5,13 +5,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::again::Again;
 use super::capture::recorder::Recorder;
-use super::context::Context;
+use super::context::{Context, Own, Shared};
 use super::generation::Generation;
 use super::io::Io;
 use super::now::Now;
+use super::observer::{Observer, Stage};
 use super::outputs::Outputs;
-use super::packet::Packet;
 use super::reports::RecentReports;
 use super::vector::Vector;
 use super::{decap, encap, flood, forward, learn, parse, relay, rx, tx};
@@ -25,39 +26,11 @@ pub struct Worker<I: Io> {
     fdb: FdbReader,
     counters: Counters,
     vector: Box<Vector<I::Packet>>,
+    again: Box<Again<I::Packet>>,
     outputs: Outputs<I::Packet>,
     recent_reports: RecentReports,
     recorder: Recorder,
     wiring: u64,
-}
-
-/// A part of a turn, in the order of the journey.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "each is the module of its name")]
-pub enum Stage {
-    Relay,
-    Rx,
-    Parse,
-    Decap,
-    Learn,
-    Forward,
-    Flood,
-    Encap,
-    Tx,
-    /// [`tx::flush`], once per turn.
-    Flush,
-}
-
-/// Who wants to know what each stage does. `()` does not, and costs nothing.
-pub trait Observer {
-    /// A stage has ended, with so many frames in hand. The vector is as the stage left it: empty before
-    /// [`Stage::Rx`], and without its frames from [`Stage::Tx`] on.
-    fn ended<P: Packet>(&mut self, stage: Stage, frames: usize, vector: &Vector<P>);
-}
-
-impl Observer for () {
-    #[inline(always)]
-    fn ended<P: Packet>(&mut self, _stage: Stage, _frames: usize, _vector: &Vector<P>) {}
 }
 
 /// What a clock says.
@@ -86,6 +59,7 @@ impl<I: Io> Worker<I> {
             fdb,
             counters,
             vector: Vector::new(),
+            again: Box::default(),
             outputs: Outputs::new(ports),
             recent_reports: RecentReports::new(),
             recorder,
@@ -110,7 +84,7 @@ impl<I: Io> Worker<I> {
         self.turn_observed(now, &mut ())
     }
 
-    /// A [turn](Self::turn) that tells the observer when each stage ends.
+    /// A [turn](Self::turn) that an observer watches.
     ///
     /// Borrowing generation and FDB is the quiescent point: nothing of the former ones is held any more.
     #[inline(always)]
@@ -121,6 +95,7 @@ impl<I: Io> Worker<I> {
             fdb,
             counters,
             vector,
+            again,
             outputs,
             recent_reports,
             recorder,
@@ -134,14 +109,20 @@ impl<I: Io> Worker<I> {
             *wiring = generation.wiring;
         }
         recorder.begin(now, generation);
-        let mut context =
-            Context { generation, fdb, now, io, counters, outputs, recent_reports, recorder };
-        stages(&mut context, vector, observer)
+        let shared = Shared { generation, fdb, now };
+        let own = Own { io, counters, recorder, observer, recent_reports };
+        stages(&mut Context { shared, own, outputs, again }, vector)
     }
 
     /// The worker's queues and buffers.
     pub fn io_mut(&mut self) -> &mut I {
         &mut self.io
+    }
+
+    /// The frames that are to pass again.
+    #[cfg(test)]
+    pub(crate) fn again_mut(&mut self) -> &mut Again<I::Packet> {
+        &mut self.again
     }
 
     /// The worker's counters.
@@ -151,50 +132,57 @@ impl<I: Io> Worker<I> {
 }
 
 /// The stages of a turn, in their order: what the control thread sent, then a burst from each queue, then what
-/// has gathered. Returns how many frames there were.
+/// has gathered. Frames that pass again follow the burst that they come from. Returns how many frames there were.
 ///
 /// `vector` is empty before and after. Besides workers, [`explain`](crate::explain) calls it, with queues of its own.
 #[inline(always)]
-pub fn stages<I: Io>(
-    context: &mut Context<'_, I>,
+pub fn stages<I: Io, O: Observer>(
+    context: &mut Context<'_, I, O>,
     vector: &mut Vector<I::Packet>,
-    observer: &mut impl Observer,
 ) -> usize {
     let mut frames = relay::run(context);
-    observer.ended(Stage::Relay, frames, vector);
-    for queue in 0..context.io.queues() {
-        rx::run(context, queue, vector);
-        let len = vector.len();
-        observer.ended(Stage::Rx, len, vector);
-        if len == 0 {
-            continue;
+    context.own.observer.ended(Stage::Relay, frames, vector);
+    let (mut queue, queues) = (0, context.own.io.queues());
+    loop {
+        if !context.again.is_empty() {
+            context.again.take(vector);
+        } else if queue < queues {
+            rx::run(context, queue, vector);
+            queue += 1;
+            frames += vector.len();
+            context.own.observer.ended(Stage::Rx, vector.len(), vector);
+            if vector.is_empty() {
+                continue;
+            }
+            context.own.recorder.received(context.shared.generation, vector);
+        } else {
+            break;
         }
-        frames += len;
-        context.recorder.received(context.generation, vector);
+        let len = vector.len();
         parse::run(context, vector);
-        observer.ended(Stage::Parse, len, vector);
+        context.own.observer.ended(Stage::Parse, len, vector);
         decap::run(context, vector);
-        context.recorder.decapsulated(context.generation, vector);
-        observer.ended(Stage::Decap, len, vector);
+        context.own.recorder.decapsulated(context.shared.generation, vector);
+        context.own.observer.ended(Stage::Decap, len, vector);
         learn::run(context, vector);
-        observer.ended(Stage::Learn, len, vector);
+        context.own.observer.ended(Stage::Learn, len, vector);
         let needs = forward::run(context, vector);
-        context.recorder.decided(vector);
-        observer.ended(Stage::Forward, len, vector);
+        context.own.recorder.decided(vector);
+        context.own.observer.ended(Stage::Forward, len, vector);
         if needs.flood {
             flood::run(context, vector);
         }
-        observer.ended(Stage::Flood, len, vector);
+        context.own.observer.ended(Stage::Flood, len, vector);
         if needs.flood | needs.encap {
             encap::run(context, vector);
         }
-        observer.ended(Stage::Encap, len, vector);
+        context.own.observer.ended(Stage::Encap, len, vector);
         tx::run(context, vector);
-        context.recorder.settled(context.generation, vector);
-        observer.ended(Stage::Tx, len, vector);
+        context.own.recorder.ended(context.shared.generation, vector);
+        context.own.observer.ended(Stage::Tx, len, vector);
     }
     tx::flush(context);
-    context.recorder.release(context.generation);
-    observer.ended(Stage::Flush, frames, vector);
+    context.own.recorder.release(context.shared.generation);
+    context.own.observer.ended(Stage::Flush, frames, vector);
     frames
 }

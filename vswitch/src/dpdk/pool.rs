@@ -106,14 +106,17 @@ impl Pool {
         NonNull::new(raw).map(|raw| unsafe { Mbuf::from_raw(raw) })
     }
 
-    /// As [`share`](Self::share), behind an empty buffer of its own with the usual headroom, for
-    /// headers: two buffers of the pool.
+    /// As [`share`](Self::share), behind a buffer of its own with the usual headroom, for headers, and a copy of
+    /// the first `own` bytes of the frame: two buffers of the pool. `None`, too, when the frame is in several buffers
+    /// and so many bytes are not in the first.
     #[inline]
     #[must_use]
-    pub fn share_behind_headroom(&self, mbuf: &Mbuf) -> Option<Mbuf> {
-        // SAFETY: as in `share`.
-        let raw =
-            unsafe { dpdk_sys::vsw_mbuf_share_behind(mbuf.as_ptr().cast_mut(), self.as_ptr()) };
+    pub fn share_behind(&self, mbuf: &Mbuf, own: usize) -> Option<Mbuf> {
+        let own = u16::try_from(own).ok()?;
+        // SAFETY: as in `share`. The shim copies no more than is in the first buffer and fits the new one.
+        let raw = unsafe {
+            dpdk_sys::vsw_mbuf_share_behind(mbuf.as_ptr().cast_mut(), self.as_ptr(), own)
+        };
         // SAFETY: a fresh mbuf has one reference, which is ours now.
         NonNull::new(raw).map(|raw| unsafe { Mbuf::from_raw(raw) })
     }

@@ -5,17 +5,18 @@ use super::config_names::{ConfigNames, listed};
 use super::question::Entrance;
 use super::stage_log::{FrameState, StageLog};
 use crate::control::live_state::LiveState;
-use crate::datapath::generation::{OUTER_LEN, Role};
-use crate::datapath::worker::Stage;
+use crate::datapath::observer::Stage;
+use crate::datapath::tunnel::UNDERLAY_OVERHEAD;
 use crate::decode::{Fields, Layer};
 use crate::ids::{NetworkId, PortId, TunnelId, VtepId};
 use crate::table::Destination;
+use crate::topology::Role;
 use crate::wire::ethernet;
 
 /// The bytes of a frame that its MTU does not count.
 pub(super) const FRAME_OVERHEAD: usize = ethernet::HEADER_LEN;
 /// By how many bytes a tunnel's inner frame must be shorter than the MTU of its uplink.
-pub(super) const TUNNEL_OVERHEAD: usize = OUTER_LEN - ethernet::HEADER_LEN;
+pub(super) const TUNNEL_OVERHEAD: usize = UNDERLAY_OVERHEAD;
 
 /// All that is known about one frame.
 #[derive(Clone, Copy)]

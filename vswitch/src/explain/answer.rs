@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::difference::Edit;
 use crate::control::events::Whereabouts;
 use crate::control::rows::EntryKind;
-use crate::datapath::worker::Stage;
+use crate::datapath::observer::Stage;
 use crate::decode::Layer;
 
 /// What the switch would do with a frame now, and why.

@@ -11,17 +11,19 @@ use super::config_names::listed;
 use super::drop_causes;
 use super::io::TracedIo;
 use super::question::{EarlierDrop, Entrance};
-use super::stage_log::FrameState;
+use super::stage_log::{FrameState, TracedDrop};
 use crate::control::rows::EntryKind;
 use crate::datapath::flood;
-use crate::datapath::generation::{Network, OUTER_LEN, Role};
+use crate::datapath::generation::{Entrance as EntersAt, Network};
 use crate::datapath::io::{LearnEvent, LearnKind};
+use crate::datapath::observer::Stage;
+use crate::datapath::tunnel::OUTER_LEN;
 use crate::datapath::verdict::Verdict;
-use crate::datapath::worker::Stage;
 use crate::ids::{NetworkId, PortId};
 use crate::metrics::counters::{Place, Site};
 use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, Found, Key};
+use crate::topology::Role;
 
 /// The explanation without the copies.
 pub(super) fn explanation(
@@ -30,7 +32,7 @@ pub(super) fn explanation(
     from: Origin,
     was: Option<EarlierDrop>,
 ) -> Explanation {
-    let drops: Vec<_> = drops(analysis, io);
+    let drops: Vec<_> = drops(analysis);
     let verdict = outcome(analysis, io);
     let leaving = (io.transmitted.len() + io.punted.len()) as u64 + io.transmitted_more;
     Explanation {
@@ -50,7 +52,7 @@ pub(super) fn explanation(
         copies: Vec::new(),
         copies_left_out: io.transmitted_more,
         drops,
-        drops_left_out: io.dropped_more,
+        drops_left_out: analysis.stage_log.dropped_more,
         was: was.map(|(reason, at)| was_dropped(analysis, reason, at)),
     }
 }
@@ -62,9 +64,9 @@ fn network_name(analysis: &Analysis<'_>, domain: NetworkId) -> NetworkName {
 
 fn tunnel(analysis: &Analysis<'_>) -> Option<Tunnel> {
     let tunnelled = analysis.stage_log.tunnelled()?;
-    let Role::Uplink(vtep) = analysis.live.generation.ports[analysis.port().index()].role else {
-        return None;
-    };
+    let generation = analysis.live.generation;
+    let EntersAt::Underlay(underlay) = generation.entrance(analysis.port()) else { return None };
+    let vtep = generation.underlays[underlay.index()].vtep;
     let remote_vtep = std::net::Ipv4Addr::from_bits(tunnelled.remote).to_string();
     Some(Tunnel { vtep: analysis.names.vtep(vtep), remote_vtep, vni: tunnelled.vni })
 }
@@ -115,25 +117,23 @@ fn domain_of<'a>(analysis: &Analysis<'a>) -> Option<&'a Network> {
 /// tell which of several copies a drop was.
 fn refusal(analysis: &Analysis<'_>, to: Destination) -> Option<DropReason> {
     let len = analysis.inner_len();
-    let exceeds = |port: PortId, len: usize| {
-        (len > analysis.longest(port)).then_some(DropReason::ExceedsPortMtu)
-    };
     match to {
-        Destination::Port(port) => exceeds(port, len),
+        Destination::Port(port) => {
+            (len > analysis.longest(port)).then_some(DropReason::ExceedsPortMtu)
+        }
         Destination::Tunnel(tunnel) => {
             let tunnel = analysis.live.generation.tunnels.get(tunnel.index())?;
-            let admitted = tunnel.admits(u32::try_from(len).unwrap_or(u32::MAX));
-            admitted.err().or_else(|| exceeds(tunnel.port(), len))
+            tunnel.check(u32::try_from(len).unwrap_or(u32::MAX)).err()
         }
     }
 }
 
-fn drops(analysis: &Analysis<'_>, io: &TracedIo) -> Vec<Dropped> {
+fn drops(analysis: &Analysis<'_>) -> Vec<Dropped> {
     let mut refused = targets(analysis)
         .into_iter()
         .filter_map(|to| refusal(analysis, to).map(|reason| (reason, to)))
         .peekable();
-    let describe = |drop: &super::io::TracedDrop| {
+    let describe = |drop: &TracedDrop| {
         let to = refused.next_if(|(reason, _)| *reason == drop.reason).map(|(_, to)| to);
         let (at, port, network) = site_names(analysis, drop.site);
         Dropped {
@@ -144,7 +144,7 @@ fn drops(analysis: &Analysis<'_>, io: &TracedIo) -> Vec<Dropped> {
             length: drop.bytes.len(),
         }
     };
-    io.dropped.iter().map(describe).collect()
+    analysis.stage_log.dropped.iter().map(describe).collect()
 }
 
 /// The port of a site, and the names of port and network as in `vswitch show drops`.
@@ -423,7 +423,7 @@ fn summary(
             return format!("The frame is dropped, {}{cause}.", listed(reasons));
         }
     };
-    let also = drops.len() as u64 + io.dropped_more;
+    let also = drops.len() as u64 + analysis.stage_log.dropped_more;
     let also = if also > 0 { format!(", and {also} dropped") } else { String::new() };
     format!("The frame {says}{also}.")
 }

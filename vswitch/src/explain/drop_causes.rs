@@ -7,7 +7,7 @@
 use super::analysis::{Analysis, FRAME_OVERHEAD, TUNNEL_OVERHEAD, fixed, setting};
 use super::answer::{Cause, Reason};
 use super::config_names::listed;
-use crate::datapath::generation::OUTER_LEN;
+use crate::datapath::tunnel::OUTER_LEN;
 use crate::ids::PortId;
 use crate::metrics::drop_reason::DropReason;
 use crate::table::Destination;

@@ -5,17 +5,19 @@ use std::ops::Range;
 use super::analysis::Analysis;
 use super::answer::{Copy, Encapsulated, Exit, Explanation, Frame};
 use super::config_names::ConfigNames;
-use super::io::{TracedDrop, TracedFrame, TracedIo};
+use super::io::{TracedFrame, TracedIo};
 use super::question::{self, Entrance, Question, Unknown};
-use super::stage_log::StageLog;
+use super::stage_log::{StageLog, TracedDrop};
 use super::{describe, difference};
 use crate::control::live_state::LiveState;
+use crate::datapath::again::Again;
 use crate::datapath::capture::Recorder;
-use crate::datapath::context::Context;
+use crate::datapath::context::{Context, Own, Shared};
 use crate::datapath::io::LearnEvent;
 use crate::datapath::outputs::Outputs;
 use crate::datapath::packet::Packet as _;
 use crate::datapath::reports::RecentReports;
+use crate::datapath::tunnel::template::Written;
 use crate::datapath::vector::Vector;
 use crate::datapath::worker;
 use crate::decode::layers;
@@ -93,7 +95,7 @@ impl Explainer {
             put: packet.put,
         };
         let copies = by_port.chain(to_kernel).map(copy).collect();
-        let (dropped, events) = (io.dropped, io.events);
+        let (dropped, events) = (stage_log.dropped, io.events);
         Ok(Trace { head, input: frame, udp_ports, copies, dropped, events })
     }
 
@@ -104,17 +106,16 @@ impl Explainer {
             (Outputs::new(generation.ports.len()), RecentReports::new());
         // The recorder is never begun, so no capture sees the frame; nobody reads its drops.
         let (mut recorder, _) = Recorder::new(0);
-        let mut context = Context {
-            generation,
-            fdb,
-            now,
+        let own = Own {
             io,
             counters: &self.counters,
-            outputs: &mut outputs,
-            recent_reports: &mut recent_reports,
             recorder: &mut recorder,
+            observer: stage_log,
+            recent_reports: &mut recent_reports,
         };
-        worker::stages(&mut context, &mut Vector::new(), stage_log);
+        let shared = Shared { generation, fdb, now };
+        let (outputs, again) = (&mut outputs, &mut Again::new());
+        worker::stages(&mut Context { shared, own, outputs, again }, &mut Vector::new());
     }
 }
 
@@ -141,10 +142,7 @@ fn framed(bytes: &[u8], udp_ports: &[u16]) -> Frame {
 
 /// The receiver of a frame that this switch encapsulated, from its outer headers.
 fn encapsulated(bytes: &[u8]) -> Option<Encapsulated> {
-    use crate::wire::{ethernet, ipv4, udp, vxlan};
-    let ip = ipv4::Ipv4::new(bytes.get(ethernet::HEADER_LEN..)?)?;
-    let vxlan_at = ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN;
-    let vxlan = vxlan::Vxlan::new(bytes.get(vxlan_at..)?)?;
-    let remote_vtep = std::net::Ipv4Addr::from_bits(ip.destination()).to_string();
-    Some(Encapsulated { remote_vtep, vni: vxlan.vni() })
+    let Written { remote, vni, .. } = Written::read(bytes)?;
+    let remote_vtep = std::net::Ipv4Addr::from_bits(remote).to_string();
+    Some(Encapsulated { remote_vtep, vni })
 }

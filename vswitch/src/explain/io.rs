@@ -1,16 +1,14 @@
-//! The queues of one frame. They keep what leaves, what is dropped and which events are reported.
+//! The queues of one frame. They keep what leaves and which events are reported.
 //!
 //! Nothing here reaches a device, a worker or the control thread's queues. The queues are never
 //! full, and buffers never run out: an explanation is about decisions, not about the load.
 
 use std::ops::Range;
 
-use crate::datapath::io::{Dropped, Io, LearnEvent, Relayed, Sent};
+use crate::datapath::io::{Io, LearnEvent, OwnBytes, Relayed, Sent};
 use crate::datapath::packet::{Packet, Received};
 use crate::datapath::vector::Burst;
 use crate::ids::{PortId, VtepId};
-use crate::metrics::counters::Site;
-use crate::metrics::drop_reason::DropReason;
 use crate::sim::{Buffer, Buffers};
 
 /// Room before a received frame, in bytes: DPDK's default (`RTE_PKTMBUF_HEADROOM`).
@@ -53,17 +51,6 @@ impl Packet for TracedFrame {
     }
 }
 
-/// A frame that was dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TracedDrop {
-    /// Where it would be counted.
-    pub site: Site,
-    /// Why.
-    pub reason: DropReason,
-    /// The frame as it was then.
-    pub bytes: Vec<u8>,
-}
-
 /// What the device reports about a frame besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RxFlags {
@@ -89,10 +76,6 @@ pub struct TracedIo {
     pub punted: Vec<(VtepId, TracedFrame)>,
     /// The events for the control thread.
     pub events: Vec<LearnEvent>,
-    /// The dropped frames.
-    pub dropped: Vec<TracedDrop>,
-    /// The number of further dropped frames.
-    pub dropped_more: u64,
 }
 
 impl TracedIo {
@@ -106,8 +89,6 @@ impl TracedIo {
             transmitted_more: 0,
             punted: Vec::new(),
             events: Vec::new(),
-            dropped: Vec::new(),
-            dropped_more: 0,
         }
     }
 
@@ -172,7 +153,7 @@ impl Io for TracedIo {
         &mut self,
         packet: &TracedFrame,
         _port: PortId,
-        _headers: usize,
+        _own: OwnBytes,
     ) -> Option<TracedFrame> {
         let buffer = self.buffers.take(packet.bytes(), packet.buffer.headroom())?;
         Some(TracedFrame { buffer, kept: packet.kept.clone(), put: packet.put })
@@ -197,14 +178,5 @@ impl Io for TracedIo {
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event);
         true
-    }
-
-    fn dropped(&mut self, dropped: Dropped<'_>) {
-        let Dropped { site, reason, bytes, .. } = dropped;
-        if self.dropped.len() < MAX_KEPT {
-            self.dropped.push(TracedDrop { site, reason, bytes: bytes.to_vec() });
-        } else {
-            self.dropped_more += 1;
-        }
     }
 }

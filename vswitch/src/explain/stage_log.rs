@@ -1,10 +1,13 @@
 //! The state of the frame after each stage, recorded while the stages run.
 
+use super::io::MAX_KEPT;
+use crate::datapath::observer::{Observer, Stage};
 use crate::datapath::packet::Packet;
-use crate::datapath::vector::{Tunnelled, Vector};
+use crate::datapath::tunnel::recognition::Tunnelled;
+use crate::datapath::vector::Vector;
 use crate::datapath::verdict::Verdict;
-use crate::datapath::worker::{Observer, Stage};
 use crate::ids::NetworkId;
+use crate::metrics::counters::Site;
 use crate::metrics::drop_reason::DropReason;
 use crate::table::{Destination, Found, Key};
 
@@ -35,9 +38,26 @@ impl FrameState {
     }
 }
 
-/// The state after every stage, in their order.
+/// A frame that was dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracedDrop {
+    /// Where it would be counted.
+    pub site: Site,
+    /// Why.
+    pub reason: DropReason,
+    /// The frame as it was then.
+    pub bytes: Vec<u8>,
+}
+
+/// The state after every stage, in their order, and the drops.
 #[derive(Debug, Default)]
-pub(super) struct StageLog(Vec<(Stage, FrameState)>);
+pub(super) struct StageLog {
+    states: Vec<(Stage, FrameState)>,
+    /// The dropped frames.
+    pub dropped: Vec<TracedDrop>,
+    /// The number of further dropped frames.
+    pub dropped_more: u64,
+}
 
 impl Observer for StageLog {
     fn ended<P: Packet>(&mut self, stage: Stage, _frames: usize, vector: &Vector<P>) {
@@ -54,24 +74,32 @@ impl Observer for StageLog {
             destination: (vector.destinations[0], vector.destinations_found[0]),
             len: vector.lens[0],
         };
-        self.0.push((stage, seen));
+        self.states.push((stage, seen));
+    }
+
+    fn dropped<P: Packet>(&mut self, site: Site, reason: DropReason, packet: &P) {
+        if self.dropped.len() < MAX_KEPT {
+            self.dropped.push(TracedDrop { site, reason, bytes: packet.bytes().to_vec() });
+        } else {
+            self.dropped_more += 1;
+        }
     }
 }
 
 impl StageLog {
     /// The state after a stage. `None`: the frame did not pass it.
     pub fn after(&self, stage: Stage) -> Option<&FrameState> {
-        self.0.iter().find(|(at, _)| *at == stage).map(|(_, seen)| seen)
+        self.states.iter().find(|(at, _)| *at == stage).map(|(_, seen)| seen)
     }
 
     /// The state after a stage, if the frame was still undecided before it.
     pub fn decided_by(&self, stage: Stage) -> Option<&FrameState> {
-        let index = self.0.iter().position(|(at, _)| *at == stage)?;
+        let index = self.states.iter().position(|(at, _)| *at == stage)?;
         let was_pending = match index.checked_sub(1) {
-            Some(before) => self.0[before].1.verdict == Verdict::Pending,
+            Some(before) => self.states[before].1.verdict == Verdict::Pending,
             None => true,
         };
-        was_pending.then_some(&self.0[index].1)
+        was_pending.then_some(&self.states[index].1)
     }
 
     /// The outer headers, if `parse` took the frame for a tunnel frame.
@@ -89,6 +117,6 @@ impl StageLog {
 
     /// The network, from the first stage that decides it.
     pub fn domain(&self) -> Option<NetworkId> {
-        self.0.iter().find_map(|(_, seen)| seen.domain())
+        self.states.iter().find_map(|(_, seen)| seen.domain())
     }
 }

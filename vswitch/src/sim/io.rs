@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::datapath::io::{Dropped, Io, LearnEvent, Relayed, Sent};
+use crate::datapath::io::{Io, LearnEvent, OwnBytes, Relayed, Sent};
+use crate::datapath::observer::Observer;
 use crate::datapath::packet::Packet;
 use crate::datapath::vector::Burst;
 use crate::ids::{PortId, VtepId};
@@ -12,7 +13,7 @@ use crate::metrics::drop_reason::DropReason;
 use super::buffer::{Buffer, Buffers};
 use super::options::Options;
 
-/// A frame that was dropped: see [`Dropped`](crate::datapath::io::Dropped).
+/// A frame that was dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DroppedFrame {
     /// Where it was counted.
@@ -23,6 +24,16 @@ pub struct DroppedFrame {
     pub bytes: Vec<u8>,
 }
 
+/// The frames that were dropped, in order.
+#[derive(Debug, Default)]
+pub(super) struct DropLog(pub Vec<DroppedFrame>);
+
+impl Observer for DropLog {
+    fn dropped<P: Packet>(&mut self, site: Site, reason: DropReason, packet: &P) {
+        self.0.push(DroppedFrame { site, reason, bytes: packet.bytes().to_vec() });
+    }
+}
+
 /// One receive queue and one transmit queue per port.
 #[derive(Debug)]
 pub struct MemoryIo {
@@ -31,7 +42,6 @@ pub struct MemoryIo {
     transmitted: Vec<Vec<Buffer>>,
     punted: Vec<Vec<Buffer>>,
     events: Vec<LearnEvent>,
-    dropped: Vec<DroppedFrame>,
     buffers: Buffers,
     options: Options,
 }
@@ -44,7 +54,6 @@ impl MemoryIo {
             transmitted: std::iter::repeat_with(Vec::new).take(ports).collect(),
             punted: std::iter::repeat_with(Vec::new).take(vteps).collect(),
             events: Vec::new(),
-            dropped: Vec::new(),
             buffers: buffers.clone(),
             options,
         }
@@ -64,10 +73,6 @@ impl MemoryIo {
 
     pub(super) fn take_events(&mut self) -> Vec<LearnEvent> {
         std::mem::take(&mut self.events)
-    }
-
-    pub(super) fn take_dropped(&mut self) -> Vec<DroppedFrame> {
-        std::mem::take(&mut self.dropped)
     }
 
     pub(super) fn take_transmitted(&mut self, port: PortId) -> Vec<Vec<u8>> {
@@ -104,7 +109,8 @@ impl Io for MemoryIo {
         if self.options.hand_over { Sent::HandedOver(count) } else { Sent::Transmitted(count) }
     }
 
-    fn replicate(&mut self, packet: &Buffer, _port: PortId, _headers: usize) -> Option<Buffer> {
+    /// A copy: it has all its bytes for itself.
+    fn replicate(&mut self, packet: &Buffer, _port: PortId, _own: OwnBytes) -> Option<Buffer> {
         self.buffers.take(packet.bytes(), packet.headroom())
     }
 
@@ -131,10 +137,5 @@ impl Io for MemoryIo {
     fn learn(&mut self, event: LearnEvent) -> bool {
         self.events.push(event);
         true
-    }
-
-    fn dropped(&mut self, dropped: Dropped<'_>) {
-        let Dropped { site, reason, bytes, .. } = dropped;
-        self.dropped.push(DroppedFrame { site, reason, bytes: bytes.to_vec() });
     }
 }

@@ -27,6 +27,7 @@ use crate::metrics::counters::{self, CountersView};
 use crate::table::{Publisher, fdb, snapshot};
 use crate::topology::{PortFacts, Topology};
 
+use io::DropLog;
 use options::NEXT_HOP;
 
 /// A switch with one worker, whose ports are queues in memory.
@@ -42,6 +43,7 @@ pub struct Simulation {
     options: Options,
     now: Now,
     captures: Captures,
+    dropped: DropLog,
 }
 
 /// Why there is no simulation of a configuration.
@@ -98,6 +100,7 @@ impl Simulation {
             options,
             now,
             captures,
+            dropped: DropLog::default(),
         })
     }
 
@@ -192,7 +195,7 @@ impl Simulation {
         self.publisher.publish(Box::new(generation));
         self.topology = next;
         between(self);
-        self.worker.turn(self.now);
+        self.worker.turn_observed(self.now, &mut self.dropped);
         self.worker.counters().publish();
         self.hear();
         let generation = self.publisher.current();
@@ -275,7 +278,7 @@ impl Simulation {
     pub fn run(&mut self) {
         self.look_after_captures();
         while self.worker.io_mut().has_work() {
-            self.worker.turn(self.now);
+            self.worker.turn_observed(self.now, &mut self.dropped);
             self.worker.counters().publish();
             self.publisher.reclaim();
             self.learner.upkeep();
@@ -297,7 +300,7 @@ impl Simulation {
 
     /// Takes what was dropped, in order.
     pub fn dropped(&mut self) -> Vec<DroppedFrame> {
-        self.worker.io_mut().take_dropped()
+        std::mem::take(&mut self.dropped.0)
     }
 
     /// What decides about a frame now.
@@ -343,5 +346,61 @@ impl WhyUnresolved for Simulation {
     fn why_unresolved(&self, tunnel: TunnelId) -> Option<String> {
         let is_known = self.next_hops.get(tunnel.index()).is_some_and(Option::is_some);
         (!is_known).then(|| "the simulation has none".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datapath::again::MAX_PASSES;
+    use crate::datapath::generation::Entrance;
+    use crate::datapath::packet::Packet as _;
+
+    const CONFIG: &str = r#"
+        [[port]]
+        name = "a"
+        device = "net_null0"
+        [[port]]
+        name = "b"
+        device = "net_null1"
+        [[network]]
+        name = "blue"
+        vni = 100
+        [[network.port]]
+        port = "a"
+        [[network.port]]
+        port = "b"
+    "#;
+
+    /// A frame that passes again enters where it was said, goes through all stages, and is accounted for once.
+    #[test]
+    fn a_frame_passes_the_stages_again() {
+        let config = crate::config::parse("test.toml", CONFIG).unwrap();
+        let mut sim = Simulation::new(config, Options::default()).unwrap();
+        let (a, b) = (sim.port("a").unwrap(), sim.port("b").unwrap());
+        let entrance = sim.publisher.current().ports[a.index()].entrance;
+        let frame = [&[0xff; 6][..], &[2, 0, 0, 0, 0, 1, 0x88, 0xb5], &[0; 46]].concat();
+        // One for the network of port a, one that enters nowhere.
+        for entrance in [entrance, Entrance::Unused] {
+            let packet = sim.buffers.take(&frame, 128).unwrap();
+            sim.worker.counters().injected(1);
+            sim.worker.again_mut().push(packet, a, entrance, 0).unwrap();
+        }
+        sim.worker.turn_observed(sim.now, &mut sim.dropped);
+        sim.worker.counters().publish();
+        assert_eq!(sim.transmitted(b), [frame.clone()]);
+        let dropped = sim.dropped();
+        assert_eq!(dropped.len(), 1);
+        assert_eq!(dropped[0].reason, crate::metrics::drop_reason::DropReason::PortUnused);
+        let ledger = sim.counters().ledger();
+        assert_eq!((ledger.received, ledger.transmitted, ledger.dropped), (0, 1, 1));
+        assert_eq!((ledger.unaccounted(), sim.buffers_in_use()), (0, 0));
+        assert!(sim.worker.again_mut().is_empty());
+        let events = sim.worker.io_mut().take_events();
+        assert_eq!(events.len(), 1, "its sender is learned");
+
+        let packet = sim.buffers.take(&frame, 128).unwrap();
+        let refused = sim.worker.again_mut().push(packet, a, entrance, MAX_PASSES - 1);
+        assert_eq!(refused.unwrap_err().bytes(), frame, "it passes no more often");
     }
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::dense_map::narrow;
-use super::model::{PortFacts, Remote, Topology};
+use super::model::{PortFacts, Remote, Role, Topology};
 use crate::datapath::capture::CapturePoints;
 use crate::datapath::directory::Directory;
 use crate::datapath::generation::{
-    self, Generation, Membership, OuterPattern, PeerSets, Port, Role, Template, Tunnel, Vtep,
+    self, Carried, Entrance, Generation, PeerSets, Port, Tunnel, Underlay, Vtep,
 };
+use crate::datapath::tunnel::recognition::Recognition;
+use crate::datapath::tunnel::template::Template;
 use crate::ids::{MacAddr, NetworkId, PortId, TunnelId, VtepId};
 use crate::wire::ethernet;
 
@@ -39,7 +41,8 @@ impl Topology {
             networks: of(self.network_slots())
                 .map(|id| self.network_entry(NetworkId(id), peers_of[usize::from(id)]))
                 .collect(),
-            vteps: self.vtep_entries(facts, &peers_of),
+            underlays: self.underlay_entries(facts),
+            vteps: self.vtep_entries(&peers_of),
             tunnels: self.tunnel_entries(facts, next_hops),
             peers: Arc::new(sets),
             watches: Arc::default(),
@@ -80,13 +83,28 @@ impl Topology {
     }
 
     fn port_entry(&self, id: PortId, facts: &[PortFacts]) -> Port {
-        match self.port(id) {
-            Some(_) => {
-                let max_frame_len = u32::from(facts[id.index()].mtu) + FRAME_OVERHEAD;
-                Port { role: self.role(id), max_frame_len }
+        let entrance = match self.role(id) {
+            Role::Unused => Entrance::Unused,
+            Role::Tenant(network) => Entrance::Network(network),
+            Role::Uplink(vtep) => {
+                self.vtep(vtep).map_or(Entrance::Unused, |vtep| Entrance::Underlay(vtep.underlay))
             }
-            None => Port { role: Role::Unused, max_frame_len: 0 },
+        };
+        // Nothing is short enough for a port that does not exist.
+        let max_frame_len =
+            self.port(id).map_or(0, |_| u32::from(facts[id.index()].mtu) + FRAME_OVERHEAD);
+        Port { entrance, max_frame_len }
+    }
+
+    fn underlay_entries(&self, facts: &[PortFacts]) -> Arc<[Underlay]> {
+        let nothing = std::iter::repeat_with(Underlay::nothing);
+        let mut entries: Vec<_> = nothing.take(self.underlay_slots()).collect();
+        for (id, vtep) in self.vteps() {
+            let mac = self.vtep_mac(vtep, facts);
+            let recognition = Recognition::new(mac, vtep.address, vtep.udp_port);
+            entries[vtep.underlay.index()] = Underlay { recognition, vtep: id };
         }
+        entries.into()
     }
 
     fn network_entry(&self, id: NetworkId, peers: u16) -> generation::Network {
@@ -101,13 +119,13 @@ impl Topology {
         }
     }
 
-    fn vtep_entries(&self, facts: &[PortFacts], peers_of: &[u16]) -> Arc<[Vtep]> {
+    fn vtep_entries(&self, peers_of: &[u16]) -> Arc<[Vtep]> {
         let (mut networks, mut tunnels) = (HashMap::new(), HashMap::new());
         for (id, network) in self.networks() {
             let Some(vtep) = network.vtep else { continue };
-            let membership = Membership { network: id, peers: peers_of[id.index()] };
+            let carried = Carried { network: id, peers: peers_of[id.index()] };
             let of_vtep: &mut Vec<_> = networks.entry(vtep).or_default();
-            of_vtep.push((network.vni.get(), membership.into()));
+            of_vtep.push((network.vni.get(), carried.into()));
         }
         let left: HashSet<TunnelId> = self.on_the_way.values().copied().collect();
         for (tunnel, Remote { id, is_leaving }) in self.all_remotes() {
@@ -117,17 +135,12 @@ impl Topology {
             }
         }
         let entry = |id| {
-            let Some(vtep) = self.vtep(id) else { return Vtep::nothing() };
-            let mac = self.vtep_mac(vtep, facts);
-            let directory = |of_vtep: Option<Vec<_>>| Directory::new(&of_vtep.unwrap_or_default());
-            Vtep {
-                mac,
-                address: vtep.address.to_bits(),
-                udp_port: vtep.udp_port,
-                outer: OuterPattern::new(mac, vtep.address, vtep.udp_port),
-                networks: directory(networks.remove(&id)),
-                tunnels: directory(tunnels.remove(&id)),
+            if self.vtep(id).is_none() {
+                return Vtep::nothing();
             }
+            let directory = |of_vtep: Option<Vec<_>>| Directory::new(&of_vtep.unwrap_or_default());
+            let (networks, tunnels) = (networks.remove(&id), tunnels.remove(&id));
+            Vtep { networks: directory(networks), tunnels: directory(tunnels) }
         };
         (0..narrow(self.vtep_slots())).map(VtepId).map(entry).collect()
     }

@@ -24,4 +24,6 @@ mod static_entries;
 
 pub(crate) use self::compile::refresh_after_secs;
 pub use self::dense_map::{DenseMap, TooMany, narrow};
-pub use self::model::{Home, Member, Network, PortFacts, StaticMac, Topology, Underlay, Vtep};
+pub use self::model::{
+    Home, Member, Network, PortFacts, Role, StaticMac, Topology, Underlay, Vtep,
+};

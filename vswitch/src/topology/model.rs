@@ -9,7 +9,6 @@ use hashbrown::HashMap;
 
 use super::dense_map::{DenseMap, narrow};
 use crate::config::{self, Config};
-use crate::datapath::generation::Role;
 use crate::ids::{
     MacAddr, MemberId, NetworkId, PortId, RemoteId, TunnelId, UnderlayId, Vni, VtepId,
 };
@@ -116,6 +115,17 @@ pub enum Home {
     Member(MemberId),
     /// Behind a remote VTEP.
     RemoteVtep(Ipv4Addr),
+}
+
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    Unused,
+    /// It is in a network.
+    Tenant(NetworkId),
+    /// It carries the underlay of a VTEP.
+    Uplink(VtepId),
 }
 
 /// A remote VTEP that has a tunnel.

@@ -12,11 +12,11 @@ use vswitch::capture::generation_names::GenerationNames;
 use vswitch::capture::request::CaptureRequest;
 use vswitch::config::{self, Config};
 use vswitch::datapath::capture::Capture;
-use vswitch::datapath::generation::Role;
 use vswitch::ids::{MacAddr, PortId, VtepId};
 use vswitch::metrics::counters::{Place, Site};
 use vswitch::metrics::drop_reason::{DropReason, SiteKind};
 use vswitch::sim::{Buffer, DroppedFrame, Options, Simulation};
+use vswitch::topology::Role;
 
 /// The VTEP's address, and those of others, as numbers.
 pub const LOCAL: u32 = 0xc633_6401;

@@ -78,7 +78,7 @@ impl DropSampler {
     }
 
     /// Whether one more of this reason is to be kept.
-    pub(super) fn admits(&mut self, reason: DropReason, now: Now) -> bool {
+    pub(super) fn take_turn(&mut self, reason: DropReason, now: Now) -> bool {
         let kept = &mut self.kept[reason.index()];
         if kept.millis != now.millis {
             *kept = Kept { millis: now.millis, count: 0 };
@@ -116,7 +116,7 @@ mod tests {
         let (mut sampler, queue) = DropSampler::new();
         let mut drop = |reason, millis| {
             let now = Now::from_millis(millis);
-            if sampler.admits(reason, now) {
+            if sampler.take_turn(reason, now) {
                 sampler.keep(Site::port(PortId(0)), reason, (now.nanos, 7), &Frame(&[1; 300]));
             }
         };

@@ -21,6 +21,6 @@ pub mod recorder;
 pub mod selection;
 
 pub use drops::DroppedFrame;
-pub use queue::{Capture, Filter, Missed, Phase, Record};
+pub use queue::{Capture, Filter, Missed, Phase, Record, Watch};
 pub use recorder::Recorder;
-pub use selection::{CapturePoint, CapturePoints, MAX_CAPTURES, Selection, Watch};
+pub use selection::{CapturePoint, CapturePoints, MAX_CAPTURES, Selection};

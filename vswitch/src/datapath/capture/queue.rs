@@ -11,15 +11,25 @@
 //! the other queue a `push` spins only where a place is half emptied, a whole lap behind; there are no more
 //! places than records, and the one that is being taken out is missing for that lap.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 
-use super::selection::CapturePoint;
+use super::selection::{CapturePoint, Selection};
 use crate::datapath::verdict::Verdict;
 use crate::ids::{NetworkId, PortId};
 use crate::table::PackedDestination;
+
+/// A capture in a generation.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// What it wants, in this generation's indices.
+    pub selection: Selection,
+    /// Where it goes.
+    pub capture: Arc<Capture>,
+}
 
 /// Says whether a frame is wanted.
 pub type Test = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;

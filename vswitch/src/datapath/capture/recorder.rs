@@ -13,18 +13,18 @@
 
 use super::budget::{self, Budget};
 use super::drops::{DropQueue, DropSampler};
-use super::queue::{Record, add};
-use super::selection::{CapturePoint, CapturePoints, Selection, Watch};
-use crate::datapath::generation::{Generation, Role};
+use super::queue::{Record, Watch, add};
+use super::selection::{CapturePoint, CapturePoints, Selection};
+use crate::datapath::generation::{Carried, Entrance, Generation};
 use crate::datapath::now::Now;
 use crate::datapath::packet::Packet;
+use crate::datapath::tunnel::template::Written;
 use crate::datapath::vector::{Burst, Vector};
 use crate::datapath::verdict::{PackedVerdict, Verdict};
-use crate::ids::{NetworkId, PortId};
+use crate::ids::{NetworkId, PortId, VtepId};
 use crate::metrics::counters::{Place, Site};
 use crate::metrics::drop_reason::DropReason;
 use crate::table::PackedDestination;
-use crate::wire::{ethernet, ipv4, udp, vxlan};
 
 /// The longest frame that is put together from several buffers, in bytes.
 const SCRATCH: usize = 16 * 1024;
@@ -56,36 +56,57 @@ struct Unseen {
 }
 
 impl Selection {
-    /// Whether frames at a port can be wanted, whatever their network.
+    /// Whether it wants frames at a port, whatever their network.
     #[inline]
-    fn admits_port(&self, generation: &Generation, port: PortId) -> bool {
-        // A frame that was on its way to a port that is removed now is dropped by a generation that does not have it.
-        let role = generation.ports.get(port.index()).map_or(Role::Unused, |port| port.role);
-        self.port.is_none_or(|wanted| wanted == port)
-            && self.vtep.is_none_or(|wanted| role == Role::Uplink(wanted))
-            && match role {
-                // A frame's network is not known before it was decapsulated.
-                Role::Uplink(_) => true,
-                Role::Tenant(network) => self.network.is_none_or(|wanted| wanted == network),
-                Role::Unused => self.network.is_none(),
+    fn wants_port(&self, generation: &Generation, port: PortId) -> bool {
+        // A frame that was on its way to a port that is removed now is dropped by a generation without the port.
+        let entrance = generation.entrance(port);
+        self.port.is_none_or(|selected| selected == port)
+            && self.vtep.is_none_or(|selected| vtep_of(generation, entrance) == Some(selected))
+            && match entrance {
+                // A frame's network is not known before it is decapsulated.
+                Entrance::Underlay(_) => true,
+                Entrance::Network(_) | Entrance::Unused => {
+                    let network = network_of(entrance);
+                    self.network.is_none_or(|selected| selected == network)
+                }
             }
     }
 
-    /// Whether a drop at such a place is wanted.
-    fn admits_drop(
+    /// Whether it wants drops at a site, of which port and network are given.
+    fn wants_drop(
         &self,
         generation: &Generation,
         (port, network): (PortId, NetworkId),
         reason: DropReason,
     ) -> bool {
         self.points.has(CapturePoint::Dropped)
-            && self.admits_port(generation, port)
-            && self.admits_end(network, Verdict::Drop(reason))
+            && self.wants_port(generation, port)
+            && self.wants_end(network, Verdict::Drop(reason))
     }
 
-    fn admits_end(&self, network: NetworkId, verdict: Verdict) -> bool {
-        self.network.is_none_or(|wanted| wanted == network)
-            && self.reason.is_none_or(|wanted| verdict == Verdict::Drop(wanted))
+    /// Whether it wants a frame of which network and verdict are known.
+    fn wants_end(&self, network: NetworkId, verdict: Verdict) -> bool {
+        self.network.is_none_or(|selected| selected == network)
+            && self.reason.is_none_or(|selected| verdict == Verdict::Drop(selected))
+    }
+}
+
+/// The network of frames of tenants; [`NetworkId::NONE`] of others.
+fn network_of(entrance: Entrance) -> NetworkId {
+    match entrance {
+        Entrance::Network(network) => network,
+        Entrance::Underlay(_) | Entrance::Unused => NetworkId::NONE,
+    }
+}
+
+/// The VTEP on an underlay.
+fn vtep_of(generation: &Generation, entrance: Entrance) -> Option<VtepId> {
+    match entrance {
+        Entrance::Underlay(underlay) => {
+            generation.underlays.get(underlay.index()).map(|underlay| underlay.vtep)
+        }
+        Entrance::Network(_) | Entrance::Unused => None,
     }
 }
 
@@ -148,7 +169,7 @@ impl Recorder {
     #[inline(always)]
     pub fn decapsulated<P: Packet>(&mut self, generation: &Generation, vector: &Vector<P>) {
         if self.points.has(CapturePoint::Decapsulated)
-            && generation.ports[vector.port.index()].role.is_uplink()
+            && matches!(vector.entrance, Entrance::Underlay(_))
         {
             self.take_burst(generation, vector, CapturePoint::Decapsulated);
         }
@@ -158,15 +179,15 @@ impl Recorder {
     #[inline(always)]
     pub fn decided<P>(&mut self, vector: &Vector<P>) {
         if !self.staged.is_empty() {
-            self.note(vector);
+            self.note_verdicts(vector);
         }
     }
 
     /// After `tx`: those that were to go and could not.
     #[inline(always)]
-    pub fn settled<P>(&mut self, generation: &Generation, vector: &Vector<P>) {
+    pub fn ended<P>(&mut self, generation: &Generation, vector: &Vector<P>) {
         if !self.staged.is_empty() {
-            self.settle(vector);
+            self.note_ends(vector);
             self.queue_all(generation);
         }
     }
@@ -226,7 +247,7 @@ impl Recorder {
         reason: DropReason,
         packet: &P,
     ) {
-        if self.drops.admits(reason, self.now) {
+        if self.drops.take_turn(reason, self.now) {
             self.drops.keep(site, reason, (self.now.nanos, self.generation), packet);
         }
         if self.points.has(CapturePoint::Dropped) {
@@ -252,16 +273,15 @@ impl Recorder {
         point: CapturePoint,
     ) {
         let (port, len) = (vector.port, vector.len());
-        let role = generation.ports[port.index()].role;
+        let network_of_port = network_of(vector.entrance);
         for (number, watch) in generation.watches.iter().enumerate() {
             let selection = &watch.selection;
-            if !selection.points.has(point) || !selection.admits_port(generation, port) {
+            if !selection.points.has(point) || !selection.wants_port(generation, port) {
                 continue;
             }
             for (place, packet) in vector.packets[..len].iter().enumerate() {
-                let network = match (point, role) {
-                    (CapturePoint::Received, Role::Tenant(network)) => network,
-                    (CapturePoint::Received, _) => NetworkId::NONE,
+                let network = match point {
+                    CapturePoint::Received => network_of_port,
                     _ => vector.networks[place],
                 };
                 if point == CapturePoint::Decapsulated
@@ -299,7 +319,7 @@ impl Recorder {
             let selection = &watch.selection;
             if !selection.points.has(CapturePoint::Transmitted)
                 || selection.reason.is_some()
-                || !selection.admits_port(generation, port)
+                || !selection.wants_port(generation, port)
             {
                 continue;
             }
@@ -342,9 +362,9 @@ impl Recorder {
         reason: DropReason,
         packet: &P,
     ) {
-        let Some((port, network)) = place_of(generation, site) else { return };
+        let Some((port, network)) = port_and_network(generation, site) else { return };
         for (number, watch) in generation.watches.iter().enumerate() {
-            let is_for_it = watch.selection.admits_drop(generation, (port, network), reason);
+            let is_for_it = watch.selection.wants_drop(generation, (port, network), reason);
             if !is_for_it || self.is_spent(watch, 1) {
                 continue;
             }
@@ -425,16 +445,16 @@ impl Recorder {
     fn count_unseen(&mut self, generation: &Generation) {
         let Unseen { site, reason, .. } = self.unseen;
         let unseen = std::mem::take(&mut self.unseen.count);
-        let Some(place) = place_of(generation, site) else { return };
+        let Some(at) = port_and_network(generation, site) else { return };
         for Watch { selection, capture } in generation.watches.iter() {
-            if selection.admits_drop(generation, place, reason) {
+            if selection.wants_drop(generation, at, reason) {
                 add(&capture.counts[self.thread].over_budget, unseen);
             }
         }
     }
 
     #[cold]
-    fn note<P>(&mut self, vector: &Vector<P>) {
+    fn note_verdicts<P>(&mut self, vector: &Vector<P>) {
         for Staged { record, .. } in &mut self.staged {
             if record.is_undecided {
                 record.verdict = vector.verdicts[record.place].unpack();
@@ -448,7 +468,7 @@ impl Recorder {
     }
 
     #[cold]
-    fn settle<P>(&mut self, vector: &Vector<P>) {
+    fn note_ends<P>(&mut self, vector: &Vector<P>) {
         for Staged { record, .. } in &mut self.staged {
             if !std::mem::take(&mut record.is_undecided) {
                 continue;
@@ -470,7 +490,7 @@ impl Recorder {
         for Staged { watch, mut record } in self.staged.drain(..) {
             let Watch { selection, capture } = &generation.watches[watch];
             // Now that network and verdict are known.
-            record.is_wanted = selection.admits_end(record.network, record.verdict);
+            record.is_wanted = selection.wants_end(record.network, record.verdict);
             capture.put(record);
         }
     }
@@ -504,13 +524,10 @@ impl Packet for Frame<'_> {
     }
 }
 
-/// The port and the network of a site; none if it is a network that has no uplink, and so no frames from one.
-fn place_of(generation: &Generation, site: Site) -> Option<(PortId, NetworkId)> {
+/// The port and the network of a site. `None` if it is a network without a VTEP, which has no such site.
+fn port_and_network(generation: &Generation, site: Site) -> Option<(PortId, NetworkId)> {
     match site.place() {
-        Place::Port(port) => match generation.ports.get(port.index()).map(|port| port.role) {
-            Some(Role::Tenant(network)) => Some((port, network)),
-            _ => Some((port, NetworkId::NONE)),
-        },
+        Place::Port(port) => Some((port, network_of(generation.entrance(port)))),
         Place::Network(network) => {
             let uplink = generation.networks.get(network.index())?.uplink?;
             Some((uplink, network))
@@ -520,23 +537,10 @@ fn place_of(generation: &Generation, site: Site) -> Option<(PortId, NetworkId)> 
 
 /// The network of a frame that leaves by a port: of one that was encapsulated, what its VNI says.
 fn network_of_outgoing(generation: &Generation, port: PortId, frame: &[u8]) -> NetworkId {
-    const UDP_AT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
-    const VXLAN_AT: usize = UDP_AT + udp::HEADER_LEN;
-    let vtep = match generation.ports[port.index()].role {
-        Role::Tenant(network) => return network,
-        Role::Unused => return NetworkId::NONE,
-        Role::Uplink(vtep) => &generation.vteps[vtep.index()],
-    };
-    let word =
-        |at: usize| frame.get(at..at + 2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
-    // As `encap` writes it: no options, no tag.
-    let is_ours = word(12) == Some(ethernet::ethertype::IPV4)
-        && frame.get(ethernet::HEADER_LEN) == Some(&0x45)
-        && frame.get(ethernet::HEADER_LEN + 9) == Some(&ipv4::protocol::UDP)
-        && word(UDP_AT + 2) == Some(vtep.udp_port);
-    let vni = frame.get(VXLAN_AT + 4..VXLAN_AT + vxlan::HEADER_LEN - 1).filter(|_| is_ours);
-    let vni = vni.map(|vni| u32::from_be_bytes([0, vni[0], vni[1], vni[2]]));
-    let membership = vni.and_then(|vni| vtep.networks.get(vni));
-    membership
-        .map_or(NetworkId::NONE, |word| crate::datapath::generation::Membership::from(word).network)
+    let entrance = generation.entrance(port);
+    let Entrance::Underlay(underlay) = entrance else { return network_of(entrance) };
+    let underlay = &generation.underlays[underlay.index()];
+    let written = Written::read(frame).filter(|w| w.udp_port == underlay.recognition.udp_port());
+    let carried = written.and_then(|w| generation.vteps[underlay.vtep.index()].networks.get(w.vni));
+    carried.map_or(NetworkId::NONE, |word| Carried::from(word).network)
 }

@@ -1,8 +1,5 @@
 //! Which frames a capture wants, and where it looks for them.
 
-use std::sync::Arc;
-
-use super::queue::Capture;
 use crate::ids::{NetworkId, PortId, VtepId};
 use crate::metrics::drop_reason::DropReason;
 
@@ -90,13 +87,4 @@ pub struct Selection {
     pub vtep: Option<VtepId>,
     /// Those that are dropped for this reason.
     pub reason: Option<DropReason>,
-}
-
-/// A capture in a generation.
-#[derive(Clone, Debug)]
-pub struct Watch {
-    /// What it wants, in this generation's indices.
-    pub selection: Selection,
-    /// Where it goes.
-    pub capture: Arc<Capture>,
 }
