@@ -174,7 +174,8 @@ mod tests {
         let [tenant, uplink, unused, network] = counts;
         for row in [
             format!(
-                "a tenant's port {tenant}, an uplink {uplink}, an unused port {unused}, a network with a VTEP {network}"
+                "{tenant} for a tenant's port, {uplink} for an uplink, {unused} for an unused port, \
+                 {network} for a network with a VTEP"
             ),
             format!("| one for each reason: {} |", DropReason::COUNT),
         ] {
