@@ -22,7 +22,7 @@ const CASES: &[Case] = &[
     (("GET", "/v1/nothing", BARE, ""), (404, "not-found"), ("path", "", "/v1/nothing", "openapi.json")),
     (("GET", "/v1/networks/green", BARE, ""), (404, "not-found"), ("path", "/name", "no network `green`", "known networks: `blue`, `red`")),
     (("GET", "/v1/networks/green/macs", BARE, ""), (404, "not-found"), ("path", "/name", "no network `green`", "known networks: `blue`, `red`")),
-    (("GET", "/v1/ports/%ff", BARE, ""), (400, "bad-request"), ("path", "/name", "UTF-8", "percent-encoded")),
+    (("GET", "/v1/ports/%ff", BARE, ""), (400, "bad-request"), ("path", "/name", "UTF-8", "percent-encode")),
     (("GET", "/v1/ports?name=a", BARE, ""), (400, "bad-request"), ("query", "/name", "unknown field `name`", "no fields")),
     (("GET", "/v1/openapi.json?x", BARE, ""), (400, "bad-request"), ("query", "/x", "unknown", "no fields")),
     (("GET", "/v1/fdb?vni=1", BARE, ""), (400, "bad-request"), ("query", "/vni", "unknown", "`network`")),
