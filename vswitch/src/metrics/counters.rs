@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use super::counter::{Counter, Line};
 use super::histogram::{Buckets, Totals};
+use super::zeroed::{Zeroed, ZeroedSlice};
 use crate::ids::{NetworkId, PortId, VtepId};
 use crate::metrics::drop_reason::DropReason;
 
@@ -193,10 +194,10 @@ impl PublishedLedger {
 #[derive(Debug)]
 struct Shared {
     /// By index, as all below.
-    ports: Box<[PortCounters]>,
-    sites: Box<[SiteDrops]>,
-    replicated: Box<[Line]>,
-    punted: Box<[Line]>,
+    ports: ZeroedSlice<PortCounters>,
+    sites: ZeroedSlice<SiteDrops>,
+    replicated: ZeroedSlice<Line>,
+    punted: ZeroedSlice<Line>,
     turns: LoopCounters,
     ledger: PublishedLedger,
     /// Cycles per second, of those that turns are told in.
@@ -218,24 +219,12 @@ pub struct Counters {
 #[derive(Clone, Debug)]
 pub struct CountersView(Arc<Shared>);
 
-/// A counter, or counters beside each other and nothing else.
-///
-/// # Safety
-/// All bytes zero are a value of the type.
-unsafe trait Zeroed: Sized {}
-
 // SAFETY: a counter is an atomic number, and zero is one.
 unsafe impl Zeroed for PortCounters {}
 // SAFETY: as above.
 unsafe impl Zeroed for SiteDrops {}
 // SAFETY: as above.
 unsafe impl Zeroed for Line {}
-
-/// Counters, all zero, in memory that takes no room before it is written to.
-fn zeros<T: Zeroed>(count: usize) -> Box<[T]> {
-    // SAFETY: by the trait.
-    unsafe { Box::new_zeroed_slice(count).assume_init() }
-}
 
 /// Addresses that one writer's counters take, in bytes.
 pub const BYTES: usize =
@@ -247,16 +236,17 @@ pub fn new() -> (Counters, CountersView) {
     with_clock(1_000_000_000)
 }
 
-/// Counters for one writer, all zero: [some 50 MB](BYTES) of addresses, of which those pages take memory that are used. The writer's
-/// clock counts so many cycles in a second, more than a million.
+/// Counters for one writer, all zero. They reserve [some 50 MB](BYTES) of addresses, and only the
+/// pages that are written to take memory. The writer's clock counts `hz` cycles per second, more
+/// than a million.
 #[must_use]
 pub fn with_clock(hz: u64) -> (Counters, CountersView) {
     let hz = hz.max(1_000_001);
     let shared = Arc::new(Shared {
-        ports: zeros(INDICES),
-        sites: zeros(2 * INDICES),
-        replicated: zeros(INDICES),
-        punted: zeros(INDICES),
+        ports: ZeroedSlice::new(INDICES),
+        sites: ZeroedSlice::new(2 * INDICES),
+        replicated: ZeroedSlice::new(INDICES),
+        punted: ZeroedSlice::new(INDICES),
         turns: LoopCounters::default(),
         ledger: PublishedLedger::default(),
         hz,

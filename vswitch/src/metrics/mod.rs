@@ -8,6 +8,7 @@
 //! | [`drop_reason`] | every reason for which a frame is dropped, declared once |
 //! | [`build_info`] | from what the binary was built |
 //! | [`rate`] | rates and shares from counters |
+//! | `zeroed` | the memory of counters: zeroed, and taken page by page as it is written |
 //! | [`family`] | one metric with its values, and the text format |
 //!
 //! Exposition, API and `vswitch show` take drop reasons from [`drop_reason::DropReason`].
@@ -20,3 +21,4 @@ pub mod family;
 pub mod histogram;
 pub mod queue;
 pub mod rate;
+mod zeroed;

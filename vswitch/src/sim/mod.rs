@@ -388,7 +388,7 @@ mod tests {
         }
         sim.worker.turn_observed(sim.now, &mut sim.dropped);
         sim.worker.counters().publish();
-        assert_eq!(sim.transmitted(b), [frame.clone()]);
+        assert_eq!(sim.transmitted(b), std::slice::from_ref(&frame));
         let dropped = sim.dropped();
         assert_eq!(dropped.len(), 1);
         assert_eq!(dropped[0].reason, crate::metrics::drop_reason::DropReason::PortUnused);
