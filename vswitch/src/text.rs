@@ -10,10 +10,11 @@ pub fn count<N: Display + PartialEq + From<u8>>(number: N, noun: &str) -> String
 
 /// A word for a shell, in quotes where the shell needs them.
 #[must_use]
-pub fn shell_quoted(word: &str) -> String {
+pub fn shell_quoted(word: impl Display) -> String {
+    let word = word.to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/.,:@_-+=%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
+        return word;
     }
     format!("'{}'", word.replace('\'', "'\\''"))
 }

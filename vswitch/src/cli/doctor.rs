@@ -13,10 +13,11 @@ use super::terminal::Look;
 use super::text_table::TextTable;
 use crate::config::{self, Config};
 use crate::control::state::{self, StateStore};
-use crate::doctor::edit::File;
-use crate::doctor::files::Kept;
+use crate::doctor::finding::{Finding, Severity};
 use crate::doctor::host::Host;
-use crate::doctor::{self, Finding, Memory, Purpose, Report, Severity, View};
+use crate::doctor::memory::MemoryNeed;
+use crate::doctor::view::{Purpose, StateSeen, View};
+use crate::doctor::{self, Report};
 use crate::text::count;
 
 /// Options of `vswitch doctor`.
@@ -45,22 +46,21 @@ pub(super) fn doctor(options: &Doctor) -> Exit {
     for warning in config.iter().flat_map(|config| &config.warnings) {
         note(warning);
     }
-    let (config, file, kept) = match (config, &options.file) {
+    let (config, state) = match (config, &options.file) {
         (Some(config), Some(path)) => {
             let directory = state_directory(options.state.as_deref(), path);
-            let (config, file, kept) = would_start(config, path, directory);
-            (Some(config), file, Some(kept))
+            let (config, state) = would_start(config, path, directory);
+            (Some(config), Some(state))
         }
-        _ => (None, None, None),
+        _ => (None, None),
     };
     let socket = config.as_ref().map_or_else(default_socket, |config| config.api.socket.clone());
     let host = Host::here(&socket);
     let view = View {
         host: &host,
         config: config.as_ref(),
-        file: file.as_ref(),
-        state: kept.as_ref(),
-        purpose: Purpose::Look,
+        state: state.as_ref(),
+        purpose: Purpose::Report,
     };
     let report = doctor::examine(&view);
     let printed = if options.json {
@@ -78,21 +78,16 @@ pub(super) fn doctor(options: &Doctor) -> Exit {
     }
 }
 
-/// What `vswitch run` would start for a file: the configuration, the file to edit, and the state.
-fn would_start(config: Config, path: &Path, directory: PathBuf) -> (Config, Option<File>, Kept) {
-    let mut kept = Kept { directory, start: Ok(String::new()), reports: Vec::new() };
-    let loaded = match StateStore::look(&kept.directory) {
+/// The configuration with which `vswitch run` would start from a file, and the state directory.
+fn would_start(config: Config, path: &Path, directory: PathBuf) -> (Config, StateSeen) {
+    let loaded = match StateStore::look(&directory) {
         Ok(loaded) => loaded,
-        Err(error) => {
-            kept.start = Err(error);
-            return (config, File::read(path), kept);
-        }
+        Err(error) => return (config, StateSeen::unusable(directory, error)),
     };
-    kept.reports.clone_from(&loaded.reports);
+    let reports = loaded.reports.clone();
     let start = state::choose(loaded, config, false);
-    kept.start = Ok(start.line(&kept.directory, path));
-    let file = File::of_start(&start, path, &kept.directory);
-    (start.config, file, kept)
+    let seen = StateSeen { reports, ..StateSeen::of_start(directory, &start, path) };
+    (start.config, seen)
 }
 
 /// A table with all findings, then cause and remedy of those that are not ok, then memory.
@@ -163,7 +158,7 @@ fn wrapped(line: &str, width: Option<u16>, indent: &str) -> String {
 }
 
 /// The computed need of memory.
-fn of_memory(memory: &Memory, config: &Config, look: Look) -> String {
+fn of_memory(memory: &MemoryNeed, config: &Config, look: Look) -> String {
     let mut table = TextTable::new(&["MEMORY", "FOR"], &["MIB"]).folding(&["FOR"]);
     let mut add = |what: &str, reason: String, mib: u64| {
         table.add(vec![what.to_owned(), reason, mib.to_string()]);
@@ -198,7 +193,7 @@ fn of_memory(memory: &Memory, config: &Config, look: Look) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Check;
+    use crate::doctor::finding::Check;
 
     #[test]
     fn the_text_has_every_finding_and_explains_what_is_wrong() {
@@ -244,9 +239,8 @@ mod tests {
         let view = View {
             host: &Host::at("/nowhere"),
             config: Some(&config),
-            file: None,
             state: None,
-            purpose: Purpose::Look,
+            purpose: Purpose::Report,
         };
         let memory = doctor::examine(&view).memory.unwrap();
         let text = of_memory(&memory, &config, Look::default());

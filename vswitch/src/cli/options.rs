@@ -37,7 +37,7 @@ impl Target {
         if self.socket == default_socket() {
             String::new()
         } else {
-            format!(" --socket {}", shell_quoted(&self.socket.to_string_lossy()))
+            format!(" --socket {}", shell_quoted(self.socket.to_string_lossy()))
         }
     }
 }

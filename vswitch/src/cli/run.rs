@@ -22,12 +22,12 @@ use crate::config::{self, Config};
 #[cfg(feature = "dpdk")]
 use crate::control::event_loop::{self, StopSignals};
 use crate::control::state::{self, StateStore};
+use crate::doctor;
 #[cfg(feature = "dpdk")]
 use crate::doctor::dpdk_errors::explain;
-use crate::doctor::edit::File;
-use crate::doctor::files::Kept;
+use crate::doctor::finding::{Findings, Severity};
 use crate::doctor::host::Host;
-use crate::doctor::{self, Findings, Purpose, Severity, View};
+use crate::doctor::view::{Purpose, StateSeen, View};
 
 /// Options of `vswitch run`.
 #[derive(Debug, Args)]
@@ -80,8 +80,7 @@ fn start(options: &Run, config: Config) -> Result<(), Box<dyn Error>> {
         Err(error) => {
             // Another switch may be running, or this is one problem of several. The checks tell.
             let message = error.to_string();
-            let kept = Kept { directory, start: Err(error), reports: Vec::new() };
-            check_host(&config, File::read(file).as_ref(), &kept)?;
+            check_host(&config, &StateSeen::unusable(directory, error))?;
             return Err(message.into());
         }
     };
@@ -89,11 +88,9 @@ fn start(options: &Run, config: Config) -> Result<(), Box<dyn Error>> {
         note(format_args!("vswitch: warning: {report}"));
     }
     let start = state::choose(loaded, config, options.fresh);
-    let line = start.line(&directory, file);
-    note(format_args!("vswitch: {line}"));
-    let editable = File::of_start(&start, file, &directory);
-    let kept = Kept { directory, start: Ok(line), reports: Vec::new() };
-    check_host(&start.config, editable.as_ref(), &kept)?;
+    note(format_args!("vswitch: {}", start.line(&directory, file)));
+    let seen = StateSeen::of_start(directory, &start, file);
+    check_host(&start.config, &seen)?;
     run_switch(start, store)
 }
 
@@ -106,11 +103,10 @@ pub(super) fn state_directory(options: Option<&Path>, file: &Path) -> PathBuf {
 
 /// Checks the host before anything is started. Warnings are logged even if the start fails: they
 /// may name the cause (no IOMMU, so no vfio-pci).
-fn check_host(config: &Config, file: Option<&File>, state: &Kept) -> Result<(), Findings> {
+fn check_host(config: &Config, state: &StateSeen) -> Result<(), Findings> {
     let host = Host::here(&config.api.socket);
     let (config, state) = (Some(config), Some(state));
-    let report =
-        doctor::examine(&View { host: &host, config, file, state, purpose: Purpose::Start });
+    let report = doctor::examine(&View { host: &host, config, state, purpose: Purpose::Start });
     for finding in report.findings.iter().filter(|f| f.severity == Severity::Warning) {
         let (check, cause, help) = (finding.check.name(), &finding.cause, &finding.advice);
         match finding.mend.join("; ") {

@@ -1,13 +1,15 @@
-//! The cores of a configuration: that they are there and this process may have them, that workers have theirs
-//! alone, and that these run at full speed.
+//! The cores of a configuration: present and allowed, with nothing else on worker cores, and these at
+//! full speed.
 
 use std::collections::BTreeSet;
 
-use super::edit::{File, Table};
+use super::boot_arguments;
+use super::finding::{Check, Finding};
 use super::host::{Host, cores, listed};
-use super::{Check, Finding, View, boot};
+use super::view::View;
+use crate::config::Dpdk;
 use crate::config::device::pci_address;
-use crate::config::{Config, Dpdk};
+use crate::text::shell_quoted;
 
 /// DPDK's `RTE_MAX_LCORE` as Debian builds it.
 #[cfg(not(feature = "dpdk"))]
@@ -17,8 +19,8 @@ const MAX_LCORE: u32 = dpdk_sys::VSW_MAX_LCORE;
 
 const CPU: &str = "sys/devices/system/cpu";
 
-/// The main core and the workers'.
-fn wanted(dpdk: &Dpdk) -> BTreeSet<u32> {
+/// The main core and the worker cores.
+fn configured(dpdk: &Dpdk) -> BTreeSet<u32> {
     dpdk.worker_cores.iter().copied().chain([dpdk.main_core]).collect()
 }
 
@@ -26,9 +28,9 @@ pub(super) fn usable(view: &View<'_>) -> Vec<Finding> {
     let host = view.host;
     let online = host.online();
     let Some(config) = view.config else {
-        return vec![Finding::ok(Check::Cores, format!("on line: {}", listed(&online)))];
+        return vec![Finding::ok(Check::Cores, format!("online: {}", listed(&online)))];
     };
-    let mut findings = unusable(host, &config.dpdk, view.file);
+    let mut findings = unusable(host, &config.dpdk);
     if findings.is_empty() {
         let (workers, main) = (listed(&config.dpdk.worker_cores), config.dpdk.main_core);
         findings
@@ -37,32 +39,35 @@ pub(super) fn usable(view: &View<'_>) -> Vec<Finding> {
     findings
 }
 
-/// The cores that EAL would fail or panic over.
+/// The cores with which EAL would fail or panic.
 #[must_use]
-pub fn unusable(host: &Host, dpdk: &Dpdk, file: Option<&File>) -> Vec<Finding> {
+pub fn unusable(host: &Host, dpdk: &Dpdk) -> Vec<Finding> {
     let online = host.online();
     let problem = |found: String, cause: String| Finding::problem(Check::Cores, found, cause);
-    let wanted = wanted(dpdk);
+    let all = configured(dpdk);
     let is_known = |core: &&u32| **core < MAX_LCORE && host.has(format!("{CPU}/cpu{core}"));
-    let (known, unknown): (Vec<&u32>, Vec<&u32>) = wanted.iter().partition(is_known);
+    let (known, unknown): (Vec<&u32>, Vec<&u32>) = all.iter().partition(is_known);
     let mut findings = Vec::new();
     if let Some(last) = unknown.last() {
         let list = listed(unknown.iter().copied());
         let cores = if unknown.len() == 1 { "core" } else { "cores" };
         let are = if unknown.len() == 1 { "is" } else { "are" };
         let finding = if **last < MAX_LCORE {
-            let cause = format!("it has cores {}", listed(&online));
+            let cause = format!("this machine has cores {}", listed(&online));
             problem(format!("{cores} {list} {are} not on this machine"), cause)
         } else {
-            let cause = format!("it numbers cores up to {}", MAX_LCORE - 1);
+            let cause = format!("DPDK numbers cores up to {}", MAX_LCORE - 1);
             problem(format!("{cores} {list} {are} beyond what this DPDK was built for"), cause)
         };
-        findings.push(choose_others(finding, host, dpdk, file));
+        let cores = listed(host.allowed.as_ref().unwrap_or(&online));
+        findings.push(finding.advice(format!(
+            "set `worker-cores` and `main-core` in [dpdk] to cores of this machine: {cores}"
+        )));
     }
     for &core in known {
         if !online.contains(&core) {
-            let cause = "somebody took it off line".to_owned();
-            let finding = problem(format!("core {core} is off line"), cause);
+            let cause = "it was taken offline".to_owned();
+            let finding = problem(format!("core {core} is offline"), cause);
             findings.push(finding.mend(format!("echo 1 > /{CPU}/cpu{core}/online")));
         } else if host.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&core)) {
             findings.push(not_allowed(host, core));
@@ -71,54 +76,16 @@ pub fn unusable(host: &Host, dpdk: &Dpdk, file: Option<&File>) -> Vec<Finding> {
     findings
 }
 
-/// Cores of this machine in place of those that it does not have.
-fn choose_others(finding: Finding, host: &Host, dpdk: &Dpdk, file: Option<&File>) -> Finding {
-    let online = host.allowed.clone().unwrap_or_else(|| host.online());
-    let is_there = |core: &u32| online.contains(core);
-    let main = if is_there(&dpdk.main_core) {
-        dpdk.main_core
-    } else {
-        online.first().copied().unwrap_or(0)
-    };
-    let mut workers: Vec<_> = dpdk.worker_cores.iter().copied().filter(is_there).collect();
-    let mut others = online.iter().rev().filter(|core| **core != main);
-    while workers.len() < dpdk.worker_cores.len() {
-        match others.next() {
-            Some(core) if !workers.contains(core) => workers.push(*core),
-            Some(_) => {}
-            // Fewer workers then; one shares the main core if there is no other.
-            None => break,
-        }
-    }
-    if workers.is_empty() {
-        workers.push(main);
-    }
-    workers.sort_unstable();
-    let set =
-        |key: &str, value: String| file.and_then(|f| f.set(Table::Section("dpdk"), key, &value));
-    let list: Vec<_> = workers.iter().map(u32::to_string).collect();
-    let mut finding = finding;
-    if workers != dpdk.worker_cores {
-        finding = finding.mend_if(set("worker-cores", format!("[{}]", list.join(", "))));
-    }
-    if main != dpdk.main_core {
-        finding = finding.mend_if(set("main-core", main.to_string()));
-    }
-    finding.advice(format!(
-        "name cores of this machine in worker-cores and main-core, for example worker-cores = [{}] and main-core = {main}",
-        list.join(", ")
-    ))
-}
-
-/// A core outside the process's cpuset: of every group on the way to its own that leaves the core out.
+/// A core outside the cpuset of this process. Every cgroup on the path from the root to the process's
+/// own may leave the core out.
 fn not_allowed(host: &Host, core: u32) -> Finding {
     let groups = host.read("proc/self/cgroup").unwrap_or_default();
     // Version 1: `3:cpuset:/path`; version 2: `0::/path`.
-    let find = |wanted: &dyn Fn(&str) -> bool| {
+    let find = |has: &dyn Fn(&str) -> bool| {
         groups.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);
             let (controllers, path) = (fields.next()?, fields.next()?);
-            wanted(controllers).then(|| path.trim_end_matches('/').to_owned())
+            has(controllers).then(|| path.trim_end_matches('/').to_owned())
         })
     };
     let first = find(&|controllers| controllers.split(',').any(|name| name == "cpuset"));
@@ -126,7 +93,7 @@ fn not_allowed(host: &Host, core: u32) -> Finding {
         Some(path) => ("/sys/fs/cgroup/cpuset", path),
         None => ("/sys/fs/cgroup", find(&str::is_empty).unwrap_or_default()),
     };
-    // From the root down, because a group cannot have what the one above has not.
+    // From the root down, because a group cannot have a core that its parent does not have.
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     let is_hidden = host.list(folder).is_empty();
     let leaving_out: Vec<_> = ends
@@ -134,9 +101,9 @@ fn not_allowed(host: &Host, core: u32) -> Finding {
             let group = &path[..end];
             let file = format!("{folder}{group}/cpuset.cpus");
             let all = match &host.allowed {
-                // Not mounted here (`ip netns exec`): it is taken to be the process's own.
+                // Not mounted here (`ip netns exec`): the process's own group has these cores.
                 Some(allowed) if is_hidden && end == path.len() => allowed.clone(),
-                // Empty, in version 2: all that the group above has.
+                // Empty in version 2: all cores of the parent.
                 _ => cores(&host.read(&file)?),
             };
             (!all.is_empty() && !all.contains(&core)).then_some((group, file, all))
@@ -148,17 +115,17 @@ fn not_allowed(host: &Host, core: u32) -> Finding {
             format!("the cpuset of its cgroup {} leaves the core out", name(group))
         }
         None => format!(
-            "a cgroup above {} leaves the core out, or another has it for itself (cpuset.cpus.partition)",
+            "a cgroup above {} leaves the core out, or a partition owns it (cpuset.cpus.partition)",
             name(&path)
         ),
     };
     let finding =
-        Finding::problem(Check::Cores, format!("core {core} is not for this process"), cause);
+        Finding::problem(Check::Cores, format!("this process may not run on core {core}"), cause);
     leaving_out
         .into_iter()
         .fold(finding, |finding, (_, file, mut all)| {
             all.insert(core);
-            finding.mend(format!("echo {} > {}", listed(&all), super::edit::quoted(&file)))
+            finding.mend(format!("echo {} > {}", listed(&all), shell_quoted(&file)))
         })
         .advice(
             "under systemd: AllowedCPUs= of the unit or its slice; in a container: --cpuset-cpus",
@@ -185,20 +152,19 @@ pub(super) fn isolation(view: &View<'_>) -> Vec<Finding> {
             1 => format!("worker core {list} is not isolated"),
             _ => format!("worker cores {list} are not isolated"),
         };
-        // What is on a veth or a TAP takes the kernel's time in any case.
         let is_for_nics = config.ports.iter().any(|port| pci_address(&port.device).is_some());
         let finding = if is_for_nics {
-            let cause = "the kernel puts other work there, and while that runs frames are lost";
+            let cause = "the kernel runs other work there, and frames are lost meanwhile";
             Finding::warning(Check::Isolation, found, cause)
         } else {
             Finding::note(Check::Isolation, found)
         };
         let arguments = format!("isolcpus={all} nohz_full={all} rcu_nocbs={all}");
-        let then = "nothing else is put on these cores then";
-        findings.push(boot::with_arguments(finding, host, &arguments, then));
+        let afterwards = "then the kernel puts nothing else on these cores";
+        findings.push(boot_arguments::add(finding, host, &arguments, afterwards));
     }
     if workers.contains(&config.dpdk.main_core) {
-        findings.push(beside_control(view, config, &workers));
+        findings.push(beside_control(config.dpdk.main_core));
     }
     findings.extend(siblings(host, &workers));
     if findings.is_empty() {
@@ -207,19 +173,13 @@ pub(super) fn isolation(view: &View<'_>) -> Vec<Finding> {
     findings
 }
 
-fn beside_control(view: &View<'_>, config: &Config, workers: &BTreeSet<u32>) -> Finding {
-    let main = config.dpdk.main_core;
-    let free = view.host.online().into_iter().find(|core| !workers.contains(core));
-    let edit = free.and_then(|core| {
-        view.file.and_then(|f| f.set(Table::Section("dpdk"), "main-core", &core.to_string()))
-    });
+fn beside_control(main_core: u32) -> Finding {
     Finding::warning(
         Check::Isolation,
-        format!("core {main} has a worker and the control thread"),
+        format!("core {main_core} has a worker and the control thread"),
         "the control thread gets half of the core, and the worker stands still meanwhile",
     )
-    .mend_if(edit)
-    .advice("give main-core another core than worker-cores have")
+    .advice("set `main-core` in [dpdk] to a core that is not among worker-cores")
 }
 
 /// Workers that share one physical core.
@@ -240,25 +200,25 @@ fn siblings(host: &Host, workers: &BTreeSet<u32>) -> Option<Finding> {
         Finding::warning(
             Check::Isolation,
             format!("workers on {core} and {other} share one physical core"),
-            "they are its two hyper-threads, and each gets little more than half of it",
+            "the cores are hyper-threads, and each gets little more than half of the physical core",
         )
-        .advice("take one of each pair for worker-cores: `lscpu -e` shows the pairs"),
+        .advice("use one core of each pair in worker-cores: `lscpu -e` shows the pairs"),
     )
 }
 
 pub(super) fn governor(view: &View<'_>) -> Vec<Finding> {
     let host = view.host;
-    let wanted = match view.config {
+    let cores = match view.config {
         Some(config) => config.dpdk.worker_cores.iter().copied().collect(),
         None => host.online(),
     };
     let file = |core: u32| format!("{CPU}/cpu{core}/cpufreq/scaling_governor");
     let of = |core: &u32| host.read(file(*core)).map(|governor| (*core, governor));
-    let all: Vec<_> = wanted.iter().filter_map(of).collect();
+    let all: Vec<_> = cores.iter().filter_map(of).collect();
     if all.is_empty() {
         return vec![Finding::ok(
             Check::Governor,
-            "the kernel does not scale these cores' frequency",
+            "the kernel does not change the frequency of these cores",
         )];
     }
     let slow: Vec<_> = all.iter().filter(|(_, governor)| governor != "performance").collect();
@@ -270,25 +230,23 @@ pub(super) fn governor(view: &View<'_>) -> Vec<Finding> {
     let finding = Finding::warning(
         Check::Governor,
         format!("the frequency governor of {of} {list} is {governor}"),
-        "a core that looks idle to it is slowed down, and takes time to be fast again",
+        "it slows a core down that looks idle, and the core takes time to speed up again",
     );
-    slow.iter()
-        .fold(finding, |finding, (core, _)| finding.mend(format!("echo performance > /{}", file(*core))))
-        .advice("at each boot: GOVERNOR=performance in /etc/default/cpufrequtils (package cpufrequtils)")
-        .into()
-}
-
-impl From<Finding> for Vec<Finding> {
-    fn from(finding: Finding) -> Self {
-        vec![finding]
-    }
+    let command =
+        |finding: Finding, core| finding.mend(format!("echo performance > /{}", file(core)));
+    let finding = slow.iter().map(|(core, _)| *core).fold(finding, command);
+    vec![finding.advice(
+        "to set it at each boot: GOVERNOR=performance in /etc/default/cpufrequtils (package \
+         cpufrequtils)",
+    )]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Severity;
-    use super::super::fixture::{Fixture, config};
+    use super::super::finding::Severity;
+    use super::super::test_host::{TestHost, config};
     use super::*;
+    use crate::config::Config;
 
     fn with_cores(workers: &[u32], main: u32) -> Config {
         let mut config = config(&["net_null0"]);
@@ -298,14 +256,12 @@ mod tests {
     }
 
     #[test]
-    fn a_core_that_is_not_there_is_replaced() {
-        let file = File::with("f.toml", "[dpdk]\nworker-cores = [1, 97]\n");
-        let fixture = Fixture::new().cores(4).with_file(&file);
+    fn a_core_that_is_not_there_is_named() {
+        let fixture = TestHost::new().cores(4);
         let finding = fixture.problem(&with_cores(&[1, 97], 0), usable);
         assert_eq!(finding.found, "core 97 is not on this machine");
-        assert_eq!(finding.cause, "it has cores 0,1,2,3");
-        let edit = file.set(Table::Section("dpdk"), "worker-cores", "[1, 3]");
-        assert_eq!(finding.mend, [edit.unwrap()]);
+        assert_eq!(finding.cause, "this machine has cores 0,1,2,3");
+        assert!(finding.advice.ends_with("cores of this machine: 0,1,2,3"), "{finding}");
         fixture.all_is_well(&with_cores(&[1, 2], 0), usable);
         let finding = fixture.problem(&with_cores(&[8, 9], 0), usable);
         assert_eq!(finding.found, "cores 8,9 are not on this machine");
@@ -314,16 +270,16 @@ mod tests {
     }
 
     #[test]
-    fn a_core_that_is_off_line_is_brought_back() {
-        let fixture = Fixture::new().cores(4).file("sys/devices/system/cpu/online", "0,2-3");
+    fn a_core_that_is_offline_is_brought_back() {
+        let fixture = TestHost::new().cores(4).file("sys/devices/system/cpu/online", "0,2-3");
         let finding = fixture.problem(&with_cores(&[1], 0), usable);
-        assert_eq!(finding.found, "core 1 is off line");
+        assert_eq!(finding.found, "core 1 is offline");
         assert_eq!(finding.mend, ["echo 1 > /sys/devices/system/cpu/cpu1/online"]);
     }
 
     #[test]
     fn a_core_outside_the_cpuset_is_let_in() {
-        let mut fixture = Fixture::new().cores(4).file("proc/self/cgroup", "0::/system.slice/x\n");
+        let mut fixture = TestHost::new().cores(4).file("proc/self/cgroup", "0::/system.slice/x\n");
         fixture.host.allowed = Some(BTreeSet::from([0, 2]));
         // No group is to be seen from here.
         let finding = fixture.problem(&with_cores(&[1], 0), usable);
@@ -352,7 +308,7 @@ mod tests {
 
     #[test]
     fn workers_want_their_cores_alone() {
-        let fixture = Fixture::new().cores(4);
+        let fixture = TestHost::new().cores(4);
         fixture.all_is_well(&with_cores(&[2, 3], 0), isolation);
         let mut with_nic = with_cores(&[2, 3], 0);
         with_nic.ports[0].device = "0000:01:00.0".to_owned();
@@ -372,7 +328,7 @@ mod tests {
     #[test]
     fn workers_want_full_speed() {
         let file = "sys/devices/system/cpu/cpu1/cpufreq/scaling_governor";
-        let fixture = Fixture::new().cores(2);
+        let fixture = TestHost::new().cores(2);
         fixture.all_is_well(&with_cores(&[1], 0), governor);
         let fixture = fixture.file(file, "powersave\n");
         let finding = fixture.warning(&with_cores(&[1], 0), governor);
@@ -382,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_host_alone_is_described() {
-        let fixture = Fixture::new().cores(2);
+        let fixture = TestHost::new().cores(2);
         for check in [usable, isolation, governor] {
             assert!(fixture.of_host(check).iter().all(|f| f.severity == Severity::Ok));
         }

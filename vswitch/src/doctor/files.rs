@@ -1,55 +1,51 @@
-//! What must be readable, or writable, before a switch can use it: the state directory, and the files of TLS.
+//! The state directory, and the files of the API over TCP.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::edit::quoted;
-use super::host::{Host, Running};
-use super::{Check, Finding, Purpose, View};
+use super::finding::{Check, Finding};
+use super::host::{Host, Listener};
+use super::view::{Purpose, View};
 use crate::api::tls::{self, TlsError};
 use crate::control::state::{self, StateError};
-
-/// The state directory, and what a start comes up with because of it.
-#[derive(Debug)]
-pub struct Kept {
-    /// The directory.
-    pub directory: PathBuf,
-    /// What a start comes up with, in a line; or why it does not.
-    pub start: Result<String, StateError>,
-    /// What of it was damaged or undone, where nobody has said that yet.
-    pub reports: Vec<String>,
-}
+use crate::text::shell_quoted;
 
 pub(super) fn state(view: &View<'_>) -> Vec<Finding> {
-    let Some(kept) = view.state else { return Vec::new() };
-    let line = match &kept.start {
+    let Some(seen) = view.state else { return Vec::new() };
+    let line = match &seen.start {
         Ok(line) => line,
-        Err(error) => return vec![of_state(view.host, error)],
+        Err(error) => return vec![unusable(view.host, error)],
     };
-    // A start has locked it itself.
-    if view.purpose == Purpose::Look
-        && let Some(pid) = view.host.locker(&state::lock_file(&kept.directory))
-        && ![Running::Process(pid), Running::Hidden].contains(&view.host.running)
+    // A start has locked the directory itself.
+    if view.purpose == Purpose::Report
+        && let Some(pid) = view.host.locker(&state::lock_file(&seen.directory))
+        && ![Listener::Switch(pid), Listener::Unknown].contains(&view.host.api_listener)
     {
-        return vec![of_state(view.host, &StateError::InUse { path: kept.directory.clone() })];
+        return vec![unusable(view.host, &StateError::InUse { path: seen.directory.clone() })];
     }
-    let mut findings = vec![Finding::ok(Check::State, line)];
-    if !kept.reports.is_empty() {
-        let found = format!("the state in {} is not as it should be", kept.directory.display());
-        findings.push(
-            Finding::warning(Check::State, found, kept.reports.join("; "))
-                .advice("that is what a start says, and does; what it keeps aside is for people"),
-        );
+    let mut findings = vec![match &seen.copy_to_file {
+        None => Finding::ok(Check::State, line),
+        Some(copy) => Finding::note(Check::State, line).advice(format!(
+            "before you change the configuration file, copy the state over it: `{copy}`; otherwise \
+             the changed file replaces the state"
+        )),
+    }];
+    if !seen.reports.is_empty() {
+        let found = format!("the state in {} is not as it should be", seen.directory.display());
+        findings
+            .push(Finding::warning(Check::State, found, seen.reports.join("; ")).advice(
+                "a start reports and does this too; look at the files that it keeps aside",
+            ));
     }
     findings
 }
 
-/// Why a switch cannot use its state.
-fn of_state(host: &Host, error: &StateError) -> Finding {
+/// The problem that a switch cannot use its state directory.
+fn unusable(host: &Host, error: &StateError) -> Finding {
     match error {
         StateError::InUse { path } => {
             let locker = host.locker(&state::lock_file(path));
-            let who = locker.map_or("a process that cannot be seen from here".to_owned(), |pid| {
+            let who = locker.map_or("a process that cannot be seen".to_owned(), |pid| {
                 format!("{} (process {pid})", host.name_of(pid))
             });
             Finding::problem(
@@ -57,7 +53,7 @@ fn of_state(host: &Host, error: &StateError) -> Finding {
                 format!("another switch uses the state directory {}", path.display()),
                 format!("{who} has locked it"),
             )
-            .advice("stop it, or give each its own with --state")
+            .advice("stop it, or give each switch its own directory with --state")
         }
         StateError::Directory { path, source } => {
             let finding = Finding::problem(
@@ -66,32 +62,27 @@ fn of_state(host: &Host, error: &StateError) -> Finding {
                 source.to_string(),
             );
             let is_missing = source.kind() == ErrorKind::PermissionDenied && !path.exists();
-            let finding = finding.mend_if(is_missing.then(|| make_directory(host, path)));
-            // What is there may be another's state, and is not to be given away.
+            let finding = match is_missing {
+                true => finding.mend(make_directory(host, path)),
+                false => finding,
+            };
+            // An existing directory may be another switch's state: no command gives it away.
             finding
-                .advice("or choose another with --state; in a systemd unit: StateDirectory=vswitch")
+                .advice("or choose another directory with --state; in a systemd unit: StateDirectory=vswitch")
         }
         other => {
             let text = other.to_string();
             let (found, help) = text.split_once("\n  help: ").unwrap_or((&text, ""));
-            Finding::problem(
-                Check::State,
-                found,
-                "the operating system does not give it to this user",
-            )
-            .advice(if help.is_empty() {
-                "run as its owner, or as root"
-            } else {
-                help
-            })
+            Finding::problem(Check::State, found, "the operating system refuses it to this user")
+                .advice(if help.is_empty() { "run as its owner, or as root" } else { help })
         }
     }
 }
 
-/// The command that makes a directory for this user.
+/// The command that creates a directory for this user.
 pub(super) fn make_directory(host: &Host, folder: &Path) -> String {
     let owner = if host.is_root() { String::new() } else { format!("-o {} ", host.user()) };
-    format!("install -d -m 0750 {owner}{}", quoted(&folder.display().to_string()))
+    format!("install -d -m 0750 {owner}{}", shell_quoted(folder.display()))
 }
 
 pub(super) fn tls(view: &View<'_>) -> Vec<Finding> {
@@ -116,10 +107,10 @@ fn of_tls(error: &TlsError) -> Finding {
         }
         TlsError::Exposed { key, path } => problem(
             format!("[api] {key}: everybody on this host can read {}", path.display()),
-            "whoever reads it can do what the switch's operators can",
+            "everybody who reads it can control the switch",
         )
-        .mend(format!("chmod o-rwx {}", quoted(&path.display().to_string())))
-        .advice("make a new one if it was so for long"),
+        .mend(format!("chmod o-rwx {}", shell_quoted(path.display())))
+        .advice("replace it if it was readable for long"),
         TlsError::Content { key, path, what, why, help } => {
             problem(format!("[api] {key}: {} holds no {what}", path.display()), why).advice(*help)
         }
@@ -127,7 +118,7 @@ fn of_tls(error: &TlsError) -> Finding {
             "[api] tls-certificate, tls-key: they cannot be used together".to_owned(),
             &source.to_string(),
         )
-        .advice("the key must be that of the first certificate in the file"),
+        .advice("the key must belong to the first certificate in the file"),
     }
 }
 
@@ -136,18 +127,20 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-    use super::super::Severity;
-    use super::super::fixture::{Fixture, config};
+    use super::super::finding::Severity;
+    use super::super::test_host::{TestHost, config};
+    use super::super::view::StateSeen;
     use super::*;
     use crate::config::Tcp;
 
-    fn kept(start: Result<String, StateError>) -> Kept {
-        Kept { directory: "/var/lib/s".into(), start, reports: Vec::new() }
+    fn seen(start: Result<String, StateError>) -> StateSeen {
+        let (reports, copy_to_file) = (Vec::new(), None);
+        StateSeen { directory: "/var/lib/s".into(), start, reports, copy_to_file }
     }
 
-    fn with(start: Result<String, StateError>) -> Fixture {
-        let mut fixture = Fixture::new().file("proc/self/status", "Uid:\t7\t7\t7\t7\n");
-        fixture.state = Some(kept(start));
+    fn with(start: Result<String, StateError>) -> TestHost {
+        let mut fixture = TestHost::new().file("proc/self/status", "Uid:\t7\t7\t7\t7\n");
+        fixture.state = Some(seen(start));
         fixture
     }
 
@@ -183,9 +176,9 @@ mod tests {
         let finding = fixture.problem(&config, state);
         assert_eq!(finding.cause, "vswitch (process 77) has locked it");
         // The one that answers on the socket, and a start itself, have it by right.
-        fixture.host.running = Running::Process(77);
+        fixture.host.api_listener = Listener::Switch(77);
         fixture.all_is_well(&config, state);
-        fixture.host.running = Running::Nobody;
+        fixture.host.api_listener = Listener::None;
         fixture.purpose = Purpose::Start;
         fixture.all_is_well(&config, state);
     }
@@ -199,14 +192,14 @@ mod tests {
             fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).unwrap();
         };
         let mut config = config(&["net_null0"]);
-        assert!(Fixture::new().findings(&config, tls).is_empty());
+        assert!(TestHost::new().findings(&config, tls).is_empty());
         config.api.tcp = Some(Tcp {
             listen: "127.0.0.1:9145".parse().unwrap(),
             tls_certificate: path("cert"),
             tls_key: path("key"),
             token_file: path("token"),
         });
-        let problems = Fixture::new().problems(&config, tls);
+        let problems = TestHost::new().problems(&config, tls);
         assert!(problems[0].found.contains("tls-certificate: cannot read"), "{}", problems[0]);
         assert!(problems[1].found.contains("token-file: cannot read"), "{}", problems[1]);
 
@@ -214,11 +207,11 @@ mod tests {
         write("cert", &made.cert.pem(), 0o644);
         write("key", &made.signing_key.serialize_pem(), 0o644);
         write("token", "0123456789abcdef", 0o640);
-        let finding = Fixture::new().problem(&config, tls);
+        let finding = TestHost::new().problem(&config, tls);
         assert_eq!(finding.mend, [format!("chmod o-rwx {}", path("key").display())]);
         write("key", &made.signing_key.serialize_pem(), 0o600);
-        Fixture::new().all_is_well(&config, tls);
+        TestHost::new().all_is_well(&config, tls);
         write("token", "short", 0o640);
-        assert_eq!(Fixture::new().problem(&config, tls).severity, Severity::Problem);
+        assert_eq!(TestHost::new().problem(&config, tls).severity, Severity::Problem);
     }
 }

@@ -1,112 +1,94 @@
-//! What a check says: how bad, what was found, why, and the command that mends it.
+//! What a check reports: the severity, what it found, the cause, and commands or advice that mend it.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// What is looked at. The names are stable: they are in the JSON, in logs and in `docs/doctor.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Check {
-    /// Capabilities of the process.
-    Permissions,
-    /// `memory-mib` against the computed need.
-    Memory,
-    /// Hugepages, per NUMA node, against `memory-mib`.
-    Hugepages,
-    /// The main core and the workers': there, on line, and for this process.
-    Cores,
-    /// Whether workers have their cores for themselves.
-    Isolation,
-    /// The frequency governor of the workers' cores.
-    Governor,
-    /// Workers and NICs on one NUMA node.
-    Numa,
-    /// PCI devices: there, and alive.
-    Device,
-    /// The kernel's driver that holds a PCI device.
-    Driver,
-    /// The IOMMU that vfio-pci needs.
-    Iommu,
-    /// vfio's files and groups.
-    Vfio,
-    /// How much memory may be locked.
-    Memlock,
-    /// DPDK's driver plugins.
-    Plugins,
-    /// The kernel's interfaces behind virtual devices.
-    Interfaces,
-    /// The kernel's own stack on interfaces that the switch reads.
-    Quiet,
-    /// MTUs from tenant to uplink.
-    Mtu,
-    /// `/dev/net/tun`.
-    Tun,
-    /// What else the kernel must be able to do.
-    Kernel,
-    /// Names and addresses of host interfaces.
-    HostInterface,
-    /// The API's socket.
-    Socket,
-    /// TCP addresses.
-    Listen,
-    /// The state directory.
-    State,
-    /// Certificate, key and token of the API over TCP.
-    Tls,
-    /// What DPDK said when it was started or given a device (`run` only).
-    Dpdk,
-}
-
-impl Check {
-    /// The stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Permissions => "permissions",
-            Self::Memory => "memory",
-            Self::Hugepages => "hugepages",
-            Self::Cores => "cores",
-            Self::Isolation => "isolation",
-            Self::Governor => "governor",
-            Self::Numa => "numa",
-            Self::Device => "device",
-            Self::Driver => "driver",
-            Self::Iommu => "iommu",
-            Self::Vfio => "vfio",
-            Self::Memlock => "memlock",
-            Self::Plugins => "plugins",
-            Self::Interfaces => "interfaces",
-            Self::Quiet => "quiet",
-            Self::Mtu => "mtu",
-            Self::Tun => "tun",
-            Self::Kernel => "kernel",
-            Self::HostInterface => "host-interface",
-            Self::Socket => "socket",
-            Self::Listen => "listen",
-            Self::State => "state",
-            Self::Tls => "tls",
-            Self::Dpdk => "dpdk",
+macro_rules! checks {
+    ($($(#[$doc:meta])* $check:ident = $name:literal,)*) => {
+        /// A check. The names are stable: JSON, logs and `docs/doctor.md` have them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        pub enum Check {
+            $($(#[$doc])* #[serde(rename = $name)] $check,)*
         }
-    }
+
+        impl Check {
+            /// The stable name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$check => $name,)* }
+            }
+        }
+    };
 }
 
-/// How bad it is, from good to bad.
+checks! {
+    /// Capabilities of the process.
+    Permissions = "permissions",
+    /// `memory-mib` against the computed need.
+    Memory = "memory",
+    /// Free hugepages against `memory-mib`.
+    Hugepages = "hugepages",
+    /// The main core and the worker cores exist and can be used.
+    Cores = "cores",
+    /// Worker cores have nothing else to do.
+    Isolation = "isolation",
+    /// The frequency governor of the worker cores.
+    Governor = "governor",
+    /// Workers and NICs are on the same NUMA node.
+    Numa = "numa",
+    /// PCI devices exist.
+    Device = "device",
+    /// The kernel driver of a PCI device.
+    Driver = "driver",
+    /// The IOMMU that vfio-pci needs.
+    Iommu = "iommu",
+    /// Files and groups of vfio.
+    Vfio = "vfio",
+    /// The limit of locked memory.
+    Memlock = "memlock",
+    /// DPDK's driver plugins.
+    Plugins = "plugins",
+    /// Kernel interfaces behind virtual devices.
+    Interfaces = "interfaces",
+    /// The kernel's own stack on interfaces that the switch reads.
+    Quiet = "quiet",
+    /// MTUs from tenant to uplink.
+    Mtu = "mtu",
+    /// `/dev/net/tun`.
+    Tun = "tun",
+    /// Socket families.
+    Kernel = "kernel",
+    /// Names and addresses of host interfaces.
+    HostInterface = "host-interface",
+    /// The API's socket.
+    Socket = "socket",
+    /// TCP addresses.
+    Listen = "listen",
+    /// The state directory.
+    State = "state",
+    /// Certificate, key and token of the API over TCP.
+    Tls = "tls",
+    /// An error of DPDK (`run` only).
+    Dpdk = "dpdk",
+}
+
+/// How bad a finding is, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// As it should be.
+    /// Nothing is wrong.
     Ok,
-    /// To be known; also what could not be seen.
+    /// Worth knowing, or could not be checked.
     Note,
-    /// The switch starts, and something will be slow, lost or answered twice.
+    /// The switch starts, but frames will be slow, lost or answered twice.
     Warning,
     /// The switch does not start.
     Problem,
 }
 
 impl Severity {
-    /// In a word, as in the JSON.
+    /// The name in the JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -118,20 +100,20 @@ impl Severity {
     }
 }
 
-/// One thing that was looked at.
+/// One result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// By which check.
+    /// The check.
     pub check: Check,
     /// How bad it is.
     pub severity: Severity,
-    /// What was seen, and where; one line.
+    /// What was found, on one line.
     pub found: String,
-    /// Why that is so, or what comes of it; empty where there is nothing wrong.
+    /// The cause, or the consequence; empty if nothing is wrong.
     pub cause: String,
-    /// Commands that mend it, to be run as root one after the other; empty where no command can.
+    /// Commands that mend it, for root to run in this order; may be empty.
     pub mend: Vec<String>,
-    /// What to know beside the commands, or to do where none is known; may be empty.
+    /// Advice in words; may be empty.
     pub advice: String,
 }
 
@@ -141,54 +123,45 @@ impl Finding {
         Self { check, severity, found: found.into(), cause, mend, advice }
     }
 
-    /// As it should be.
+    /// Nothing is wrong.
     #[must_use]
     pub fn ok(check: Check, found: impl Into<String>) -> Self {
         Self::new(check, Severity::Ok, found)
     }
 
-    /// To be known.
+    /// Something worth knowing.
     #[must_use]
     pub fn note(check: Check, found: impl Into<String>) -> Self {
         Self::new(check, Severity::Note, found)
     }
 
-    /// What does not keep the switch from starting.
+    /// Something that does not keep the switch from starting.
     #[must_use]
     pub fn warning(check: Check, found: impl Into<String>, cause: impl Into<String>) -> Self {
         Self::new(check, Severity::Warning, found).because(cause)
     }
 
-    /// What does.
+    /// Something that keeps the switch from starting.
     #[must_use]
     pub fn problem(check: Check, found: impl Into<String>, cause: impl Into<String>) -> Self {
         Self::new(check, Severity::Problem, found).because(cause)
     }
 
-    /// With the reason.
+    /// Sets the cause.
     #[must_use]
     pub fn because(mut self, cause: impl Into<String>) -> Self {
         self.cause = cause.into();
         self
     }
 
-    /// With a command (another one, if there is one already).
+    /// Adds a command.
     #[must_use]
     pub fn mend(mut self, command: impl Into<String>) -> Self {
         self.mend.push(command.into());
         self
     }
 
-    /// With a command, if there is one.
-    #[must_use]
-    pub fn mend_if(self, command: Option<String>) -> Self {
-        match command {
-            Some(command) => self.mend(command),
-            None => self,
-        }
-    }
-
-    /// With words.
+    /// Sets the advice.
     #[must_use]
     pub fn advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = advice.into();
@@ -196,7 +169,12 @@ impl Finding {
     }
 }
 
-/// As `run` says it: what, why, and the way out.
+/// Advice to set a value in the configuration file.
+pub(super) fn set(key: &str, value: impl fmt::Display, table: impl fmt::Display) -> String {
+    format!("set `{key} = {value}` in {table}")
+}
+
+/// The form in which `run` prints a finding.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.found)?;
@@ -213,16 +191,14 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything that keeps the switch from starting; not empty.
+/// The findings that keep a switch from starting; not empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Findings(pub Vec<Finding>);
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, finding) in self.0.iter().enumerate() {
-            write!(f, "{}{finding}", if n == 0 { "" } else { "\n" })?;
-        }
-        Ok(())
+        let texts: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("\n"))
     }
 }
 

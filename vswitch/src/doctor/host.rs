@@ -1,9 +1,8 @@
-//! The host as the checks see it: files below one root (`/proc`, `/sys`, `/dev`), the interfaces of this network
-//! namespace, and what of a switch runs here already.
+//! The host as the checks see it: files of `/proc`, `/sys` and `/dev`, the interfaces of this network
+//! namespace, and the switch that may be running.
 //!
-//! Reading only. Everything but the interfaces, and the cores and sockets that this process may have, is read below a
-//! root directory, which tests replace by a tree of their own: so NUMA nodes, NICs and IOMMUs are seen that the machine
-//! does not have.
+//! Nothing is written. Files are read below a root directory. Tests replace it with a tree of their
+//! own, and so have NUMA nodes, NICs and IOMMUs that the machine does not have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -19,18 +18,29 @@ use socket2::{Domain, Socket, Type};
 
 use crate::kernel::netdev::{self, Link};
 
-/// Who listens on the API's socket.
+/// The process that listens on the API's socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Running {
-    /// Nobody.
+pub enum Listener {
+    /// No process listens.
     #[default]
-    Nobody,
-    /// A switch: its process.
-    Process(i32),
-    /// A process that is no switch.
-    Stranger(i32),
-    /// Not to be seen: this user may not ask, or it is in another pid namespace.
-    Hidden,
+    None,
+    /// A switch, with its process ID.
+    Switch(i32),
+    /// Another program, with its process ID.
+    Other(i32),
+    /// This user may not connect, or the listener is in another pid namespace.
+    Unknown,
+}
+
+/// A process that has hugepages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HugepageUser {
+    /// Its process ID.
+    pub pid: i32,
+    /// Its name.
+    pub name: String,
+    /// Its memory in hugepages, in KiB.
+    pub kib: u64,
 }
 
 /// A host.
@@ -39,26 +49,26 @@ pub struct Host {
     root: PathBuf,
     /// The interfaces of the network namespace, by name.
     pub links: BTreeMap<String, Link>,
-    /// The cores that this process can be put on; `None`: not known.
+    /// The cores that this process can run on; `None` if that is not known.
     pub allowed: Option<BTreeSet<u32>>,
-    /// The file of this program, for commands.
+    /// The path of this program, for commands.
     pub program: PathBuf,
-    /// Where DPDK has its driver plugins, below the root; `None`: built without DPDK.
+    /// The folder of DPDK's driver plugins; `None` if this program was built without DPDK.
     pub plugins: Option<PathBuf>,
-    /// Who listens on the API's socket.
-    pub running: Running,
-    /// Families of sockets (`AF_PACKET`) that this process cannot have.
+    /// The process that listens on the API's socket.
+    pub api_listener: Listener,
+    /// Socket families, such as `AF_PACKET`, that this process cannot have.
     pub no_sockets: Vec<i32>,
 }
 
 impl Host {
-    /// This one. `socket` is that of the switch that may run already.
+    /// This host. `socket` is the API's socket of the switch that may be running.
     #[must_use]
     pub fn here(socket: &Path) -> Self {
-        Self { running: who_listens(socket), ..Self::machine() }
+        Self { api_listener: listener_of(socket), ..Self::machine() }
     }
 
-    /// This one, whoever runs on it.
+    /// This host, without a look for a running switch.
     #[must_use]
     pub fn machine() -> Self {
         let online = Self::at("/").online();
@@ -84,7 +94,7 @@ impl Host {
             allowed: None,
             program: "vswitch".into(),
             plugins: None,
-            running: Running::Nobody,
+            api_listener: Listener::None,
             no_sockets: Vec::new(),
         }
     }
@@ -96,19 +106,19 @@ impl Host {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// Whether there is something.
+    /// Whether a path exists.
     #[must_use]
     pub fn has(&self, path: impl AsRef<Path>) -> bool {
         self.path(path).exists()
     }
 
-    /// A file's text, without the space around it.
+    /// The text of a file, without white space around it.
     #[must_use]
     pub fn read(&self, path: impl AsRef<Path>) -> Option<String> {
         fs::read_to_string(self.path(path)).ok().map(|text| text.trim().to_owned())
     }
 
-    /// A file's number.
+    /// The number in a file.
     #[must_use]
     pub fn number(&self, path: impl AsRef<Path>) -> Option<i64> {
         self.read(path)?.parse().ok()
@@ -153,14 +163,14 @@ impl Host {
         bits.is_some_and(|bits| bits >> number & 1 != 0)
     }
 
-    /// The number of the user that this process acts as.
+    /// The effective user ID of this process.
     #[must_use]
     pub fn user(&self) -> String {
         let ids = self.field("proc/self/status", "Uid").unwrap_or_default();
         ids.split_whitespace().nth(1).unwrap_or("0").to_owned()
     }
 
-    /// The numbers of the groups that this process is in.
+    /// The group IDs of this process.
     #[must_use]
     pub fn groups(&self) -> Vec<u32> {
         let field = |key| self.field("proc/self/status", key).unwrap_or_default();
@@ -168,13 +178,13 @@ impl Host {
         numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect()
     }
 
-    /// Whether this process is root's.
+    /// Whether this process runs as root.
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.user() == "0"
     }
 
-    /// The cores that are on line.
+    /// The cores that are online.
     #[must_use]
     pub fn online(&self) -> BTreeSet<u32> {
         cores(&self.read("sys/devices/system/cpu/online").unwrap_or_default())
@@ -210,7 +220,7 @@ impl Host {
         self.number(format!("{folder}/numa_node")).and_then(|node| u32::try_from(node).ok())
     }
 
-    /// What a process is called.
+    /// The name of a process.
     #[must_use]
     pub fn name_of(&self, pid: i32) -> String {
         self.read(format!("proc/{pid}/comm")).unwrap_or_default()
@@ -220,8 +230,8 @@ impl Host {
         self.list("proc").into_iter().filter_map(|name| name.parse().ok())
     }
 
-    /// Who has a file open, and what it is called: a path, or `socket:[INODE]`. Root sees every process, others
-    /// only their own.
+    /// The process that has a file open, with its name. `file` is a path or `socket:[INODE]`. Root
+    /// sees every process, other users only their own.
     #[must_use]
     pub fn holder(&self, file: &str) -> Option<(i32, String)> {
         let has = |pid: &i32| {
@@ -233,7 +243,7 @@ impl Host {
         Some((pid, self.name_of(pid)))
     }
 
-    /// Whether a process has a TAP; `None` if that cannot be seen.
+    /// Whether a process has a TAP open; `None` if this user cannot see that.
     #[must_use]
     pub fn has_tap(&self, pid: i32, name: &str) -> Option<bool> {
         let folder = format!("proc/{pid}/fdinfo");
@@ -243,28 +253,28 @@ impl Host {
         (!files.is_empty()).then(|| files.iter().any(is_it))
     }
 
-    /// Who has a TAP, as far as this user sees.
+    /// The process that has a TAP open, as far as this user can see.
     #[must_use]
     pub fn tap_holder(&self, name: &str) -> Option<(i32, String)> {
         let pid = self.processes().find(|pid| self.has_tap(*pid, name) == Some(true))?;
         Some((pid, self.name_of(pid)))
     }
 
-    /// Who has locked a file for itself alone (flock(2)), as far as this user sees.
+    /// The process that holds an exclusive lock on a file (flock(2)), as far as this user can see.
     #[must_use]
     pub fn locker(&self, file: &Path) -> Option<i32> {
         let about = fs::metadata(self.path(file)).ok()?;
         let (device, inode) = (about.dev(), about.ino());
-        let wanted = format!("{:02x}:{:02x}:{inode}", libc::major(device), libc::minor(device));
+        let locked = format!("{:02x}:{:02x}:{inode}", libc::major(device), libc::minor(device));
         let locks = self.read("proc/locks")?;
         locks.lines().find_map(|line| {
             let fields: Vec<_> = line.split_whitespace().collect();
-            let [_, "FLOCK", _, "WRITE", pid, place, ..] = fields[..] else { return None };
-            (place == wanted).then(|| pid.parse().ok())?
+            let [_, "FLOCK", _, "WRITE", pid, file, ..] = fields[..] else { return None };
+            (file == locked).then(|| pid.parse().ok())?
         })
     }
 
-    /// The unit of systemd that a process is the service of.
+    /// The systemd service that a process belongs to.
     #[must_use]
     pub fn unit_of(&self, pid: i32) -> Option<String> {
         let groups = self.read(format!("proc/{pid}/cgroup"))?;
@@ -273,19 +283,19 @@ impl Host {
         Some(unit.to_owned())
     }
 
-    /// The processes with a name, and their memory in hugepages in KiB.
+    /// The processes that have hugepages.
     #[must_use]
-    pub fn hugepage_users(&self) -> Vec<(i32, String, u64)> {
+    pub fn hugepage_users(&self) -> Vec<HugepageUser> {
         let user = |pid: i32| {
             let status = format!("proc/{pid}/status");
             let kib = self.kib(&status, "HugetlbPages").filter(|kib| *kib > 0)?;
-            Some((pid, self.field(&status, "Name").unwrap_or_default(), kib))
+            Some(HugepageUser { pid, name: self.field(&status, "Name").unwrap_or_default(), kib })
         };
         self.processes().filter_map(user).collect()
     }
 }
 
-/// A list as the kernel writes it: `0-3,8`.
+/// Parses a list of cores as the kernel writes it: `0-3,8`.
 #[must_use]
 pub fn cores(list: &str) -> BTreeSet<u32> {
     let ranges = list.trim().split(',').filter_map(|range| {
@@ -295,14 +305,14 @@ pub fn cores(list: &str) -> BTreeSet<u32> {
     ranges.flatten().collect()
 }
 
-/// A list as people and the kernel's command line read it.
+/// Formats a list of cores: `0,1,8`.
 #[must_use]
 pub fn listed<'a>(cores: impl IntoIterator<Item = &'a u32>) -> String {
     cores.into_iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// The cores that this process can be put on: tried on a thread of its own, because what an affinity excludes may
-/// still be allowed, and only the kernel knows what a cpuset does.
+/// The cores that this process can run on. Setting the affinity is tried, on a thread of its own,
+/// because the current affinity may exclude a core that the cpuset allows.
 fn allowed_of(online: &BTreeSet<u32>) -> Option<BTreeSet<u32>> {
     let is_allowed = |core: &u32| {
         let mut one = CpuSet::new();
@@ -313,31 +323,32 @@ fn allowed_of(online: &BTreeSet<u32>) -> Option<BTreeSet<u32>> {
     tried.join().ok()
 }
 
-/// Whether this process can have sockets of a family: tried, because the kernel may load a module for it, and a unit may
-/// forbid it (`RestrictAddressFamilies=`). Without the permission for it there still is the family.
+/// Whether this process can have sockets of a family. Opening one is tried, because the kernel may
+/// load a module for it, and a unit may forbid it (`RestrictAddressFamilies=`). An error about
+/// permissions still shows that the family exists.
 fn has_sockets(family: i32) -> bool {
     let tried = Socket::new(Domain::from(family), Type::from(libc::SOCK_RAW), None);
     tried.map_or_else(|error| error.raw_os_error() != Some(libc::EAFNOSUPPORT), |_| true)
 }
 
-fn who_listens(socket: &Path) -> Running {
+fn listener_of(socket: &Path) -> Listener {
     match UnixStream::connect(socket) {
         Ok(stream) => match getsockopt(&stream, sockopt::PeerCredentials) {
-            // 0: in another pid namespace.
+            // A process ID of 0 stands for another pid namespace.
             Ok(peer) if peer.pid() > 0 => {
                 let host = Host::at("/");
                 let name = host.name_of(peer.pid());
-                // A program that was renamed is called as we are.
+                // A renamed program has the name of this process.
                 if name == "vswitch" || Some(name) == host.read("proc/self/comm") {
-                    Running::Process(peer.pid())
+                    Listener::Switch(peer.pid())
                 } else {
-                    Running::Stranger(peer.pid())
+                    Listener::Other(peer.pid())
                 }
             }
-            Ok(_) | Err(_) => Running::Hidden,
+            Ok(_) | Err(_) => Listener::Unknown,
         },
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Running::Hidden,
-        Err(_) => Running::Nobody,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Listener::Unknown,
+        Err(_) => Listener::None,
     }
 }
 
@@ -369,7 +380,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("s");
         let host = Host::here(&socket);
-        assert_eq!(host.running, Running::Nobody);
+        assert_eq!(host.api_listener, Listener::None);
         assert!(host.links.contains_key("lo"));
         assert!(has_sockets(libc::AF_UNIX) && !has_sockets(255));
         assert!(!host.online().is_empty());
@@ -378,6 +389,6 @@ mod tests {
 
         let _listener = UnixListener::bind(&socket).unwrap();
         let me = i32::try_from(std::process::id()).unwrap();
-        assert_eq!(Host::here(&socket).running, Running::Process(me));
+        assert_eq!(Host::here(&socket).api_listener, Listener::Switch(me));
     }
 }

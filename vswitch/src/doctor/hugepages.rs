@@ -1,19 +1,21 @@
-//! `memory-mib` against what the configuration needs, and hugepages against `memory-mib`.
+//! Free hugepages against `memory-mib`.
 //!
-//! EAL spreads `memory-mib` over the NUMA nodes of its lcores, in proportion to their number, and takes from other
-//! nodes what one lacks (`eal_dynmem_calc_num_pages_per_socket`). So hugepages on the wrong node are slow, none at
-//! all is a failure; but what a NIC's driver reserves for its rings must be on the NIC's own node.
+//! EAL takes `memory-mib` from the NUMA nodes of its lcores, in proportion to their number, and what
+//! one node lacks from others (`eal_dynmem_calc_num_pages_per_socket`). So hugepages on the wrong
+//! node are slow. But a NIC's rings must be on the node of the NIC: with no hugepage there, the
+//! switch does not start.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::edit::{File, Table};
-use super::host::{Host, Running};
-use super::{Check, Finding, View, count, mtu};
+use super::finding::{Check, Finding};
+use super::host::{Host, Listener};
+use super::need::foreseen;
+use super::view::View;
 use crate::config::device::pci_address;
 use crate::config::{Config, overrides_memory};
-use crate::control::memory::{Foreseen, Need};
+use crate::text::count;
 
 /// Hugepages of one size, on one node or on the whole host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,25 +25,25 @@ struct Pages {
     free: u64,
 }
 
-/// What a NUMA node has to give.
+/// What a NUMA node provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeShare {
     /// The node.
     pub node: u32,
-    /// How much of `memory-mib` EAL takes from it, in MiB.
+    /// The part of `memory-mib` that EAL takes from it, in MiB.
     pub need_mib: u64,
     /// Its free hugepages, in MiB.
     pub free_mib: u64,
 }
 
-/// Pages of every size, in a folder of sysfs.
+/// The hugepages of every size in a folder of sysfs.
 fn pages(host: &Host, folder: &str) -> Vec<Pages> {
     let size = |name: String| {
         let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
         let number = |file: &str| {
             host.number(format!("{folder}/{name}/{file}")).and_then(|n| u64::try_from(n).ok())
         };
-        // Promised to somebody who has not touched them yet.
+        // Promised to a process that has not touched them yet.
         let reserved = number("resv_hugepages").unwrap_or(0);
         let free = number("free_hugepages")?.saturating_sub(reserved);
         Some(Pages { kib, total: number("nr_hugepages")?, free })
@@ -55,7 +57,11 @@ fn free_mib(pages: &[Pages]) -> u64 {
 
 const HOST_WIDE: &str = "sys/kernel/mm/hugepages";
 
-/// What EAL takes from each node that has memory; empty without hugepages or NUMA.
+fn folder_of(node: u32) -> String {
+    format!("sys/devices/system/node/node{node}/hugepages")
+}
+
+/// The part of `memory-mib` that EAL takes from each node; empty without hugepages or NUMA nodes.
 #[must_use]
 pub fn shares(host: &Host, config: &Config) -> Vec<NodeShare> {
     if !config.dpdk.hugepages {
@@ -70,80 +76,56 @@ pub fn shares(host: &Host, config: &Config) -> Vec<NodeShare> {
     let share = |node: u32| {
         let own = lcores.get(&node).copied().unwrap_or(0);
         let need_mib = (u64::from(config.dpdk.memory_mib) * own).checked_div(total).unwrap_or(0);
-        let folder = format!("sys/devices/system/node/node{node}/hugepages");
-        NodeShare { node, need_mib, free_mib: free_mib(&pages(host, &folder)) }
+        NodeShare { node, need_mib, free_mib: free_mib(&pages(host, &folder_of(node))) }
     };
     host.nodes().into_iter().map(share).collect()
 }
 
-/// What a configuration needs, as far as is known before a device is opened.
-#[must_use]
-pub fn foreseen(host: &Host, config: &Config) -> Foreseen {
-    Foreseen::of(config, |port| mtu::known(host, port))
+/// How many pages of the default size must exist in a folder for so much more to be free.
+struct Reservation {
+    /// The default size, in KiB.
+    page_kib: u64,
+    /// How much memory the new pages take.
+    more_kib: u64,
+    /// The number of pages, with those that exist.
+    pages: u64,
 }
 
-/// A `memory-mib` that does not suffice.
-#[must_use]
-pub fn too_little(config: &Config, need: &Need, file: Option<&File>) -> Finding {
-    let (have, least) = (config.dpdk.memory_mib, need.dpdk_mib());
-    let found = format!("memory-mib is {have}, and {least} are needed");
-    let finding = Finding::problem(Check::Memory, found, takes(config, need));
-    raised(finding, least, file)
-}
-
-/// What the memory is for, in words.
-fn takes(config: &Config, need: &Need) -> String {
-    format!(
-        "{} take {} packet buffers of {} bytes, {} MiB; EAL and drivers take {}",
-        need.user(config),
-        need.buffers,
-        need.room,
-        need.pool_mib(),
-        need.other_mib()
-    )
-}
-
-fn raised(finding: Finding, to: u64, file: Option<&File>) -> Finding {
-    let edit = file.and_then(|f| f.set(Table::Section("dpdk"), "memory-mib", &to.to_string()));
-    finding.mend_if(edit).advice(format!("set memory-mib to {to} or more, or use fewer queues"))
-}
-
-/// `memory-mib` against what is foreseen. What is less than a NIC can take may suffice for what it does take: then
-/// `run` tries, and knows when the NIC is open.
-fn memory(view: &View<'_>, config: &Config, Foreseen { least, most }: &Foreseen) -> Finding {
-    let (have, enough) = (config.dpdk.memory_mib, most.dpdk_mib());
-    if most.is_met_by(config) {
-        let found = format!("memory-mib is {have}, and {enough} are needed");
-        return Finding::ok(Check::Memory, found);
+impl Reservation {
+    fn of(host: &Host, folder: &str, more_mib: u64) -> Self {
+        let page_kib = host.kib("proc/meminfo", "Hugepagesize").unwrap_or(2048);
+        let sizes = pages(host, folder);
+        let now = sizes.iter().find(|pages| pages.kib == page_kib).map_or(0, |pages| pages.total);
+        let more = (more_mib * 1024).div_ceil(page_kib);
+        Self { page_kib, more_kib: more * page_kib, pages: now + more }
     }
-    if !least.is_met_by(config) {
-        // What surely suffices, not what would perhaps be too little again.
-        return too_little(config, most, view.file);
+
+    /// The command that reserves them on a node.
+    fn command(&self, node: u32) -> String {
+        let (folder, page_kib) = (folder_of(node), self.page_kib);
+        format!("echo {} > /{folder}/hugepages-{page_kib}kB/nr_hugepages", self.pages)
     }
-    let found = format!("memory-mib is {have}, and {enough} may be needed");
-    let cause = format!(
-        "how many queues a NIC has only its driver knows; with one for each worker, {}",
-        takes(config, most)
-    );
-    raised(Finding::warning(Check::Memory, found, cause), enough, view.file)
+}
+
+/// The command that reserves as many pages as are missing; `None` if so much is free.
+pub(super) fn reserve(host: &Host, wanted_mib: u64) -> Option<String> {
+    let missing =
+        wanted_mib.checked_sub(free_mib(&pages(host, HOST_WIDE))).filter(|mib| *mib > 0)?;
+    let pages = Reservation::of(host, HOST_WIDE, missing).pages;
+    Some(format!("sysctl -w vm.nr_hugepages={pages}"))
 }
 
 pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
     let Some(config) = view.config else { return vec![without_configuration(view.host)] };
-    let foreseen = foreseen(view.host, config);
-    let need = foreseen.most;
-    let mut findings = vec![memory(view, config, &foreseen)];
     if overrides_memory(&config.dpdk.eal_args) {
-        findings.push(Finding::note(
-            Check::Hugepages,
-            "eal-args say how much memory to take: it is not compared with what there is",
-        ));
-    } else if config.dpdk.hugepages {
-        findings.push(enough(view, config, &need));
-        findings.extend(on_nodes(view, config));
-    } else {
-        findings.push(switched_off(config, view.file));
+        let found = "eal-args set how much memory to take: free hugepages are not compared with it";
+        return vec![Finding::note(Check::Hugepages, found)];
     }
+    if !config.dpdk.hugepages {
+        return vec![switched_off(config)];
+    }
+    let mut findings = vec![enough(view, config)];
+    findings.extend(on_nodes(view, config));
     findings
 }
 
@@ -153,192 +135,127 @@ fn without_configuration(host: &Host) -> Finding {
     let sizes: Vec<_> = sizes.collect();
     if pages.iter().all(|pages| pages.total == 0) {
         return Finding::note(Check::Hugepages, "no hugepages are reserved")
-            .because("a switch takes its memory-mib, by default 512, from hugepages")
+            .because("a switch takes memory-mib, 512 by default, from hugepages")
             .mend("sysctl -w vm.nr_hugepages=256");
     }
     Finding::ok(Check::Hugepages, sizes.join("; "))
 }
 
-fn switched_off(config: &Config, file: Option<&File>) -> Finding {
+fn switched_off(config: &Config) -> Finding {
     let is_nic = |port: &&crate::config::Port| pci_address(&port.device).is_some();
     match config.ports.iter().find(is_nic) {
         Some(port) => Finding::problem(
             Check::Hugepages,
             format!("hugepages = false, and port {:?} is a NIC", port.name),
-            "a NIC reads and writes physical memory, which only hugepages keep in its place",
+            "a NIC accesses physical memory, and only hugepages stay at their physical address",
         )
-        .mend_if(file.and_then(|f| f.set(Table::Section("dpdk"), "hugepages", "true")))
-        .advice("set hugepages = true"),
-        None => Finding::note(Check::Hugepages, "hugepages = false: runs without, slower"),
+        .advice("set `hugepages = true` in [dpdk]"),
+        None => Finding::note(Check::Hugepages, "hugepages = false: works, but slower"),
     }
 }
 
-/// Whether `memory-mib` is free in hugepages, all nodes together.
-fn enough(view: &View<'_>, config: &Config, need: &Need) -> Finding {
+/// Whether `memory-mib` is free in hugepages, on all nodes together.
+fn enough(view: &View<'_>, config: &Config) -> Finding {
     let host = view.host;
     let asked = u64::from(config.dpdk.memory_mib);
     let pages = pages(host, HOST_WIDE);
     let free = free_mib(&pages);
-    let off = || view.file.and_then(|f| f.set(Table::Section("dpdk"), "hugepages", "false"));
     if pages.is_empty() {
         return Finding::problem(
             Check::Hugepages,
             format!("memory-mib asks for {asked} MiB of hugepages, and this kernel has none"),
-            "it was built without CONFIG_HUGETLBFS",
+            "the kernel was built without CONFIG_HUGETLBFS",
         )
-        .mend_if(off())
-        .advice("set hugepages = false, or boot another kernel");
+        .advice("set `hugepages = false` in [dpdk], or boot another kernel");
     }
+    let found = format!("memory-mib asks for {asked} MiB of hugepages, and {free} MiB are free");
     if free >= asked {
-        let found =
-            format!("memory-mib asks for {asked} MiB of hugepages, and {free} MiB are free");
         return Finding::ok(Check::Hugepages, found);
     }
     let users = host.hugepage_users();
-    let held = |pid: i32| {
-        users.iter().filter(move |user| user.0 == pid).map(|user| user.2 / 1024).sum::<u64>()
-    };
-    if let (Some(running), Running::Process(pid)) = (view.running(), host.running)
-        && free + held(pid) >= asked
-    {
-        return Finding::ok(
-            Check::Hugepages,
-            format!("{running} holds {} MiB of hugepages, and {free} MiB more are free", held(pid)),
-        );
+    if let (Some(running), Listener::Switch(pid)) = (view.running_switch(), host.api_listener) {
+        let held = users.iter().filter(|user| user.pid == pid).map(|user| user.kib / 1024);
+        let held: u64 = held.sum();
+        if free + held >= asked {
+            let found = format!("{running} holds {held} MiB of hugepages, and {free} MiB are free");
+            return Finding::ok(Check::Hugepages, found);
+        }
     }
-    let found = format!("memory-mib asks for {asked} MiB of hugepages, and {free} MiB are free");
     let reserved: u64 = pages.iter().map(|pages| pages.kib * pages.total / 1024).sum();
     let users = users
         .iter()
-        .map(|(pid, name, kib)| format!("; {name} (process {pid}) has {} MiB", kib / 1024));
+        .map(|user| format!("; {} (process {}) has {} MiB", user.name, user.pid, user.kib / 1024));
+    let least = foreseen(host, config).most.dpdk_mib();
     let cause = format!(
-        "{reserved} MiB are reserved{}; the computed need is {} MiB",
+        "{reserved} MiB are reserved{}; the computed need is {least} MiB",
         users.collect::<String>(),
-        need.dpdk_mib()
     );
-    let More { usual, missing, wanted } = More::of(host, &pages, asked - free);
+    let Reservation { more_kib, pages, .. } = Reservation::of(host, HOST_WIDE, asked - free);
     let available = host.kib("proc/meminfo", "MemAvailable").unwrap_or(u64::MAX);
-    if available < missing.saturating_mul(usual) {
-        let least = need.dpdk_mib();
-        let edit = view
-            .file
-            .filter(|_| asked > least)
-            .and_then(|f| f.set(Table::Section("dpdk"), "memory-mib", &least.to_string()));
-        return Finding::problem(
-            Check::Hugepages,
-            found,
-            format!(
-                "{cause}, and no more than {} MiB of memory are left to reserve",
-                available / 1024
-            ),
-        )
-        .mend_if(edit)
-        .advice(format!("lower memory-mib ({least} are needed), or give the machine more memory"));
+    if available < more_kib {
+        let available = available / 1024;
+        let cause = format!("{cause}, and only {available} MiB of memory are left to reserve");
+        let lower = match asked > least {
+            true => format!("set `memory-mib = {least}` in [dpdk], or "),
+            false => String::new(),
+        };
+        return Finding::problem(Check::Hugepages, found, cause)
+            .advice(format!("{lower}give the machine more memory"));
     }
-    let finding = Finding::problem(Check::Hugepages, found, cause);
-    let finding = by_node(host, config, usual).into_iter().fold(finding, Finding::mend);
-    let finding = if finding.mend.is_empty() { finding.mend(reserving(wanted)) } else { finding };
+    let mut finding = Finding::problem(Check::Hugepages, found, cause);
+    let shares = shares(host, config);
+    if shares.len() > 1 {
+        let lacking = shares.iter().filter(|share| share.need_mib > share.free_mib);
+        let command = |share: &NodeShare| {
+            let more_mib = share.need_mib - share.free_mib;
+            Reservation::of(host, &folder_of(share.node), more_mib).command(share.node)
+        };
+        finding.mend.extend(lacking.map(command));
+    }
+    if finding.mend.is_empty() {
+        finding.mend.extend(reserve(host, asked));
+    }
     finding.advice(format!(
-        "at each boot: `echo vm.nr_hugepages={wanted} > /etc/sysctl.d/80-vswitch.conf`; where fewer come than were asked \
-         for, memory is in pieces: `sysctl -w vm.compact_memory=1` and again, or reserve at boot; for tests \
-         hugepages = false does without"
+        "to reserve them at each boot: `echo vm.nr_hugepages={pages} > \
+         /etc/sysctl.d/80-vswitch.conf`; if fewer are reserved than asked for, memory is \
+         fragmented: run `sysctl -w vm.compact_memory=1` and try again, or reserve at boot; for \
+         tests, hugepages = false works without"
     ))
 }
 
-/// What more of the usual pages makes so much more free.
-struct More {
-    /// The usual size, in KiB.
-    usual: u64,
-    /// How many more.
-    missing: u64,
-    /// How many there are then.
-    wanted: u64,
-}
-
-impl More {
-    fn of(host: &Host, pages: &[Pages], missing_mib: u64) -> Self {
-        let usual = host.kib("proc/meminfo", "Hugepagesize").unwrap_or(2048);
-        let now = pages.iter().find(|pages| pages.kib == usual).map_or(0, |pages| pages.total);
-        let missing = (missing_mib * 1024).div_ceil(usual);
-        Self { usual, missing, wanted: now + missing }
-    }
-}
-
-fn reserving(wanted: u64) -> String {
-    format!("sysctl -w vm.nr_hugepages={wanted}")
-}
-
-/// The command that reserves so many more pages of the usual size that this much is free; `None` if it is.
-#[cfg(feature = "dpdk")]
-pub(super) fn reserve(host: &Host, asked_mib: u64) -> Option<String> {
-    let pages = pages(host, HOST_WIDE);
-    let missing = asked_mib.checked_sub(free_mib(&pages)).filter(|missing| *missing > 0)?;
-    Some(reserving(More::of(host, &pages, missing).wanted))
-}
-
-/// On a host of several nodes: the commands that give each its share.
-fn by_node(host: &Host, config: &Config, usual: u64) -> Vec<String> {
-    let shares = shares(host, config);
-    if shares.len() < 2 {
-        return Vec::new();
-    }
-    let command = |share: &NodeShare| {
-        let folder = format!("sys/devices/system/node/node{}/hugepages", share.node);
-        let now = pages(host, &folder).into_iter().find(|pages| pages.kib == usual)?.total;
-        let missing = share.need_mib.checked_sub(share.free_mib).filter(|missing| *missing > 0)?;
-        let wanted = now + (missing * 1024).div_ceil(usual);
-        Some(format!("echo {wanted} > /{folder}/hugepages-{usual}kB/nr_hugepages"))
-    };
-    shares.iter().filter_map(command).collect()
-}
-
-/// Whether each node has its share. Only where there are several, and enough in all.
+/// Whether each node has its share, on a host with several nodes and enough in all.
 fn on_nodes(view: &View<'_>, config: &Config) -> Vec<Finding> {
     let host = view.host;
     let shares = shares(host, config);
-    let free: u64 = free_mib(&pages(host, HOST_WIDE));
-    if shares.len() < 2 || free < u64::from(config.dpdk.memory_mib) || view.running().is_some() {
+    let free = free_mib(&pages(host, HOST_WIDE));
+    let is_enough = free >= u64::from(config.dpdk.memory_mib);
+    if shares.len() < 2 || !is_enough || view.running_switch().is_some() {
         return Vec::new();
     }
-    let usual = host.kib("proc/meminfo", "Hugepagesize").unwrap_or(2048);
     let mut findings = Vec::new();
-    for share in &shares {
-        let folder = format!("sys/devices/system/node/node{}/hugepages", share.node);
-        let reserve = |mib: u64| {
-            let now =
-                pages(host, &folder).into_iter().find(|p| p.kib == usual).map_or(0, |p| p.total);
-            let wanted = now + (mib * 1024).div_ceil(usual);
-            format!("echo {wanted} > /{folder}/hugepages-{usual}kB/nr_hugepages")
-        };
+    for &NodeShare { node, need_mib, free_mib } in &shares {
+        let reserve = |mib| Reservation::of(host, &folder_of(node), mib).command(node);
         let nic = config.ports.iter().find(|port| {
             pci_address(&port.device)
                 .and_then(|address| host.node_of_device(&format!("sys/bus/pci/devices/{address}")))
-                == Some(share.node)
+                == Some(node)
         });
-        if let (Some(port), 0) = (nic, share.free_mib) {
-            findings.push(
-                Finding::problem(
-                    Check::Hugepages,
-                    format!(
-                        "NUMA node {} has no free hugepage, and the NIC of port {:?} is there",
-                        share.node, port.name
-                    ),
-                    "a NIC's rings are reserved on its own node",
-                )
-                .mend(reserve(share.need_mib.max(2))),
+        if let (Some(port), 0) = (nic, free_mib) {
+            let found = format!(
+                "NUMA node {node} has no free hugepage, and the NIC of port {:?} is there",
+                port.name
             );
-        } else if share.free_mib < share.need_mib {
-            findings.push(
-                Finding::warning(
-                    Check::Hugepages,
-                    format!(
-                        "NUMA node {} has {} MiB of hugepages free, and the share of its cores is {} MiB",
-                        share.node, share.free_mib, share.need_mib
-                    ),
-                    "the rest is taken from another node, and every access to it is slower",
-                )
-                .mend(reserve(share.need_mib - share.free_mib)),
+            let cause = "the rings of a NIC are reserved on its own node";
+            let finding = Finding::problem(Check::Hugepages, found, cause);
+            findings.push(finding.mend(reserve(need_mib.max(2))));
+        } else if free_mib < need_mib {
+            let found = format!(
+                "NUMA node {node} has {free_mib} MiB of hugepages free, and the share of its cores \
+                 is {need_mib} MiB"
             );
+            let cause = "the rest is taken from another node, and every access to it is slower";
+            let finding = Finding::warning(Check::Hugepages, found, cause);
+            findings.push(finding.mend(reserve(need_mib - free_mib)));
         }
     }
     if findings.is_empty() {
@@ -350,14 +267,15 @@ fn on_nodes(view: &View<'_>, config: &Config) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Fixture, config};
-    use super::super::{Purpose, Severity};
+    use super::super::finding::Severity;
+    use super::super::test_host::{TestHost, config};
+    use super::super::view::Purpose;
     use super::*;
 
     const NR: &str = "vm.nr_hugepages";
 
-    fn one_node(free: u32, total: u32) -> Fixture {
-        Fixture::new()
+    fn one_node(free: u32, total: u32) -> TestHost {
+        TestHost::new()
             .file("proc/meminfo", "MemAvailable:    4194304 kB\nHugepagesize:       2048 kB\n")
             .hugepages("sys/kernel/mm/hugepages", total, free)
             .node(0, "0-3", total, free)
@@ -387,13 +305,13 @@ mod tests {
         let config = config(&["net_null0"]);
         let mut fixture =
             one_node(0, 256).file("proc/77/status", "Name:\tvswitch\nHugetlbPages:\t  524288 kB\n");
-        fixture.host.running = Running::Process(77);
+        fixture.host.api_listener = Listener::Switch(77);
         let findings = fixture.findings(&config, check);
-        let said = &findings[1];
+        let said = &findings[0];
         assert_eq!(said.severity, Severity::Ok, "{said}");
         assert_eq!(
             said.found,
-            "the running switch (process 77) holds 512 MiB of hugepages, and 0 MiB more are free"
+            "the running switch (process 77) holds 512 MiB of hugepages, and 0 MiB are free"
         );
         // But it keeps another from starting.
         fixture.purpose = Purpose::Start;
@@ -404,65 +322,23 @@ mod tests {
     fn more_than_the_machine_has_is_not_reserved() {
         let mut config = config(&["net_null0"]);
         config.dpdk.memory_mib = 100_000;
-        let file = File::with("f.toml", "[dpdk]\nmemory-mib = 100000\n");
-        let fixture = one_node(8, 8);
-        let finding = fixture.with_file(&file).problem(&config, check);
-        assert!(finding.cause.contains("no more than 4096 MiB"), "{finding}");
-        let least = foreseen(&Fixture::new().host, &config).most.dpdk_mib().to_string();
-        let edit = file.set(Table::Section("dpdk"), "memory-mib", &least);
-        assert_eq!(finding.mend, [edit.unwrap()]);
+        let finding = one_node(8, 8).problem(&config, check);
+        assert!(finding.cause.contains("only 4096 MiB"), "{finding}");
+        let least = foreseen(&TestHost::new().host, &config).most.dpdk_mib();
+        let advice = format!("set `memory-mib = {least}` in [dpdk]");
+        assert!(finding.mend.is_empty() && finding.advice.starts_with(&advice), "{finding}");
     }
 
     #[test]
     fn a_kernel_without_hugepages() {
-        let finding = Fixture::new().problem(&config(&["net_null0"]), check);
+        let finding = TestHost::new().problem(&config(&["net_null0"]), check);
         assert!(finding.found.ends_with("this kernel has none"), "{finding}");
         let mut off = config(&["net_null0"]);
         off.dpdk.hugepages = false;
-        Fixture::new().all_is_well(&off, check);
+        TestHost::new().all_is_well(&off, check);
         let mut nic = config(&["0000:01:00.0"]);
         nic.dpdk.hugepages = false;
-        assert!(Fixture::new().problem(&nic, check).found.contains("is a NIC"));
-    }
-
-    #[test]
-    fn too_little_memory_names_the_need() {
-        let mut config = config(&["net_null0"]);
-        config.dpdk.memory_mib = 32;
-        config.dpdk.hugepages = false;
-        let file = File::with("f.toml", "[dpdk]\nmemory-mib = 32\n");
-        let fixture = Fixture::new();
-        let finding = fixture.with_file(&file).problem(&config, check);
-        let least = foreseen(&Fixture::new().host, &config).most.dpdk_mib();
-        assert_eq!(finding.found, format!("memory-mib is 32, and {least} are needed"));
-        let edit = file.set(Table::Section("dpdk"), "memory-mib", &least.to_string());
-        assert_eq!(finding.mend, [edit.unwrap()]);
-        config.dpdk.eal_args = vec!["-m=900".into()];
-        assert!(Fixture::new().problems(&config, check).is_empty());
-    }
-
-    #[test]
-    fn what_may_suffice_for_a_nic_is_tried() {
-        let mut config = config(&["0000:01:00.0", "net_null0"]);
-        config.dpdk.worker_cores = (1..9).collect();
-        let Foreseen { least, most } = foreseen(&Fixture::new().host, &config);
-        let memory_of = |mib: u64| {
-            let mut config = config.clone();
-            config.dpdk.memory_mib = u32::try_from(mib).unwrap();
-            let all = Fixture::new().findings(&config, check);
-            all.into_iter().find(|finding| finding.check == Check::Memory).unwrap()
-        };
-        assert!(least.dpdk_mib() < most.dpdk_mib());
-        for (mib, severity, words) in [
-            (least.dpdk_mib() - 1, Severity::Problem, "are needed"),
-            (least.dpdk_mib(), Severity::Warning, "may be needed"),
-            (most.dpdk_mib() - 1, Severity::Warning, "may be needed"),
-            (most.dpdk_mib(), Severity::Ok, "are needed"),
-        ] {
-            let finding = memory_of(mib);
-            assert_eq!(finding.severity, severity, "{finding}");
-            assert!(finding.found.ends_with(&format!("{} {words}", most.dpdk_mib())), "{finding}");
-        }
+        assert!(TestHost::new().problem(&nic, check).found.contains("is a NIC"));
     }
 
     #[test]
@@ -472,7 +348,7 @@ mod tests {
         config.dpdk.worker_cores = vec![2, 3];
         config.dpdk.memory_mib = 300;
         let two = |first: u32, second: u32| {
-            Fixture::new()
+            TestHost::new()
                 .file("proc/meminfo", "MemAvailable:    4194304 kB\nHugepagesize:       2048 kB\n")
                 .hugepages("sys/kernel/mm/hugepages", first + second, first + second)
                 .node(0, "0-1", first, first)

@@ -1,41 +1,43 @@
-//! The IOMMU that keeps a NIC to the memory it was given: whether there is one, and why there is none.
+//! The IOMMU, which confines a NIC to the memory that it was given: whether there is one, and if not,
+//! why.
 
+use super::boot_arguments;
+use super::finding::{Check, Finding};
 use super::host::Host;
-use super::{Check, Finding, boot};
 
-/// What comes of having none.
-const WITHOUT: &str = "without one the device can write to all of the memory, and DPDK needs root";
+/// The consequence of having none.
+const WITHOUT: &str = "without one the device can write to all memory, and DPDK needs root";
 
-/// Of a host alone.
+/// Whether the host has one.
 pub fn of_host(host: &Host) -> Finding {
     let has_one = !host.list("sys/class/iommu").is_empty()
         || !host.list("sys/kernel/iommu_groups").is_empty();
     if has_one {
         Finding::ok(Check::Iommu, "on")
     } else {
-        Finding::note(Check::Iommu, "off, or there is none: NICs need it for vfio-pci")
+        Finding::note(Check::Iommu, "no IOMMU is on: vfio-pci needs one")
     }
 }
 
-/// vfio without IOMMU was allowed.
+/// Whether vfio's no-IOMMU mode is allowed.
 pub fn is_unsafe_allowed(host: &Host) -> bool {
     host.read("sys/module/vfio/parameters/enable_unsafe_noiommu_mode").as_deref() == Some("Y")
 }
 
-/// A group that vfio made in that mode, of a device that no IOMMU watches.
+/// Whether vfio made a group in no-IOMMU mode.
 pub fn is_unsafe(host: &Host, group: &str) -> bool {
     host.has(format!("dev/vfio/noiommu-{group}"))
 }
 
-/// That such a device works, and at what price.
-pub fn done_without(host: &Host, who: &str, address: &str, by: &str) -> Finding {
+/// A warning about a device that DPDK uses without an IOMMU.
+pub fn unprotected(host: &Host, who: &str, address: &str, by: &str) -> Finding {
     Finding {
         found: format!("{who}: {address} is on {by}, without an IOMMU"),
         ..missing(host, who, address)
     }
 }
 
-/// That there is none for a device, why, and how to have one.
+/// A warning that a device has no IOMMU, with the cause and the remedy.
 pub fn missing(host: &Host, who: &str, address: &str) -> Finding {
     let cpu = host.read("proc/cpuinfo").unwrap_or_default();
     let line = host.read("proc/cmdline").unwrap_or_default();
@@ -43,9 +45,11 @@ pub fn missing(host: &Host, who: &str, address: &str) -> Finding {
     let finding = |cause: &str| Finding::warning(Check::Iommu, found.clone(), cause);
     let is_intel = cpu.contains("GenuineIntel");
     if let Some(word) = turned_off(&line) {
-        return finding(&format!("the kernel was told not to use one: {word} is on its command line")).advice(
-            format!("take {word} off the kernel's command line (in /etc/default/grub, then `update-grub`), and boot anew; {WITHOUT}"),
-        );
+        let cause = format!("the kernel was told not to use one: {word} is on its command line");
+        return finding(&cause).advice(format!(
+            "take {word} off the kernel's command line (/etc/default/grub, then `update-grub`) and \
+             reboot; {WITHOUT}"
+        ));
     }
     if cpu.lines().any(|line| line.starts_with("flags") && line.contains(" hypervisor")) {
         let asked = if is_intel { ", and intel_iommu=on on the kernel's command line" } else { "" };
@@ -53,17 +57,17 @@ pub fn missing(host: &Host, who: &str, address: &str) -> Finding {
             .advice(format!("give the virtual machine one{asked}; {WITHOUT}"));
     }
     if is_intel && intel(&line) != Some("intel_iommu=on") {
-        let cause = "the kernel was not told to use one, or the firmware has it turned off";
-        let then = format!("if there is none then, turn VT-d on in the firmware; {WITHOUT}");
-        return boot::with_arguments(finding(cause), host, "intel_iommu=on iommu=pt", &then);
+        let cause = "the kernel was not told to use one, or it is turned off in the firmware";
+        let then = format!("if there is still none, turn VT-d on in the firmware; {WITHOUT}");
+        return boot_arguments::add(finding(cause), host, "intel_iommu=on iommu=pt", &then);
     }
-    // The kernel uses AMD's without being told.
+    // The kernel uses AMD's IOMMU without an argument.
     let name = if is_intel { "VT-d" } else { "AMD-Vi, IOMMU or SMMU" };
-    finding("the kernel would use one, and the firmware has it turned off")
+    finding("the kernel uses one if it finds one: it is turned off in the firmware")
         .advice(format!("turn {name} on in the firmware; {WITHOUT}"))
 }
 
-/// The last word on Intel's IOMMU, as it is understood.
+/// The last `intel_iommu=` argument, which is the one that counts.
 fn intel(line: &str) -> Option<&'static str> {
     let values = line.split_whitespace().filter_map(|word| word.strip_prefix("intel_iommu="));
     let last =
@@ -71,7 +75,8 @@ fn intel(line: &str) -> Option<&'static str> {
     last.map(|option| if option == "on" { "intel_iommu=on" } else { "intel_iommu=off" })
 }
 
-/// The argument that turned it off. A later `intel_iommu=on` overrules an earlier off; nothing overrules the others.
+/// The argument that turned the IOMMU off. A later `intel_iommu=on` overrules an earlier off; nothing
+/// overrules the other arguments.
 fn turned_off(line: &str) -> Option<&str> {
     let is_off = |word: &&str| {
         let value = word.strip_prefix("iommu=").or_else(|| word.strip_prefix("amd_iommu="));
@@ -83,15 +88,15 @@ fn turned_off(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Severity;
-    use super::super::fixture::Fixture;
+    use super::super::finding::Severity;
+    use super::super::test_host::TestHost;
     use super::*;
 
     const INTEL: &str = "vendor_id : GenuineIntel\n";
     const AMD: &str = "vendor_id : AuthenticAMD\n";
 
     fn why(cpu: &str, line: &str) -> Finding {
-        let fixture = Fixture::new()
+        let fixture = TestHost::new()
             .file("proc/cpuinfo", cpu)
             .file("proc/cmdline", line)
             .file("etc/default/grub", "GRUB_CMDLINE_LINUX=\"\"\n");
@@ -136,8 +141,8 @@ mod tests {
 
     #[test]
     fn a_host_has_one_or_is_told() {
-        assert_eq!(of_host(&Fixture::new().host).severity, Severity::Note);
-        let fixture = Fixture::new().directory("sys/kernel/iommu_groups/0");
+        assert_eq!(of_host(&TestHost::new().host).severity, Severity::Note);
+        let fixture = TestHost::new().directory("sys/kernel/iommu_groups/0");
         assert_eq!(of_host(&fixture.host).severity, Severity::Ok);
     }
 }

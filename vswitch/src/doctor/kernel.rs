@@ -1,13 +1,14 @@
-//! What the kernel must be able to do: TAPs for host interfaces, packet and AF_XDP sockets.
+//! What the kernel must provide: TAPs for host interfaces, packet sockets and AF_XDP sockets.
 
-use super::edit::Table;
+use super::finding::{Check, Finding, Severity};
 use super::host::Host;
-use super::{Check, Finding, View};
-use crate::config::device::{argument, driver, interfaces_needed};
+use super::view::View;
+use crate::config::device::driver;
 
 const TUN: &str = "dev/net/tun";
 
-/// Drivers that need a family of sockets: its number, its name, the kernel's option, and the module, where it can be one.
+/// Drivers that need a socket family: its number, its name, the kernel's option, and its module if it
+/// can be one.
 const SOCKETS: [(&str, i32, &str, &str, Option<&str>); 2] = [
     ("net_af_packet", libc::AF_PACKET, "AF_PACKET", "CONFIG_PACKET", Some("af_packet")),
     ("net_af_xdp", libc::AF_XDP, "AF_XDP", "CONFIG_XDP_SOCKETS", None),
@@ -20,7 +21,7 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
         let tun = if host.has(TUN) {
             Finding::ok(Check::Tun, "/dev/net/tun is there")
         } else {
-            Finding { severity: super::Severity::Note, ..no_tun(host) }
+            Finding { severity: Severity::Note, ..no_tun(host) }
         };
         return vec![tun, Finding::ok(Check::Kernel, format!("Linux {release}"))];
     };
@@ -37,63 +38,43 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
             continue;
         }
         let cause = format!(
-            "it was built without {option}, a module cannot be loaded, or the unit forbids them (RestrictAddressFamilies=)"
+            "it was built without {option}, a module cannot be loaded, or the unit forbids them \
+             (RestrictAddressFamilies=)"
         );
         let found =
             format!("this kernel ({release}) gives no {family} sockets, which {name} needs");
         let finding = Finding::problem(Check::Kernel, found, cause);
         findings.push(match module {
             Some(module) => finding.mend(format!("modprobe {module}")).advice(format!(
-                "in a systemd unit: RestrictAddressFamilies={family} beside the others"
+                "in a systemd unit, add {family} to RestrictAddressFamilies="
             )),
-            None => instead(view, finding, name),
+            None => finding.advice(
+                "use net_af_packet, which is slower but works on every kernel; in a systemd unit, AF_XDP \
+                 needs more than the package's unit allows (its example af-xdp.conf)",
+            ),
         });
     }
     if findings.iter().all(|finding| finding.check != Check::Kernel) {
-        findings.push(Finding::ok(Check::Kernel, format!("Linux {release} has what is needed")));
+        findings
+            .push(Finding::ok(Check::Kernel, format!("Linux {release} provides what is needed")));
     }
     findings
-}
-
-/// The same interface by a packet socket.
-fn instead(view: &View<'_>, finding: Finding, name: &str) -> Finding {
-    let port = view
-        .config
-        .and_then(|config| config.ports.iter().find(|port| driver(&port.device) == Some(name)));
-    let edit = port.and_then(|port| {
-        let interface = interfaces_needed(&port.device).into_iter().next()?;
-        // A number that no other packet socket has, and as many queues.
-        let named = |device: &str| {
-            let mut ports = view.config.into_iter().flat_map(|config| &config.ports);
-            ports.any(|port| port.device.split(',').next() == Some(device))
-        };
-        let device =
-            (0..).map(|n| format!("net_af_packet{n}")).find(|device| !named(device.as_str()))?;
-        let queues = argument(&port.device, "queue_count");
-        let queues = queues.map_or(String::new(), |count| format!(",qpairs={count}"));
-        let device = format!("\"{device},iface={interface}{queues}\"");
-        view.file?.set(Table::Named("port", &port.name), "device", &device)
-    });
-    finding.mend_if(edit).advice(
-        "net_af_packet works on every kernel, slower; in a systemd unit AF_XDP needs more than the package's gives \
-         (its example af-xdp.conf)",
-    )
 }
 
 fn no_tun(host: &Host) -> Finding {
     let finding = |cause: &str| {
         Finding::problem(
             Check::Tun,
-            "/dev/net/tun is missing: no host interface can be made",
+            "/dev/net/tun is missing: host interfaces cannot be created",
             cause,
         )
     };
     let misc = host.read("proc/misc").unwrap_or_default();
     if misc.lines().any(|line| line.split_whitespace().eq(["200", "tun"])) {
-        finding("the kernel has the driver, and nobody made the file (as in a container)")
+        finding("the kernel has the driver, but the file does not exist (as in a container)")
             .mend("mkdir -p /dev/net")
             .mend("mknod -m 0666 /dev/net/tun c 10 200")
-            .advice("in a container pass the device through: --device /dev/net/tun")
+            .advice("in a container, pass the device through: --device /dev/net/tun")
     } else {
         finding("the kernel's module tun is not loaded").mend("modprobe tun")
     }
@@ -101,27 +82,25 @@ fn no_tun(host: &Host) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Severity;
-    use super::super::edit::File;
-    use super::super::fixture::{Fixture, config};
+    use super::super::test_host::{TestHost, config};
     use super::*;
 
     #[test]
     fn host_interfaces_need_tun() {
         let config = config(&["net_null0"]);
-        let finding = Fixture::new().problem(&config, check);
+        let finding = TestHost::new().problem(&config, check);
         assert_eq!(finding.mend, ["modprobe tun"]);
         let finding =
-            Fixture::new().file("proc/misc", "229 fuse\n200 tun\n").problem(&config, check);
+            TestHost::new().file("proc/misc", "229 fuse\n200 tun\n").problem(&config, check);
         assert_eq!(finding.mend[1], "mknod -m 0666 /dev/net/tun c 10 200");
-        Fixture::new().file(TUN, "").all_is_well(&config, check);
-        assert_eq!(Fixture::new().of_host(check)[0].severity, Severity::Note);
+        TestHost::new().file(TUN, "").all_is_well(&config, check);
+        assert_eq!(TestHost::new().of_host(check)[0].severity, Severity::Note);
     }
 
     #[test]
     fn sockets_are_there_or_not() {
         let without = |family: i32| {
-            let mut fixture = Fixture::new().file(TUN, "");
+            let mut fixture = TestHost::new().file(TUN, "");
             fixture.host.no_sockets = vec![family];
             fixture
         };
@@ -133,18 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_socket_takes_the_place_of_af_xdp() {
-        let file = File::with(
-            "f.toml",
-            "[[port]]\nname = \"p1\"\ndevice = \"net_af_xdp0,iface=up0,queue_count=2\"\n",
-        );
-        let devices = ["net_af_packet0,iface=ta", "net_af_xdp0,iface=up0,queue_count=2"];
-        let mut fixture = Fixture::new().file(TUN, "").with_file(&file);
+    fn a_packet_socket_can_take_the_place_of_af_xdp() {
+        let mut fixture = TestHost::new().file(TUN, "");
         fixture.host.no_sockets = vec![libc::AF_XDP];
-        let finding = fixture.problem(&config(&devices), check);
+        let finding = fixture.problem(&config(&["net_af_xdp0,iface=up0"]), check);
         assert!(finding.cause.contains("CONFIG_XDP_SOCKETS"), "{finding}");
-        let device = "\"net_af_packet1,iface=up0,qpairs=2\"";
-        let edit = file.set(Table::Named("port", "p1"), "device", device);
-        assert_eq!(finding.mend, [edit.unwrap()]);
+        assert!(finding.advice.contains("net_af_packet"), "{finding}");
     }
 }

@@ -1,17 +1,20 @@
-//! The chain of MTUs: what a tenant sends must fit the uplink with the outer headers around it, what the uplink
-//! brings must fit the tenant's port, and each port's MTU must be one that its driver can have.
+//! MTUs: a tenant's longest frame must fit the uplink with the outer headers around it, both ends of a
+//! veth must agree, and the driver must support the MTU of its port.
 
-use super::edit::{Table, quoted};
+use super::finding::{Check, Finding, set};
 use super::host::Host;
-use super::{Check, Finding, View, pci};
+use super::pci;
+use super::view::View;
 use crate::config::device::{argument, mtu_limit, pci_address, ring_arguments, ring_slot};
 use crate::config::{Config, Port};
 use crate::control::memory::USUAL_MTU;
+use crate::text::shell_quoted;
 
-/// What VXLAN puts around a tenant's packet: its Ethernet header (14), VXLAN (8), UDP (8) and IPv4 (20); RFC 7348 §5.
+/// The bytes that VXLAN puts around a tenant's packet: Ethernet header (14), VXLAN (8), UDP (8) and
+/// IPv4 (20); RFC 7348 §5.
 const OUTER_HEADERS: u32 = 50;
 
-/// The MTU that a port will have, and the interface that has it where the file does not say.
+/// The MTU that a port will have, and the interface that sets it if the configuration does not.
 fn mtu_of<'p>(host: &Host, port: &'p Port) -> Option<(u32, Option<&'p str>)> {
     if let Some(mtu) = port.mtu {
         return Some((mtu.into(), None));
@@ -24,7 +27,7 @@ fn mtu_of<'p>(host: &Host, port: &'p Port) -> Option<(u32, Option<&'p str>)> {
     Some((host.links.get(name)?.mtu, Some(name)))
 }
 
-/// The same, where a port's need of memory is computed.
+/// The MTU that a port will have, to compute the memory that it needs.
 pub(super) fn known(host: &Host, port: &Port) -> Option<u16> {
     // The loopback interface has 65536.
     mtu_of(host, port).map(|(mtu, _)| u16::try_from(mtu).unwrap_or(u16::MAX))
@@ -33,35 +36,36 @@ pub(super) fn known(host: &Host, port: &Port) -> Option<u16> {
 pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
     let Some(config) = view.config else { return Vec::new() };
     let mut findings: Vec<_> =
-        config.ports.iter().filter_map(|port| beyond_driver(view, port)).collect();
+        config.ports.iter().filter_map(|port| beyond_driver(view.host, port)).collect();
     findings.extend(config.ports.iter().filter_map(|port| unlike_peer(view.host, port)));
-    findings.extend(too_small_uplinks(view, config));
+    findings.extend(too_small_uplinks(view.host, config));
     if findings.is_empty() {
         findings.push(Finding::ok(Check::Mtu, seen(view.host, config)));
     }
     findings
 }
 
-/// The chain in words.
+/// The MTU of each port, in words.
 fn seen(host: &Host, config: &Config) -> String {
     let all: Vec<_> = config
         .ports
         .iter()
         .map(|port| match mtu_of(host, port) {
             Some((mtu, _)) => format!("{} {mtu}", port.name),
-            None => format!("{} as its interface has it", port.name),
+            None => format!("{} from its interface", port.name),
         })
         .collect();
     all.join(", ")
 }
 
-/// More than the driver can have.
-fn beyond_driver(view: &View<'_>, port: &Port) -> Option<Finding> {
-    let (mtu, interface) = mtu_of(view.host, port)?;
+/// An MTU that the driver does not support.
+fn beyond_driver(host: &Host, port: &Port) -> Option<Finding> {
+    let (mtu, interface) = mtu_of(host, port)?;
     let limit = mtu_limit(&port.device)?;
     if mtu <= limit.into() {
         return None;
     }
+    let table = format!("[[port]] {:?}", port.name);
     let whose = interface.map_or("its mtu".to_owned(), |name| format!("the MTU of {name}"));
     let found = format!(
         "port {:?}: {whose} is {mtu}, and device {:?} is limited to {limit}",
@@ -75,7 +79,6 @@ fn beyond_driver(view: &View<'_>, port: &Port) -> Option<Finding> {
             .filter(|part| !part.starts_with("framesz=") && !part.starts_with("blocksz="))
             .collect();
         let device = format!("\"{},{larger}\"", kept.join(","));
-        let table = Table::Named("port", &port.name);
         return Some(
             Finding::problem(
                 Check::Mtu,
@@ -84,20 +87,19 @@ fn beyond_driver(view: &View<'_>, port: &Port) -> Option<Finding> {
                     "a slot of its ring has {slot} bytes, and the kernel cuts longer frames to fit"
                 ),
             )
-            .mend_if(view.file.and_then(|f| f.set(table, "device", &device)))
-            .advice(format!("lower the MTU, or add {larger} to the device")),
+            .advice(format!("lower the MTU, or {}", set("device", device, table))),
         );
     }
-    let finding = Finding::problem(Check::Mtu, found, "its driver takes no longer frames");
-    let set = |name: &str| format!("ip link set {} mtu {limit}", quoted(name));
-    let edit = || {
-        view.file.and_then(|f| f.set(Table::Named("port", &port.name), "mtu", &limit.to_string()))
-    };
-    let advice = "or choose another device";
-    Some(finding.mend_if(interface.map(set).or_else(edit)).advice(advice))
+    let finding = Finding::problem(Check::Mtu, found, "its driver does not support longer frames");
+    Some(match interface {
+        Some(name) => finding
+            .mend(format!("ip link set {} mtu {limit}", shell_quoted(name)))
+            .advice("or choose another device"),
+        None => finding.advice(format!("{}, or choose another device", set("mtu", limit, table))),
+    })
 }
 
-/// The other end of a veth, where it is in sight.
+/// Another MTU on the other end of a veth, if that is in this namespace.
 fn unlike_peer(host: &Host, port: &Port) -> Option<Finding> {
     let names = crate::config::device::interfaces_needed(&port.device);
     let link = host.links.get(names.into_iter().next()?)?;
@@ -111,15 +113,14 @@ fn unlike_peer(host: &Host, port: &Port) -> Option<Finding> {
                 "port {:?}: its MTU is {mtu}, and that of its peer {name} is {}",
                 port.name, peer.mtu
             ),
-            "longer frames than the smaller of the two are lost between them",
+            "frames longer than the smaller MTU are lost between them",
         )
-        .mend(format!("ip link set {} mtu {mtu}", quoted(name)))
+        .mend(format!("ip link set {} mtu {mtu}", shell_quoted(name)))
     })
 }
 
-/// Uplinks that the longest frame of a tenant does not fit with the headers around it.
-fn too_small_uplinks(view: &View<'_>, config: &Config) -> Vec<Finding> {
-    let host = view.host;
+/// Uplinks that are too small for a tenant's longest frame with the outer headers around it.
+fn too_small_uplinks(host: &Host, config: &Config) -> Vec<Finding> {
     let of_vtep = |(index, vtep): (usize, &crate::config::Vtep)| {
         let uplink = &config.ports[vtep.port.0];
         let (have, interface) = mtu_of(host, uplink)?;
@@ -145,16 +146,20 @@ fn too_small_uplinks(view: &View<'_>, config: &Config) -> Vec<Finding> {
                 uplink.name, tenant.name, network.name
             ),
             format!(
-                "VXLAN puts {OUTER_HEADERS} bytes around a packet of {mtu}: what is too long is dropped (exceeds_port_mtu)"
+                "VXLAN puts {OUTER_HEADERS} bytes around a packet of {mtu}: longer frames are dropped \
+                 (exceeds_port_mtu)"
             ),
         );
-        let finding =
-            match interface {
-                Some(name) => finding.mend(format!("ip link set {} mtu {need}", quoted(name))),
-                None => finding.mend_if(view.file.and_then(|f| {
-                    f.set(Table::Named("port", &uplink.name), "mtu", &need.to_string())
-                })),
-            };
+        let (finding, edit) = match interface {
+            Some(name) => {
+                let command = format!("ip link set {} mtu {need}", shell_quoted(name));
+                (finding.mend(command), String::new())
+            }
+            None => {
+                let table = format!("[[port]] {:?}", uplink.name);
+                (finding, set("mtu", need, table) + "; ")
+            }
+        };
         let device = &uplink.device;
         let slots = argument(device, "framesz").is_none()
             && mtu_limit(device).is_some_and(|limit| u32::from(limit) < need);
@@ -163,7 +168,8 @@ fn too_small_uplinks(view: &View<'_>, config: &Config) -> Vec<Finding> {
             _ => String::new(),
         };
         Some(finding.advice(format!(
-            "every switch and host on the way must take {need} bytes as well; or give the tenants {}{slots}",
+            "{edit}every switch and host on the way must support {need} bytes too; or lower the \
+             tenants' MTU to {}{slots}",
             have.saturating_sub(OUTER_HEADERS)
         )))
     };
@@ -172,17 +178,16 @@ fn too_small_uplinks(view: &View<'_>, config: &Config) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::edit::File;
-    use super::super::fixture::{Fixture, config};
+    use super::super::test_host::{TestHost, config};
     use super::*;
     use crate::kernel::netdev::Link;
 
     const TWO: [&str; 2] = ["net_af_packet0,iface=up0", "net_af_packet1,iface=ta"];
 
-    fn links(uplink: u32, tenant: u32) -> Fixture {
+    fn links(uplink: u32, tenant: u32) -> TestHost {
         let link =
             |index, mtu| Link { index, mtu, is_up: true, has_carrier: true, ..Link::default() };
-        Fixture::new().link("up0", link(3, uplink)).link("ta", link(5, tenant))
+        TestHost::new().link("up0", link(3, uplink)).link("ta", link(5, tenant))
     }
 
     #[test]
@@ -197,23 +202,16 @@ mod tests {
     fn a_configured_mtu_is_changed_in_the_file() {
         let mut config = config(&TWO);
         config.ports[0].mtu = Some(1500);
-        let file = File::with("f.toml", "[[port]]\nname = \"p0\"\nmtu = 1500\n");
-        let finding = links(1500, 1500).with_file(&file).warning(&config, check);
-        let edit = file.set(Table::Named("port", "p0"), "mtu", "1550");
-        assert_eq!(finding.mend, [edit.unwrap()]);
+        let finding = links(1500, 1500).warning(&config, check);
+        assert!(finding.advice.starts_with("set `mtu = 1550` in [[port]] \"p0\""), "{finding}");
     }
 
     #[test]
     fn frames_fit_the_slots_of_a_packet_socket() {
-        let file = File::with(
-            "f.toml",
-            "[[port]]\nname = \"p0\"\ndevice = \"net_af_packet0,iface=up0\"\n",
-        );
-        let finding = links(9000, 1500).with_file(&file).problem(&config(&TWO), check);
+        let finding = links(9000, 1500).problem(&config(&TWO), check);
         assert!(finding.found.contains("limited to 1967"), "{finding}");
-        let device = "\"net_af_packet0,iface=up0,framesz=16384,blocksz=16384\"";
-        let edit = file.set(Table::Named("port", "p0"), "device", device);
-        assert_eq!(finding.mend, [edit.unwrap()]);
+        let device = "set `device = \"net_af_packet0,iface=up0,framesz=16384,blocksz=16384\"` in";
+        assert!(finding.advice.contains(device), "{finding}");
     }
 
     #[test]
@@ -229,19 +227,17 @@ mod tests {
     #[test]
     fn a_nic_has_the_usual_mtu_if_it_is_not_told_another() {
         let mut nic = config(&["0000:01:00.0", "net_af_packet1,iface=ta"]);
-        let file = File::with("f.toml", "[[port]]\nname = \"p0\"\n");
-        let fixture = links(0, 1500).with_file(&file);
+        let fixture = links(0, 1500);
         let finding = fixture.warning(&nic, check);
         assert!(finding.found.contains("\"p0\" has an MTU of 1500"), "{finding}");
-        let edit = file.set(Table::Named("port", "p0"), "mtu", "1550");
-        assert_eq!(finding.mend, [edit.unwrap()]);
+        assert!(finding.advice.starts_with("set `mtu = 1550` in [[port]] \"p0\""), "{finding}");
         nic.ports[0].mtu = Some(1550);
         fixture.all_is_well(&nic, check);
         // One that stays with the kernel's driver has what its interface has.
         nic.ports[0].mtu = None;
         let device = "sys/bus/pci/devices/0000:01:00.0";
         let fixture = fixture
-            .points(&format!("{device}/driver"), "/drivers/mlx5_core")
+            .symlink(&format!("{device}/driver"), "/drivers/mlx5_core")
             .directory(&format!("{device}/net/eth3"))
             .link("eth3", Link { index: 7, mtu: 9000, ..Link::default() });
         fixture.all_is_well(&nic, check);

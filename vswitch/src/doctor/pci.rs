@@ -1,18 +1,20 @@
-//! PCI devices: that they are there, the driver that holds them, the IOMMU, and vfio's files.
+//! PCI devices: whether they exist, the kernel driver that they are bound to, and the files of vfio.
 
-use super::edit::quoted;
+use super::finding::{Check, Finding};
 use super::host::Host;
-use super::{Check, Finding, View, iommu, reach};
+use super::view::View;
+use super::{interface_use, iommu};
 use crate::config::Port;
 use crate::config::device::pci_address;
+use crate::text::shell_quoted;
 
 const DEVICES: &str = "sys/bus/pci/devices";
 
-/// Kernel drivers that hold a device for DPDK.
+/// Kernel drivers that give a device to DPDK.
 const FOR_DPDK: [&str; 3] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
-/// Kernel drivers that DPDK works beside: the device stays theirs.
+/// Kernel drivers that keep their device while DPDK uses it.
 const SHARED: [&str; 3] = ["mlx4_core", "mlx5_core", "mana"];
-/// Drivers that do not make a group of devices unusable for vfio.
+/// Drivers that vfio tolerates on other devices of a group.
 const HARMLESS: [&str; 4] = ["vfio-pci", "pcieport", "pci-stub", "shpchp"];
 
 pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
@@ -20,7 +22,7 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for port in &config.ports {
         if let Some(address) = pci_address(&port.device) {
-            findings.extend(device(view, &who(port), &address));
+            findings.extend(device(view.host, &who(port), &address));
         }
     }
     if findings.is_empty() && config.ports.iter().all(|port| pci_address(&port.device).is_none()) {
@@ -33,7 +35,7 @@ fn who(port: &Port) -> String {
     format!("port {:?}", port.name)
 }
 
-/// The NICs of a host, and who holds them.
+/// The NICs of a host, and their drivers.
 fn listed(host: &Host) -> Vec<Finding> {
     let is_nic = |address: &String| class(host, address).is_some_and(|class| is_network(&class));
     let nics: Vec<_> = host.list(DEVICES).into_iter().filter(is_nic).collect();
@@ -54,10 +56,9 @@ fn listed(host: &Host) -> Vec<Finding> {
     findings
 }
 
-/// Everything about a PCI device. `who` has it, in words.
+/// Everything about a PCI device. `who` names the port in the findings.
 #[must_use]
-pub fn device(view: &View<'_>, who: &str, address: &str) -> Vec<Finding> {
-    let host = view.host;
+pub fn device(host: &Host, who: &str, address: &str) -> Vec<Finding> {
     let folder = format!("{DEVICES}/{address}");
     if !host.has(&folder) {
         return vec![
@@ -67,7 +68,8 @@ pub fn device(view: &View<'_>, who: &str, address: &str) -> Vec<Finding> {
                 "the address is wrong, or the device was removed",
             )
             .mend("echo 1 > /sys/bus/pci/rescan")
-            .advice("that finds a device again that was removed; `lspci -D` lists the PCI devices of this machine"),
+            .advice("the command finds a device that was removed; `lspci -D` lists the PCI devices of this \
+                 machine"),
         ];
     }
     let driver = host.link_name(format!("{folder}/driver"));
@@ -77,11 +79,11 @@ pub fn device(view: &View<'_>, who: &str, address: &str) -> Vec<Finding> {
     match driver.as_deref() {
         Some(driver) if SHARED.contains(&driver) => findings.push(Finding::ok(
             Check::Driver,
-            format!("{who}: {address} stays with {driver}, beside which DPDK works"),
+            format!("{who}: {address} is bound to {driver}, which shares it with DPDK"),
         )),
         Some("vfio-pci") => {
             findings.push(bound(who, address, "vfio-pci"));
-            findings.extend(vfio(view, who, address, group.as_deref()));
+            findings.extend(vfio(host, who, address, group.as_deref()));
         }
         Some(driver) if FOR_DPDK.contains(&driver) => {
             findings.push(bound(who, address, driver));
@@ -115,25 +117,26 @@ fn is_network(class: &str) -> bool {
     class.starts_with("0x02")
 }
 
-/// The kernel's interfaces of a device, as far as they are in this network namespace.
+/// The kernel interfaces of a device in this network namespace.
 fn interfaces(host: &Host, address: &str) -> Vec<String> {
     let folder = format!("{DEVICES}/{address}");
     let mut names = host.list(format!("{folder}/net"));
-    // A virtio NIC's are one device further down.
+    // The interface of a virtio NIC belongs to a child device.
     for child in host.list(&folder).iter().filter(|name| name.starts_with("virtio")) {
         names.extend(host.list(format!("{folder}/{child}/net")));
     }
     names
 }
 
-/// The MTU of a NIC that stays with the kernel's driver: its interface's. What is bound has DPDK's 1500 instead.
+/// The MTU of a NIC that the kernel's driver shares with DPDK: that of its interface. Other NICs get
+/// DPDK's default of 1500.
 pub fn mtu_beside_kernel(host: &Host, address: &str) -> Option<u32> {
     let driver = host.link_name(format!("{DEVICES}/{address}/driver"))?;
     let names = if SHARED.contains(&&*driver) { interfaces(host, address) } else { Vec::new() };
     Some(host.links.get(names.first()?)?.mtu)
 }
 
-/// Why a device is not simply taken from the kernel's driver, in words.
+/// Why a device should not be taken from the kernel's driver, in words.
 fn in_the_way(host: &Host, address: &str, driver: &str) -> Option<String> {
     let class = class(host, address).unwrap_or_else(|| "unknown".to_owned());
     if !is_network(&class) {
@@ -142,39 +145,37 @@ fn in_the_way(host: &Host, address: &str, driver: &str) -> Option<String> {
     let interfaces = interfaces(host, address);
     if interfaces.is_empty() {
         return Some(format!(
-            "{driver} has no interface of it here: it may be in use in another network namespace"
+            "{driver} has no interface for it here: it may be in use in another network namespace"
         ));
     }
-    interfaces.iter().find_map(|name| reach::used_for(host, name))
+    interfaces.iter().find_map(|name| interface_use::used_for(host, name))
 }
 
-/// A device that the kernel has, or nobody.
+/// A device that is not bound to a driver that DPDK can use.
 fn unbound(host: &Host, who: &str, address: &str, driver: Option<&str>, to: &str) -> Finding {
     let found = match driver {
-        Some(driver) => format!("{who}: the kernel's {driver} holds {address}"),
-        None => format!("{who}: no driver holds {address}"),
+        Some(driver) => format!("{who}: {address} is bound to the kernel's {driver}"),
+        None => format!("{who}: {address} is not bound to a driver"),
     };
     let cause = match to {
-        "vfio-pci" => "DPDK takes a NIC from vfio-pci only",
-        _ => {
-            "DPDK takes a NIC from vfio-pci only, or without an IOMMU, as here, from uio_pci_generic"
-        }
+        "vfio-pci" => "DPDK needs it bound to vfio-pci",
+        _ => "DPDK needs it bound to vfio-pci or, without an IOMMU, as here, to uio_pci_generic",
     };
     let finding = Finding::problem(Check::Driver, found, cause);
     let (load, bind) = (format!("modprobe {to}"), bind(host, address, driver, to));
     if let Some(why) = driver.and_then(|driver| in_the_way(host, address, driver)) {
         return finding.advice(format!(
-            "careful, a bound device is gone from the kernel, and {why}: name another device, or move that elsewhere \
-             first; what binds it is `{load}` and then `{bind}`"
+            "careful: a bound device disappears from the kernel, and {why}; use another device, or \
+             move that elsewhere first; to bind it: `{load}`, then `{bind}`"
         ));
     }
     finding.mend(load).mend(bind).advice(format!(
-        "a bound NIC is gone from the kernel; driverctl keeps it bound at each boot, the other ways do not; back: the \
-         same with the kernel's driver in place of {to}, or `driverctl unset-override {address}`"
+        "a bound NIC disappears from the kernel; only driverctl binds it again at each boot; to undo \
+         it, name the kernel's driver in place of {to}, or run `driverctl unset-override {address}`"
     ))
 }
 
-/// The command that binds a device, by the tool that is there.
+/// The command that binds a device, with a tool that is installed.
 fn bind(host: &Host, address: &str, from: Option<&str>, to: &str) -> String {
     let has = |tool: &str| {
         ["usr/bin", "usr/sbin"].iter().any(|folder| host.has(format!("{folder}/{tool}")))
@@ -188,20 +189,21 @@ fn bind(host: &Host, address: &str, from: Option<&str>, to: &str) -> String {
         let unbind =
             from.map_or(String::new(), |_| format!("echo {address} > {device}/driver/unbind; "));
         format!(
-            "echo {to} > {device}/driver_override; {unbind}echo {address} > /sys/bus/pci/drivers_probe"
+            "echo {to} > {device}/driver_override; {unbind}\
+             echo {address} > /sys/bus/pci/drivers_probe"
         )
     }
 }
 
-/// A device that a driver of the kernel's uio holds: it reads and writes memory by physical addresses, unwatched.
+/// A device on a uio driver, which accesses memory by physical addresses.
 fn uio(host: &Host, who: &str, address: &str, driver: &str, has_iommu: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !host.is_root() {
         findings.push(
             Finding::problem(
                 Check::Driver,
-                format!("{who}: {address} is on {driver}, and this process is not root's"),
-                "the device is told physical addresses, which only root may know",
+                format!("{who}: {address} is on {driver}, and this process does not run as root"),
+                "the device uses physical addresses, which only root may see",
             )
             .advice("run as root, or bind the device to vfio-pci, which needs an IOMMU"),
         );
@@ -209,26 +211,25 @@ fn uio(host: &Host, who: &str, address: &str, driver: &str, has_iommu: bool) -> 
     findings.push(if has_iommu {
         Finding::warning(
             Check::Iommu,
-            format!("{who}: {address} is on {driver}, past the IOMMU that is there"),
-            "the device can write to all of the memory, or to none of it (without iommu=pt), and DPDK needs root",
+            format!("{who}: {address} is on {driver}, which bypasses the IOMMU"),
+            "the device can write to all memory, or to none (without iommu=pt), and DPDK needs root",
         )
         .mend("modprobe vfio-pci")
         .mend(bind(host, address, Some(driver), "vfio-pci"))
     } else {
-        iommu::done_without(host, who, address, driver)
+        iommu::unprotected(host, who, address, driver)
     });
     findings
 }
 
-/// A device that vfio-pci holds: its group, and its files.
-fn vfio(view: &View<'_>, who: &str, address: &str, group: Option<&str>) -> Vec<Finding> {
-    let host = view.host;
+/// A device on vfio-pci: its group, and the files of vfio.
+fn vfio(host: &Host, who: &str, address: &str, group: Option<&str>) -> Vec<Finding> {
     if !host.has("dev/vfio/vfio") {
         return vec![
             Finding::problem(
                 Check::Vfio,
                 format!("{who}: /dev/vfio/vfio is missing"),
-                "vfio is not loaded, or a container was not given the device",
+                "vfio is not loaded, or this container was not given the device",
             )
             .mend("modprobe vfio-pci"),
         ];
@@ -246,21 +247,21 @@ fn vfio(view: &View<'_>, who: &str, address: &str, group: Option<&str>) -> Vec<F
             Finding::problem(
                 Check::Vfio,
                 format!("{who}: no permission to open {file}"),
-                "the file of the device's group is another user's",
+                "the file of the device's IOMMU group belongs to another user",
             )
-            .mend(format!("chown {} {}", host.user(), quoted(&file)))
-            .advice("that is this user; at each boot by a rule of udev; or run as root"),
+            .mend(format!("chown {} {}", host.user(), shell_quoted(&file)))
+            .advice("to give it to this user at each boot, use a udev rule; or run as root"),
         ];
     }
     let mut findings = vec![Finding::ok(Check::Vfio, format!("{who}: group {group}"))];
     if is_unsafe {
-        findings.push(iommu::done_without(host, who, address, "vfio-pci"));
+        findings.push(iommu::unprotected(host, who, address, "vfio-pci"));
     }
     findings
 }
 
-/// A group with devices that the kernel uses. They are taken from it by a command only if they are NICs that nobody
-/// uses: else it could be the disk that is gone.
+/// A group with devices that the kernel uses. Commands take them from the kernel only if they are NICs
+/// that are not in use: a disk may be among them.
 fn shared_group(
     host: &Host,
     who: &str,
@@ -276,7 +277,7 @@ fn shared_group(
             "{who}: IOMMU group {group} of {address} has devices that the kernel uses: {}",
             names.join(", ")
         ),
-        "vfio gives a group away as a whole, because its devices can reach each other's memory",
+        "vfio gives away a whole group, because its devices can reach each other's memory",
     );
     let with_carrier = |other: &str| {
         let interfaces = interfaces(host, other);
@@ -285,11 +286,11 @@ fn shared_group(
     };
     let in_the_way = strangers.iter().find_map(|(other, driver)| {
         let why = in_the_way(host, other, driver).or_else(|| with_carrier(other))?;
-        Some(format!("of {other}, {why}"))
+        Some(format!("for {other}, {why}"))
     });
     if let Some(why) = in_the_way {
         return finding.advice(format!(
-            "move the NIC to another slot; the others can go to vfio-pci as well, but {why}"
+            "move the NIC to another slot; the other devices could be bound to vfio-pci too, but {why}"
         ));
     }
     strangers
@@ -297,10 +298,10 @@ fn shared_group(
         .fold(finding, |finding, (other, driver)| {
             finding.mend(bind(host, other, Some(driver), "vfio-pci"))
         })
-        .advice("that takes them from the kernel; or move the NIC to another slot")
+        .advice("the commands take them from the kernel; or move the NIC to another slot")
 }
 
-/// vfio's file of a group.
+/// The file of a group.
 pub(super) fn group_file(host: &Host, group: &str) -> String {
     format!("/dev/vfio/{}{group}", if iommu::is_unsafe(host, group) { "noiommu-" } else { "" })
 }
@@ -317,37 +318,37 @@ fn strangers(host: &Host, address: &str) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Severity;
-    use super::super::fixture::{Fixture, config};
+    use super::super::finding::Severity;
+    use super::super::test_host::{TestHost, config};
     use super::*;
     use crate::kernel::netdev::Link;
 
     const NIC: &str = "0000:01:00.0";
 
-    fn nic() -> Fixture {
-        Fixture::new().file(&format!("{DEVICES}/{NIC}/class"), "0x020000\n")
+    fn nic() -> TestHost {
+        TestHost::new().file(&format!("{DEVICES}/{NIC}/class"), "0x020000\n")
     }
 
-    fn bound_to(driver: &str) -> Fixture {
-        nic().points(&format!("{DEVICES}/{NIC}/driver"), &format!("/drivers/{driver}"))
+    fn bound_to(driver: &str) -> TestHost {
+        nic().symlink(&format!("{DEVICES}/{NIC}/driver"), &format!("/drivers/{driver}"))
     }
 
-    /// Held by a driver of the kernel's, which has an interface of it that nobody uses.
-    fn idle(driver: &str) -> Fixture {
+    /// Bound to a kernel driver, with an interface that is not in use.
+    fn idle(driver: &str) -> TestHost {
         bound_to(driver).directory(&format!("{DEVICES}/{NIC}/net/eth3"))
     }
 
-    /// In group 7, alone but for what is added.
-    fn in_group(fixture: Fixture) -> Fixture {
+    /// In group 7, alone unless a test adds others.
+    fn in_group(fixture: TestHost) -> TestHost {
         let group = fixture.host.path("groups/7");
         fixture
             .directory("groups/7/devices")
-            .points(&format!("{DEVICES}/{NIC}/iommu_group"), group.to_str().unwrap())
+            .symlink(&format!("{DEVICES}/{NIC}/iommu_group"), group.to_str().unwrap())
     }
 
     #[test]
     fn a_device_that_is_not_there() {
-        let finding = Fixture::new().problem(&config(&[NIC]), check);
+        let finding = TestHost::new().problem(&config(&[NIC]), check);
         assert_eq!(
             (finding.check, &*finding.mend[0]),
             (Check::Device, "echo 1 > /sys/bus/pci/rescan")
@@ -359,7 +360,7 @@ mod tests {
     fn a_device_bound_to_the_kernels_driver_is_bound_to_vfio() {
         let fixture = in_group(idle("ixgbe"));
         let finding = fixture.problem(&config(&[NIC]), check);
-        assert_eq!(finding.found, "port \"p0\": the kernel's ixgbe holds 0000:01:00.0");
+        assert_eq!(finding.found, "port \"p0\": 0000:01:00.0 is bound to the kernel's ixgbe");
         let device = format!("/{DEVICES}/{NIC}");
         let by_hand = format!(
             "echo vfio-pci > {device}/driver_override; echo {NIC} > {device}/driver/unbind; \
@@ -379,18 +380,18 @@ mod tests {
     #[test]
     fn what_no_driver_has_is_not_taken_from_one() {
         let finding = in_group(nic()).problem(&config(&[NIC]), check);
-        assert_eq!(finding.found, "port \"p0\": no driver holds 0000:01:00.0");
+        assert_eq!(finding.found, "port \"p0\": 0000:01:00.0 is not bound to a driver");
         assert!(!finding.mend[1].contains("unbind"), "{finding}");
     }
 
     #[test]
     fn no_command_takes_away_what_the_host_uses() {
         let route = "Iface\tDestination\teth3\nbond0\t00000000\t0101A8C0\n";
-        let route = |fixture: Fixture| fixture.file("proc/net/route", route);
+        let route = |fixture: TestHost| fixture.file("proc/net/route", route);
         let disk = idle("ahci").file(&format!("{DEVICES}/{NIC}/class"), "0x010601\n");
         let virtio =
             route(bound_to("virtio-pci")).directory(&format!("{DEVICES}/{NIC}/virtio0/net/bond0"));
-        let in_bond = route(idle("ixgbe")).points("sys/class/net/eth3/upper_bond0", "bond0");
+        let in_bond = route(idle("ixgbe")).symlink("sys/class/net/eth3/upper_bond0", "bond0");
         for (fixture, why) in [
             (in_bond, "bond0 has the default route of this host"),
             (virtio, "bond0 has the default route of this host"),
@@ -404,7 +405,7 @@ mod tests {
 
     #[test]
     fn without_an_iommu_that_is_said_beside_what_does_without() {
-        let found = |fixture: &Fixture, wanted: Check| {
+        let found = |fixture: &TestHost, wanted: Check| {
             let all = fixture.findings(&config(&[NIC]), check);
             all.into_iter().find(|finding| finding.check == wanted).unwrap()
         };
@@ -426,9 +427,9 @@ mod tests {
         assert!(finding.found.ends_with("is on uio_pci_generic, without an IOMMU"), "{finding}");
         assert!(finding.advice.contains("DPDK needs root"), "{finding}");
         let another = uio.file("proc/self/status", "Uid:\t7\t7\t7\t7\n");
-        assert!(another.problem(&config(&[NIC]), check).found.contains("not root's"));
+        assert!(another.problem(&config(&[NIC]), check).found.contains("does not run as root"));
         let beside = in_group(bound_to("igb_uio")).warning(&config(&[NIC]), check);
-        assert!(beside.found.ends_with("past the IOMMU that is there"), "{beside}");
+        assert!(beside.found.ends_with("which bypasses the IOMMU"), "{beside}");
         assert_eq!(beside.mend[0], "modprobe vfio-pci");
         let unsafe_mode =
             in_group(bound_to("vfio-pci")).file("dev/vfio/vfio", "").file("dev/vfio/noiommu-7", "");
@@ -454,7 +455,7 @@ mod tests {
                 .file("dev/vfio/vfio", "")
                 .file(&format!("{DEVICES}/{OTHER}/class"), class)
                 .directory(&format!("{DEVICES}/{OTHER}/net/eth4"))
-                .points(&format!("groups/7/devices/{OTHER}/driver"), &format!("/drivers/{driver}"))
+                .symlink(&format!("groups/7/devices/{OTHER}/driver"), &format!("/drivers/{driver}"))
                 .link("eth4", up(has_carrier));
             fixture.problem(&config(&[NIC]), check)
         };
@@ -462,8 +463,8 @@ mod tests {
         assert!(finding.found.ends_with("the kernel uses: 0000:01:00.1 (e1000e)"), "{finding}");
         assert!(finding.mend[0].contains(OTHER), "{finding}");
         for (finding, why) in [
-            (with("0x020000", "e1000e", true), "of 0000:01:00.1, eth4 has a carrier"),
-            (with("0x010601", "ahci", false), "of 0000:01:00.1, it is no NIC"),
+            (with("0x020000", "e1000e", true), "for 0000:01:00.1, eth4 has a carrier"),
+            (with("0x010601", "ahci", false), "for 0000:01:00.1, it is no NIC"),
         ] {
             assert!(finding.mend.is_empty() && finding.advice.contains(why), "{finding}");
         }
@@ -472,7 +473,7 @@ mod tests {
     #[test]
     fn some_nics_stay_with_the_kernel() {
         bound_to("mlx5_core").all_is_well(&config(&[NIC]), check);
-        Fixture::new().all_is_well(&config(&["net_null0"]), check);
+        TestHost::new().all_is_well(&config(&["net_null0"]), check);
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! What the process may do: capabilities, and how much memory it may lock.
+//! What the process may do: its capabilities, and the limit of locked memory.
 
-use super::edit::quoted;
+use super::finding::{Check, Finding};
 use super::host::Host;
-use super::{Check, Finding, Purpose, View, hugepages};
+use super::need::foreseen;
+use super::view::{Purpose, View};
 use crate::config::Config;
 use crate::config::device::{driver, pci_address};
+use crate::text::shell_quoted;
 
 // By number (capabilities(7)).
 const CAP_NET_ADMIN: u32 = 12;
@@ -12,7 +14,7 @@ const CAP_NET_RAW: u32 = 13;
 const CAP_IPC_LOCK: u32 = 14;
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// Where the service's unit is.
+/// Files of the service's unit.
 const UNITS: [&str; 2] =
     ["lib/systemd/system/vswitch.service", "etc/systemd/system/vswitch.service"];
 
@@ -43,7 +45,7 @@ pub(super) fn capabilities(view: &View<'_>) -> Vec<Finding> {
         return vec![if host.is_root() {
             Finding::ok(Check::Permissions, "root")
         } else {
-            Finding::note(Check::Permissions, "not root: some things here cannot be seen")
+            Finding::note(Check::Permissions, "not root: some things cannot be seen")
         }];
     };
     let needed = needed(config);
@@ -53,11 +55,11 @@ pub(super) fn capabilities(view: &View<'_>) -> Vec<Finding> {
         let names = if names.is_empty() { "none is needed".to_owned() } else { names.join(", ") };
         let mut findings = vec![Finding::ok(Check::Permissions, format!("capabilities: {names}"))];
         if !host.is_root() {
-            let found = "not root: whose the sockets of other users are cannot be seen";
+            let found = "not root: the owners of other users' sockets cannot be seen";
             findings.push(Finding::note(Check::Permissions, found));
-        } else if view.purpose == Purpose::Look && UNITS.iter().any(|unit| host.has(unit)) {
-            let found = "looked as root, and not as the service, which may do less: docs/doctor.md has the command \
-                         that looks as the service does";
+        } else if view.purpose == Purpose::Report && UNITS.iter().any(|unit| host.has(unit)) {
+            let found = "checked as root, not as the service, which may do less: docs/doctor.md has a command \
+                         that checks as the service";
             findings.push(Finding::note(Check::Permissions, found));
         }
         return findings;
@@ -68,38 +70,40 @@ pub(super) fn capabilities(view: &View<'_>) -> Vec<Finding> {
         Finding::problem(
             Check::Permissions,
             format!("no permission: this user lacks {}", what.join(" and ")),
-            "the process is neither root's nor has it been given these capabilities",
+            "the process does not run as root, and was not given these capabilities",
         )
         .advice(way_out(host, &all)),
     ]
 }
 
-/// How a process comes by capabilities. Not by a file's: whoever may execute that has them, and so whatever
-/// `eal-args` loads for him.
+/// How to give a process capabilities. Capabilities of the program file are not advised: every user
+/// who may execute it would have them, and `eal-args` load any code.
 pub(super) fn way_out(host: &Host, capabilities: &[&str]) -> String {
     let short = |name: &&str| format!("+{}", name.trim_start_matches("CAP_").to_lowercase());
     let list = capabilities.iter().map(short).collect::<Vec<_>>().join(",");
     let group = host.field("proc/self/status", "Gid").unwrap_or_default();
     format!(
-        "run it as root, or have root give it these alone: `setpriv --reuid={} --regid={} --init-groups --inh-caps={list} \
-         --ambient-caps={list} {} run …`; in a systemd unit: AmbientCapabilities={}",
+        "run it as root, or have root give it only these: `setpriv --reuid={} --regid={} \
+         --init-groups --inh-caps={list} --ambient-caps={list} {} run …`; in a systemd unit: \
+         AmbientCapabilities={}",
         host.user(),
         group.split_whitespace().nth(1).unwrap_or("0"),
-        quoted(&host.program.display().to_string()),
+        shell_quoted(host.program.display()),
         capabilities.join(" ")
     )
 }
 
-/// How a process comes to lock more memory.
+/// How to raise the limit of locked memory.
 pub(super) fn more_locked(host: &Host) -> String {
     format!(
-        "start it as root by `prlimit --memlock=unlimited {} run …`; in a systemd unit: LimitMEMLOCK=infinity",
-        quoted(&host.program.display().to_string())
+        "start it as root by `prlimit --memlock=unlimited {} run …`; in a systemd unit: \
+         LimitMEMLOCK=infinity",
+        shell_quoted(host.program.display())
     )
 }
 
-/// What may be locked matters to those who have buffers pinned: vfio all of DPDK's memory, AF_XDP the pool.
-pub(super) fn memlock(view: &View<'_>) -> Vec<Finding> {
+/// The limit of locked memory. vfio locks all of DPDK's memory, AF_XDP locks the packet buffers.
+pub(super) fn locked_memory(view: &View<'_>) -> Vec<Finding> {
     let Some(config) = view.config else { return Vec::new() };
     let pci = config.ports.iter().any(|port| pci_address(&port.device).is_some());
     let xdp = uses(config, "net_af_xdp");
@@ -115,7 +119,7 @@ pub(super) fn memlock(view: &View<'_>) -> Vec<Finding> {
     let need_mib = if pci {
         u64::from(config.dpdk.memory_mib)
     } else {
-        hugepages::foreseen(view.host, config).most.pool_mib()
+        foreseen(view.host, config).most.pool_mib()
     };
     match soft.parse::<u64>() {
         Ok(bytes) if bytes >> 20 < need_mib => vec![
@@ -139,7 +143,7 @@ pub(super) fn memlock(view: &View<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Fixture, config};
+    use super::super::test_host::{TestHost, config};
     use super::*;
 
     const NOBODY: &str = "Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\nCapEff:\t0000000000000000\n";
@@ -148,7 +152,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_given_to_the_process() {
         let config = config(&["net_af_packet0,iface=up0", "net_af_packet1,iface=ta"]);
-        let mut fixture = Fixture::new().file("proc/self/status", NOBODY);
+        let mut fixture = TestHost::new().file("proc/self/status", NOBODY);
         fixture.host.program = "/usr/bin/vswitch".into();
         let finding = fixture.problem(&config, capabilities);
         assert!(finding.found.contains("lacks CAP_NET_ADMIN"), "{finding}");
@@ -161,19 +165,19 @@ mod tests {
         );
         // Nobody gives a file that everybody can execute a capability.
         assert!(!finding.to_string().contains("setcap"), "{finding}");
-        Fixture::new().file("proc/self/status", ROOT).all_is_well(&config, capabilities);
+        TestHost::new().file("proc/self/status", ROOT).all_is_well(&config, capabilities);
     }
 
     #[test]
     fn no_more_is_asked_for_than_is_needed() {
         let only_nics = config(&["0000:01:00.0"]);
         let only_nics = Config { vteps: Vec::new(), ..only_nics };
-        Fixture::new().file("proc/self/status", NOBODY).all_is_well(&only_nics, capabilities);
+        TestHost::new().file("proc/self/status", NOBODY).all_is_well(&only_nics, capabilities);
     }
 
     #[test]
     fn af_xdp_needs_more() {
-        let finding = Fixture::new()
+        let finding = TestHost::new()
             .file("proc/self/status", NOBODY)
             .problem(&config(&["net_af_xdp0,iface=up0"]), capabilities);
         assert!(finding.advice.contains("+sys_admin"), "{finding}");
@@ -186,25 +190,25 @@ mod tests {
         let service = |soft: &str| {
             let line =
                 format!("Max locked memory         {soft}            unlimited            bytes\n");
-            Fixture::new()
+            TestHost::new()
                 .file("proc/self/status", "Uid:\t7\t7\t7\t7\nCapEff:\t0000000000203000\n")
                 .file("proc/self/limits", &line)
         };
         service("unlimited").all_is_well(&xdp, capabilities);
-        service("unlimited").all_is_well(&xdp, memlock);
+        service("unlimited").all_is_well(&xdp, locked_memory);
         service("8388608").all_is_well(&xdp, capabilities);
-        let finding = service("8388608").problem(&xdp, memlock);
+        let finding = service("8388608").problem(&xdp, locked_memory);
         assert!(finding.advice.contains("LimitMEMLOCK"), "{finding}");
     }
 
     #[test]
     fn root_is_told_that_the_service_may_do_less() {
         let config = config(&["net_null0"]);
-        let notes = |fixture: Fixture| {
+        let notes = |fixture: TestHost| {
             let all = fixture.findings(&config, capabilities);
             all.iter().filter(|finding| finding.found.contains("not as the service")).count()
         };
-        let root = || Fixture::new().file("proc/self/status", ROOT);
+        let root = || TestHost::new().file("proc/self/status", ROOT);
         assert_eq!(notes(root()), 0);
         assert_eq!(notes(root().file(UNITS[0], "")), 1);
     }
@@ -214,14 +218,14 @@ mod tests {
         let nic = config(&["0000:01:00.0"]);
         let limits = |soft: &str| {
             let line = format!("Max locked memory         {soft}              8388608   bytes\n");
-            Fixture::new().file("proc/self/status", NOBODY).file("proc/self/limits", &line)
+            TestHost::new().file("proc/self/status", NOBODY).file("proc/self/limits", &line)
         };
-        let finding = limits("8388608").problem(&nic, memlock);
+        let finding = limits("8388608").problem(&nic, locked_memory);
         assert!(finding.found.contains("may lock 8 MiB"), "{finding}");
         assert!(finding.advice.contains("--memlock=unlimited"), "{finding}");
-        limits("unlimited").all_is_well(&nic, memlock);
-        limits("8388608").file("proc/self/status", ROOT).all_is_well(&nic, memlock);
+        limits("unlimited").all_is_well(&nic, locked_memory);
+        limits("8388608").file("proc/self/status", ROOT).all_is_well(&nic, locked_memory);
         let virtual_only = config(&["net_null0"]);
-        assert!(limits("1").findings(&virtual_only, memlock).is_empty());
+        assert!(limits("1").findings(&virtual_only, locked_memory).is_empty());
     }
 }

@@ -1,20 +1,21 @@
-//! DPDK's drivers are plugins: files in one folder, which EAL loads by itself, and says nothing where one is missing.
+//! DPDK's drivers: plugins in one folder, which EAL loads by itself. EAL does not report a missing one.
 
 use std::path::Path;
 
-use super::edit::quoted;
+use super::finding::{Check, Finding};
 use super::host::Host;
-use super::{Check, Finding, View, count};
+use super::view::View;
 use crate::config::Config;
 use crate::config::device::{driver, pci_address, plugin};
+use crate::text::{count, shell_quoted};
 
-/// What every configuration needs, whatever its devices.
+/// A plugin that every configuration needs.
 const ALWAYS: &str = "mempool_ring";
 
-/// NICs by the vendor's number: the plugin of their DPDK driver, where the vendor's have one driver only.
+/// Plugins by PCI vendor ID, for vendors whose NICs all have the same driver.
 const BY_VENDOR: [(&str, &str); 3] =
     [("0x1af4", "net_virtio"), ("0x15ad", "net_vmxnet3"), ("0x1d0f", "net_ena")];
-/// Others', by the kernel's driver (while that still holds the device).
+/// Plugins by the kernel driver that the NIC is bound to.
 const BY_DRIVER: [(&str, &str); 12] = [
     ("e1000", "net_e1000"),
     ("e1000e", "net_e1000"),
@@ -42,10 +43,10 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
         return vec![
             Finding::problem(Check::Plugins, found, cause)
                 .mend(reinstall(folder))
-                .advice("that is for Debian's DPDK; another one has to be installed anew"),
+                .advice("the command is for Debian's DPDK; another DPDK has to be installed again"),
         ];
     }
-    // A link that leads nowhere is no plugin.
+    // A broken link is no plugin.
     let is_there = |name: &str| {
         let prefix = format!("librte_{name}.so");
         files.iter().any(|file| {
@@ -73,15 +74,15 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
             .then(|| unknown(&port.name, &port.device, name))
     }));
     if findings.is_empty() {
-        let found = format!("those that are needed are in {}", folder.display());
+        let found = format!("all that are needed are in {}", folder.display());
         findings.push(Finding::ok(Check::Plugins, found));
     }
     findings
 }
 
-/// The plugins, and who needs each.
+/// The plugins, and why each is needed.
 fn needed(host: &Host, config: &Config) -> Vec<(&'static str, String)> {
-    let mut needed = vec![(ALWAYS, "the packet buffers need it".to_owned())];
+    let mut needed = vec![(ALWAYS, "packet buffers need it".to_owned())];
     for port in &config.ports {
         let who = format!("port {:?} needs it (device {:?})", port.name, port.device);
         let of_port = match pci_address(&port.device) {
@@ -97,7 +98,7 @@ fn needed(host: &Host, config: &Config) -> Vec<(&'static str, String)> {
     needed
 }
 
-/// The plugin of a NIC, where that is certain.
+/// The plugin of a NIC, if that is certain.
 fn of_nic(host: &Host, address: &str) -> Option<&'static str> {
     let folder = format!("sys/bus/pci/devices/{address}");
     let vendor = host.read(format!("{folder}/vendor"))?;
@@ -117,9 +118,9 @@ fn missing(folder: &Path, name: &str, who: &str) -> Finding {
     .mend(format!("apt-get install --reinstall {}", package(folder, name)))
 }
 
-/// The command that brings the packages anew that have files in the plugins' folder.
+/// The command that installs all packages with files in the folder again.
 pub(super) fn reinstall(folder: &Path) -> String {
-    let folder = quoted(&folder.display().to_string());
+    let folder = shell_quoted(folder.display());
     format!("apt-get install --reinstall $(dpkg -S {folder} | sed 's|: /.*||; s|,||g')")
 }
 
@@ -134,29 +135,29 @@ fn package(folder: &Path, name: &str) -> String {
     format!("librte-{}{dash}{abi}", name.replace('_', "-"))
 }
 
-/// A driver that neither we nor the folder know.
+/// A driver that is neither known nor in the folder.
 fn unknown(port: &str, device: &str, name: &str) -> Finding {
     Finding::problem(
         Check::Plugins,
         format!("port {port:?}: DPDK has no driver {name} (device {device:?})"),
-        format!("no plugin librte_{name} is installed, and no other is known to have it"),
+        format!("no plugin librte_{name} is installed, and no other plugin is known to have the driver"),
     )
     .advice(format!(
-        "correct the name: net_af_packet, net_af_xdp and net_tap are for the kernel's interfaces; Debian has the drivers in \
-         packages librte-net-*: `apt-cache search librte-net | grep -i {}`",
-        quoted(&name.trim_start_matches("net_").replace('_', "-"))
+        "correct the name: net_af_packet, net_af_xdp and net_tap are for kernel interfaces; Debian has \
+         the drivers in packages librte-net-*: `apt-cache search librte-net | grep -i {}`",
+        shell_quoted(name.trim_start_matches("net_").replace('_', "-"))
     ))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Fixture, config};
+    use super::super::test_host::{TestHost, config};
     use super::*;
 
     const FOLDER: &str = "usr/lib/dpdk/pmds-23.0";
 
-    fn with(names: &[&str]) -> Fixture {
-        let mut fixture = Fixture::new();
+    fn with(names: &[&str]) -> TestHost {
+        let mut fixture = TestHost::new();
         for name in names {
             fixture = fixture.file(&format!("{FOLDER}/librte_{name}.so.23"), "");
         }
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn a_link_that_leads_nowhere_is_no_plugin() {
         let broken = with(&["mempool_ring", "bus_vdev"])
-            .points(&format!("{FOLDER}/librte_net_null.so.23"), "../gone");
+            .symlink(&format!("{FOLDER}/librte_net_null.so.23"), "../gone");
         assert!(broken.problem(&config(&["net_null0"]), check).found.contains("librte_net_null"));
     }
 
@@ -192,7 +193,7 @@ mod tests {
         let with_nic = |vendor: &str, driver: &str| {
             with(&["mempool_ring", "bus_pci"])
                 .file(&format!("{device}/vendor"), vendor)
-                .points(&format!("{device}/driver"), &format!("/drivers/{driver}"))
+                .symlink(&format!("{device}/driver"), &format!("/drivers/{driver}"))
         };
         let config = config(&["0000:01:00.0"]);
         for (vendor, driver, package) in [
@@ -224,12 +225,12 @@ mod tests {
 
     #[test]
     fn no_plugins_at_all_or_no_dpdk() {
-        let mut fixture = Fixture::new().directory(FOLDER);
+        let mut fixture = TestHost::new().directory(FOLDER);
         fixture.host.plugins = Some(FOLDER.into());
         let finding = fixture.problem(&config(&["net_null0"]), check);
         assert!(finding.found.contains("are missing"), "{finding}");
         assert!(finding.mend[0].contains("$(dpkg -S usr/lib/dpdk/pmds-23.0 | sed "), "{finding}");
-        Fixture::new().all_is_well(&config(&["net_null0"]), check);
+        TestHost::new().all_is_well(&config(&["net_null0"]), check);
         assert!(with(&["net_null"]).of_host(check)[0].found.contains("network driver"));
     }
 }

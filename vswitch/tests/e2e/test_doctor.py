@@ -1,5 +1,5 @@
 """A host is broken in one way after the other: `vswitch doctor` and `vswitch run` name the same cause and the same
-command, and that command mends it: then the switch starts.
+command, and that command, or the value that it says to set, mends it: then the switch starts.
 
 What this machine cannot be made to lack (an IOMMU, NUMA nodes, a NIC on the wrong driver, a core off line) is in
 test_doctor_guest.py, where a virtual machine is broken; a governor is in the unit tests of `vswitch/src/doctor`, on
@@ -9,6 +9,7 @@ trees of files.
 from __future__ import annotations
 
 import grp
+import json
 import os
 import re
 import shlex
@@ -81,6 +82,32 @@ def mend(switch: Switch, finding: dict, *, by: list[str] | None = None) -> None:
     switch.is_edited = True
 
 
+def set_as_told(switch: Switch, finding: dict) -> None:
+    """Sets the value in the configuration file that the advice of a finding names."""
+    told = re.search(r"set `([a-z-]+) = (.+?)`.*? in \[+(\w+)\]+(?: \"([^\"]+)\")?", finding["advice"])
+    assert told and not finding["mend"], finding
+    set_value(switch, told[3], told[1], tomllib.loads(f"value = {told[2]}")["value"], of=told[4])
+
+
+def set_value(switch: Switch, table: str, key: str, value: object, *, of: str | None = None) -> None:
+    """Edits the configuration file, as somebody who follows advice: a key of a table, or of the one with that name."""
+    written = json.dumps(value)
+    lines = switch.config_file.read_text().splitlines()
+    header = f"[[{table}]]" if of else f"[{table}]"
+    starts_at = [n for n, line in enumerate(lines) if line.strip() == header]
+    for first in starts_at:
+        end = next((n for n in range(first + 1, len(lines)) if lines[n].strip().startswith("[")), len(lines))
+        if of and not any(re.fullmatch(rf'name = "{re.escape(of)}"', line.strip()) for line in lines[first:end]):
+            continue
+        lines[first:end] = [line for line in lines[first:end] if not re.match(rf"\s*{key}\s*=", line)]
+        lines.insert(first + 1, f"{key} = {written}")
+        break
+    else:
+        raise AssertionError(f"no {header} {of or ''} in {switch.config_file}")
+    switch.config_file.write_text("\n".join(lines) + "\n")
+    switch.is_edited = True
+
+
 def starts(switch: Switch) -> None:
     """Nothing is wrong any more, and the switch works. (What it left is checked when it is stopped.)"""
     doctor(switch, OK)
@@ -115,7 +142,7 @@ def test_too_little_memory(machine: Switch) -> None:
     machine.config.memory_mib = 64
     machine.config.ports[1].device += ",framesz=8192,blocksz=8192"
     problem = both_say(machine, "memory")
-    mend(machine, problem)
+    set_as_told(machine, problem)
     least = doctor(machine, OK)["memory"]["least_memory_mib"]
     assert f"memory-mib = {least}" in machine.config_file.read_text()
     starts(machine)
@@ -125,7 +152,8 @@ def test_a_core_that_the_machine_has_not(machine: Switch) -> None:
     machine.config.worker_cores = [1, 97]
     problem = both_say(machine, "cores")
     assert "97" in problem["found"]
-    mend(machine, problem)
+    assert "to cores of this machine: 0,1" in problem["advice"]
+    set_value(machine, "dpdk", "worker-cores", [1])
     assert tomllib.loads(machine.config_file.read_text())["dpdk"]["worker-cores"] != [1, 97]
     starts(machine)
 
@@ -186,7 +214,7 @@ def test_an_interface_that_is_missing(machine: Switch) -> None:
 def test_an_interface_that_is_named_otherwise(machine: Switch) -> None:
     machine.namespace.ip("link set ta down", "link set ta name t-a", "link set t-a up")
     problem = both_say(machine, "interfaces")
-    mend(machine, problem)
+    set_as_told(machine, problem)
     assert '"net_af_packet1,iface=t-a"' in machine.config_file.read_text()
     starts(machine)
 
@@ -195,7 +223,7 @@ def test_frames_longer_than_the_ring_has_room_for(machine: Switch) -> None:
     machine.namespace.ip("link set up0 mtu 9000", "link set up1 mtu 9000")
     machine.config.memory_mib = 512
     problem = both_say(machine, "mtu")
-    mend(machine, problem)
+    set_as_told(machine, problem)
     assert "framesz=16384" in machine.config_file.read_text()
     starts(machine)
 
@@ -288,7 +316,7 @@ def test_a_port_in_use(machine: Switch) -> None:
     try:
         problem = both_say(machine, "listen")
         assert f"(process {os.getpid()})" in problem["cause"]
-        mend(machine, problem)
+        set_as_told(machine, problem)
         assert '"127.0.0.1:9145"' in machine.config_file.read_text()
         starts(machine)
     finally:
@@ -306,13 +334,14 @@ def test_a_name_that_is_somebody_s_is_left_to_him(machine: Switch) -> None:
     """What is no TAP without a process is not deleted: the host interface gets another name."""
     machine.namespace.ip("link add vtep0 type veth peer name other")
     problem = both_say(machine, "host-interface")
-    mend(machine, problem)
+    assert not problem["mend"] and "choose another name for host-interface" in problem["advice"]
+    set_value(machine, "vtep", "host-interface", "vtep1", of=machine.config.vteps[0].name)
     assert {"vtep0", "other"} <= machine.namespace.interfaces()
     starts(machine)
 
 
 def test_several_at_once(machine: Switch) -> None:
-    """The commands of one report are run one after the other, and each does what it says."""
+    """What one report says is done, one after the other."""
     machine.config.memory_mib = 64
     machine.config.ports[1].device += ",framesz=8192,blocksz=8192"
     machine.config.worker_cores = [97]
@@ -321,12 +350,15 @@ def test_several_at_once(machine: Switch) -> None:
     problems = [f for f in report["findings"] if f["severity"] == "problem"]
     assert {f["check"] for f in problems} == {"memory", "cores", "host-interface"}
     for problem in problems:
-        mend(machine, problem)
+        if problem["check"] == "memory":
+            set_as_told(machine, problem)
+    set_value(machine, "dpdk", "worker-cores", [1])
+    set_value(machine, "vtep", "host-interface", "vtep1", of=machine.config.vteps[0].name)
     starts(machine)
 
 
-def test_what_was_changed_since_is_not_lost_by_a_command(machine: Switch) -> None:
-    """The state says more than the file: an edit of the file takes that along."""
+def test_what_was_changed_since_is_not_lost_by_an_edit(machine: Switch) -> None:
+    """The state says more than the file: the report says how an edit of the file takes that along."""
     machine.start()
     ask = lambda *words: run(str(BINARY), *words, "--socket", str(machine.socket))
     ask("network", "create", "red", "--vni", "300")
@@ -334,8 +366,12 @@ def test_what_was_changed_since_is_not_lost_by_a_command(machine: Switch) -> Non
     machine.is_edited = True
     before = machine.config_file.read_text()
     machine.namespace.ip("link add vtep0 type veth peer name other")
-    problem = both_say(machine, "host-interface")
-    mend(machine, problem)
+    both_say(machine, "host-interface")
+    [told] = findings(doctor(machine, FAILURE), "state", "note")
+    copy = re.search(r"`(cp [^`]+)`", told["advice"])
+    assert copy and copy[1] in machine.refuses()[1], told
+    run("sh", "-ec", copy[1])
+    set_value(machine, "vtep", "host-interface", "vtep1", of=machine.config.vteps[0].name)
     assert machine.config_file.with_name("vswitch.toml.~1~").read_text() == before
     doctor(machine, OK)
     machine.start()

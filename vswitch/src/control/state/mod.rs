@@ -60,4 +60,4 @@ mod store;
 
 pub use choose::{Origin, Start, choose, default_directory};
 pub use file::{Checksum, State};
-pub use store::{Loaded, StateError, StateStore, lock_file, text};
+pub use store::{Loaded, StateError, StateStore, good_file, lock_file};

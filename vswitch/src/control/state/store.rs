@@ -63,13 +63,12 @@ pub struct Loaded {
     pub reports: Vec<String>,
 }
 
-/// The file of the state, which is a configuration file, and its text; `None` if there is no good
-/// one.
+/// The file of the state, which is a configuration file; `None` if there is no good one.
 #[must_use]
-pub fn text(directory: &Path) -> Option<(PathBuf, String)> {
+pub fn good_file(directory: &Path) -> Option<PathBuf> {
     let path = directory.join(STATE);
-    let text = std::fs::read_to_string(&path).ok()?;
-    State::decode(text.as_bytes()).is_ok().then_some((path, text))
+    let bytes = std::fs::read(&path).ok()?;
+    State::decode(&bytes).is_ok().then_some(path)
 }
 
 /// The file that a switch locks while it uses the directory.

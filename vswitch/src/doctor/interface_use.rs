@@ -1,14 +1,15 @@
-//! What of the host's own goes through an interface: its addresses and routes, and what is made on top of it (a bond, a
-//! bridge, a VLAN).
+//! What the host itself uses an interface for: addresses, routes, and interfaces on top of it (a bond,
+//! a bridge, a VLAN).
 //!
-//! A command that takes such an interface or its address away can cut the host off, and with it the session in which it
-//! was typed. So where there is anything of the kind a finding has words and no command.
+//! A command that takes such an interface or its address away can cut the host off, and end the
+//! session in which it was typed. So a finding about such an interface has advice and no command.
 
 use std::net::Ipv6Addr;
 
 use super::host::Host;
+use super::tcp;
 
-/// What the host does with an interface, in words; `None` if nothing is to be seen.
+/// What the host uses an interface for, in words; `None` if it uses it for nothing.
 pub fn used_for(host: &Host, interface: &str) -> Option<String> {
     let all = with_uppers(host, interface);
     let default = all.iter().find(|name| routes(host, name).any(|route| route.is_default));
@@ -30,7 +31,8 @@ pub fn used_for(host: &Host, interface: &str) -> Option<String> {
     })
 }
 
-/// Why others may be reaching this host by an interface, in words: a route beyond its own subnet, or a session.
+/// Why this host may be reached through an interface, in words: a route beyond the interface's own
+/// subnet, or a TCP connection.
 pub fn way_in(host: &Host, interface: &str) -> Option<String> {
     if routes(host, interface).any(|route| route.is_default) {
         return Some(format!("{interface} has the default route of this host"));
@@ -38,15 +40,19 @@ pub fn way_in(host: &Host, interface: &str) -> Option<String> {
     if routes(host, interface).any(|route| route.has_gateway) {
         return Some(format!("{interface} leads to a gateway"));
     }
-    let sessions = sessions(host);
+    let sockets = tcp::sockets(host);
+    let connected = |address: &Ipv6Addr| {
+        let local = |socket: &tcp::TcpSocket| socket.local.ip().to_canonical();
+        sockets.iter().any(|s| s.is_connected && local(s) == address.to_canonical())
+    };
     let v4 = host.links.get(interface).into_iter().flat_map(|link| &link.addresses);
     let v4 = v4.map(|(address, _)| address.to_ipv6_mapped());
     let mut own = v4.chain(addresses(host, interface).map(|(address, _)| address));
-    let address = own.find(|address| sessions.contains(address))?.to_canonical();
+    let address = own.find(connected)?.to_canonical();
     Some(format!("a TCP session is at {address}"))
 }
 
-/// An interface and all that is made on top of it.
+/// An interface, and all interfaces on top of it.
 fn with_uppers(host: &Host, interface: &str) -> Vec<String> {
     let mut all = vec![interface.to_owned()];
     let mut next = 0;
@@ -67,7 +73,8 @@ struct Route {
     has_gateway: bool,
 }
 
-/// The routes through an interface: of IPv4 the main table's, of IPv6 all but what every interface has.
+/// The routes through an interface: for IPv4 those of the main table, for IPv6 all but the link-local
+/// and multicast routes that every interface has.
 fn routes(host: &Host, interface: &str) -> impl Iterator<Item = Route> {
     let of = |file: &str| host.read(file).unwrap_or_default();
     let is_zero = |hex: &str| hex.bytes().all(|digit| digit == b'0');
@@ -106,58 +113,34 @@ fn addresses(host: &Host, interface: &str) -> impl Iterator<Item = (Ipv6Addr, bo
     text.lines().filter_map(of_line).collect::<Vec<_>>().into_iter()
 }
 
-/// Those that are not the link's alone.
-pub fn global_addresses(host: &Host, interface: &str) -> impl Iterator<Item = Ipv6Addr> {
+/// The IPv6 addresses of global scope.
+fn global_addresses(host: &Host, interface: &str) -> impl Iterator<Item = Ipv6Addr> {
     addresses(host, interface).filter(|(_, is_global)| *is_global).map(|(address, _)| address)
-}
-
-/// This host's ends of the TCP connections that are up, of IPv4 as mapped addresses.
-fn sessions(host: &Host) -> Vec<Ipv6Addr> {
-    // Words of four bytes, each as this machine has it in memory.
-    let address = |hex: &str| {
-        let words: Option<Vec<u32>> = (0..hex.len() / 8)
-            .map(|n| u32::from_str_radix(hex.get(n * 8..n * 8 + 8)?, 16).ok())
-            .collect();
-        let bytes: Vec<u8> = words?.into_iter().flat_map(u32::to_ne_bytes).collect();
-        match *bytes {
-            [a, b, c, d] => Some(std::net::Ipv4Addr::new(a, b, c, d).to_ipv6_mapped()),
-            _ => <[u8; 16]>::try_from(bytes).ok().map(Ipv6Addr::from),
-        }
-    };
-    let local = |line: &str| {
-        let mut fields = line.split_whitespace().skip(1);
-        let (local, _, state) = (fields.next()?, fields.next()?, fields.next()?);
-        // TCP_ESTABLISHED
-        (state == "01").then(|| address(local.split(':').next()?))?
-    };
-    let of = |file: &str| host.read(file).unwrap_or_default();
-    let text = of("proc/net/tcp") + "\n" + &of("proc/net/tcp6");
-    text.lines().filter_map(local).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::super::fixture::Fixture;
+    use super::super::test_host::TestHost;
     use super::*;
     use crate::kernel::netdev::Link;
 
     const HEAD: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n";
 
-    fn v4(line: &str) -> Fixture {
-        Fixture::new().file("proc/net/route", &format!("{HEAD}{line}\n"))
+    fn v4(line: &str) -> TestHost {
+        TestHost::new().file("proc/net/route", &format!("{HEAD}{line}\n"))
     }
 
-    fn v6(to: &str, length: &str, hop: &str) -> Fixture {
+    fn v6(to: &str, length: &str, hop: &str) -> TestHost {
         let zero = "0".repeat(32);
         let line = format!("{to:0<32} {length} {zero} 00 {hop:0<32} 400 1 0 00000001 eth3\n");
-        Fixture::new().file("proc/net/ipv6_route", &line)
+        TestHost::new().file("proc/net/ipv6_route", &line)
     }
 
-    fn with_address(name: &str) -> Fixture {
+    fn with_address(name: &str) -> TestHost {
         let addresses = vec![(Ipv4Addr::new(198, 51, 100, 1), 24)];
-        Fixture::new().link(name, Link { addresses, ..Link::default() })
+        TestHost::new().link(name, Link { addresses, ..Link::default() })
     }
 
     #[test]
@@ -182,7 +165,7 @@ mod tests {
             (v6("20010db8", "40", ""), route),
             (with_address("eth3"), "eth3 has the address 198.51.100.1"),
             (
-                Fixture::new().file(
+                TestHost::new().file(
                     "proc/net/if_inet6",
                     "20010db8000000000000000000000001 03 40 00 80 eth3\n",
                 ),
@@ -195,17 +178,17 @@ mod tests {
 
     #[test]
     fn what_is_made_on_top_counts_too() {
-        let on_top = |fixture: Fixture| {
+        let on_top = |fixture: TestHost| {
             fixture
-                .points("sys/class/net/eth3/upper_bond0", "bond0")
-                .points("sys/class/net/bond0/upper_bond0.5", "bond0.5")
+                .symlink("sys/class/net/eth3/upper_bond0", "bond0")
+                .symlink("sys/class/net/bond0/upper_bond0.5", "bond0.5")
         };
-        let used = |fixture: Fixture| used_for(&on_top(fixture).host, "eth3");
+        let used = |fixture: TestHost| used_for(&on_top(fixture).host, "eth3");
         assert_eq!(
             used(with_address("bond0.5")).as_deref(),
             Some("bond0.5 has the address 198.51.100.1")
         );
-        assert_eq!(used(Fixture::new()).as_deref(), Some("bond0 is made on top of eth3"));
+        assert_eq!(used(TestHost::new()).as_deref(), Some("bond0 is made on top of eth3"));
     }
 
     #[test]
@@ -220,7 +203,7 @@ mod tests {
                 format!("  sl  local_address …\n   0: {local}:0016 0202000A:C000 {state} 0\n");
             with_address("eth3").file(file, &line)
         };
-        let said = |fixture: Fixture| way_in(&fixture.host, "eth3");
+        let said = |fixture: TestHost| way_in(&fixture.host, "eth3");
         let words = Some("a TCP session is at 198.51.100.1".to_owned());
         assert_eq!(said(session("01", "proc/net/tcp", "016433C6")), words);
         assert_eq!(said(session("0A", "proc/net/tcp", "016433C6")), None);

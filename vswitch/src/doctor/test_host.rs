@@ -3,27 +3,25 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::edit::File;
-use super::files::Kept;
+use super::finding::{Finding, Severity};
 use super::host::Host;
-use super::{CheckFn, Finding, Purpose, Severity, View};
+use super::view::{CheckFn, Purpose, StateSeen, View};
 use crate::config::{self, Config, sample};
 use crate::kernel::netdev::Link;
 
 /// A tree of files below a temporary root.
-pub struct Fixture {
+pub struct TestHost {
     folder: tempfile::TempDir,
     pub host: Host,
     pub purpose: Purpose,
-    pub state: Option<Kept>,
-    file: Option<File>,
+    pub state: Option<StateSeen>,
 }
 
-impl Fixture {
+impl TestHost {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::at(folder.path());
-        Self { folder, host, purpose: Purpose::Look, state: None, file: None }
+        Self { folder, host, purpose: Purpose::Report, state: None }
     }
 
     pub fn file(self, path: &str, text: &str) -> Self {
@@ -39,7 +37,7 @@ impl Fixture {
     }
 
     /// A symbolic link, as sysfs has them for drivers and groups. The target need not exist.
-    pub fn points(self, path: &str, target: &str) -> Self {
+    pub fn symlink(self, path: &str, target: &str) -> Self {
         let path = self.folder.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let _ = fs::remove_file(&path);
@@ -63,7 +61,7 @@ impl Fixture {
         )
     }
 
-    /// Cores, all on line.
+    /// Cores, all online.
     pub fn cores(mut self, count: u32) -> Self {
         for core in 0..count {
             self = self.directory(&format!("sys/devices/system/cpu/cpu{core}"));
@@ -76,34 +74,18 @@ impl Fixture {
         self
     }
 
-    pub fn with_file(mut self, file: &File) -> Self {
-        self.file = Some(file.clone());
-        self
-    }
-
     pub fn findings(&self, config: &Config, check: CheckFn) -> Vec<Finding> {
         check(&self.view(config))
     }
 
     pub fn view<'a>(&'a self, config: &'a Config) -> View<'a> {
-        View {
-            host: &self.host,
-            config: Some(config),
-            file: self.file.as_ref(),
-            state: self.state.as_ref(),
-            purpose: self.purpose,
-        }
+        let (state, purpose) = (self.state.as_ref(), self.purpose);
+        View { host: &self.host, config: Some(config), state, purpose }
     }
 
     /// Without a configuration.
     pub fn of_host(&self, check: CheckFn) -> Vec<Finding> {
-        check(&View {
-            host: &self.host,
-            config: None,
-            file: None,
-            state: None,
-            purpose: Purpose::Look,
-        })
+        check(&View::of_host(&self.host))
     }
 
     pub fn problems(&self, config: &Config, check: CheckFn) -> Vec<Finding> {
@@ -112,7 +94,7 @@ impl Fixture {
         all
     }
 
-    /// The one finding of that severity. It must have a cause and a way out, and nothing must be worse.
+    /// The one finding of a severity. It must have a cause and a remedy, and nothing may be worse.
     pub fn only(&self, config: &Config, check: CheckFn, severity: Severity) -> Finding {
         let all = self.findings(config, check);
         assert!(all.iter().all(|finding| finding.severity <= severity), "{all:#?}");
@@ -134,7 +116,7 @@ impl Fixture {
         self.only(config, check, Severity::Warning)
     }
 
-    /// Nothing is wrong, and that is said.
+    /// Nothing is wrong, and a finding says so.
     pub fn all_is_well(&self, config: &Config, check: CheckFn) {
         let all = self.findings(config, check);
         assert!(!all.is_empty());
@@ -142,8 +124,8 @@ impl Fixture {
     }
 }
 
-/// A configuration with ports `p0`, `p1`, … of these devices. The first is the uplink of VTEP `v`, the others are in
-/// network `n`; worker on core 1, main core 0, 512 MiB.
+/// A configuration with ports `p0`, `p1`, … of these devices. The first is the uplink of VTEP `v`,
+/// the others are in network `n`; worker on core 1, main core 0, 512 MiB.
 pub fn config(devices: &[&str]) -> Config {
     let mut text = String::from("[dpdk]\nworker-cores = [1]\nmain-core = 0\nmemory-mib = 512\n");
     for (n, device) in devices.iter().enumerate() {
