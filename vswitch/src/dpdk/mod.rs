@@ -9,6 +9,7 @@
 //! | [`pool`] | mempools of packet buffers |
 //! | [`mbuf`] | one packet buffer, owned |
 //! | [`port`] | an ethdev: probe, configure, start, close |
+//! | `open_port` | an open ethdev, shared by its port and queues |
 //! | `interface` | the kernel's interface behind a virtual device |
 //! | `packet_socket` | what the packet sockets of `net_af_packet` lost |
 //! | [`queue`] | one receive or transmit queue of a started port |
@@ -31,6 +32,7 @@ mod interface;
 pub mod lcore;
 mod log;
 pub mod mbuf;
+mod open_port;
 mod packet_socket;
 pub mod pool;
 pub mod port;

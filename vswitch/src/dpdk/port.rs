@@ -13,10 +13,11 @@ use std::sync::{Arc, OnceLock};
 use dpdk_sys::{vsw_port_conf, vsw_port_info, vsw_port_link, vsw_port_losses};
 
 use super::c_string;
-use super::eal::{Eal, EalInner};
-use super::error::{Answer, DeviceCall, DeviceError, Error, Mtu, errno_text};
+use super::eal::Eal;
+use super::error::{Answer, DeviceCall, DeviceError, Error, Mtu};
 use super::interface::Interface;
 use super::log::{self, Mark};
+use super::open_port::Open;
 use super::packet_socket::{self, PacketSockets};
 use super::pool::Pool;
 use super::queue::{RxQueue, TxQueue};
@@ -42,17 +43,6 @@ enum State {
     Probed,
     Configured,
     Started,
-}
-
-/// An open ethdev, shared by the port and its queues. The last one closes it.
-pub(super) struct Open {
-    id: u16,
-    started: AtomicBool,
-    /// Promiscuous mode was turned on here, and is to be turned off.
-    promiscuous: AtomicBool,
-    /// The driver holds buffers of it.
-    pool: OnceLock<Pool>,
-    eal: Arc<EalInner>,
 }
 
 /// What [`Port::configure`] is to do.
@@ -468,40 +458,6 @@ impl Port {
 
     fn error(&self, source: DeviceError) -> Error {
         Error::Device { device: self.device.clone(), source }
-    }
-}
-
-impl Open {
-    pub(super) const fn id(&self) -> u16 {
-        self.id
-    }
-
-    /// Undoes what was done to the device. For `drop`: no queue of it is left.
-    fn close(&self) {
-        let warn = |what: &str, error: i32| {
-            if error != 0 {
-                tracing::warn!("port {} does not {what}: {}", self.id, errno_text(-error));
-            }
-        };
-        if self.promiscuous.load(Ordering::Relaxed) {
-            // SAFETY: the port is open.
-            let error = unsafe { dpdk_sys::rte_eth_promiscuous_disable(self.id) };
-            // The interface may be gone, which is no news here.
-            tracing::debug!("port {}: promiscuous mode off: {error}", self.id);
-        }
-        if self.started.load(Ordering::Relaxed) {
-            // SAFETY: the port is open, and no queue of it is left.
-            warn("stop", unsafe { dpdk_sys::rte_eth_dev_stop(self.id) });
-        }
-        // SAFETY: the port is open and stopped; nobody uses it after this.
-        warn("close", unsafe { dpdk_sys::vsw_port_close(self.id) });
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        log::asking(|| self.close());
-        self.eal.claimed().remove(&self.id);
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 
 use super::mbuf::{self, Mbuf};
-use super::port::Open;
+use super::open_port::Open;
 
 /// Not `Sync`: one owner.
 type OneOwner = PhantomData<Cell<()>>;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::impact::Surroundings;
-use super::{Action, FieldChange, Kind, Step};
+use super::step::{Action, FieldChange, Kind, Step};
 use crate::config::document::{Document, MacDocument, NetworkDocument, keys_of};
 
 /// A key and its value, if it has one.

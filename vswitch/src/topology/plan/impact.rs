@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Action, FieldChange, Impact, Kind};
+use super::step::{Action, FieldChange, Impact, Kind};
 use crate::config::document::{Document, VtepDocument};
 
 /// The most names that are listed; further ones are counted.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Action, Impact, Kind, Plan, Step};
+use super::Plan;
+use super::step::{Action, Impact, Kind, Step};
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
