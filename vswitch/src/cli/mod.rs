@@ -6,7 +6,7 @@
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | [`run`], `check`, [`doctor`], [`bench`] | commands that need no running switch |
+//! | [`run`](mod@run), `check`, [`doctor`](mod@doctor), [`bench`](mod@bench) | commands that need no running switch |
 //! | [`configuration`] | `plan`, `apply`, `confirm`, `roll-back` |
 //! | [`edit`] | `network`, `port`, `vtep`, `mac`: single changes |
 //! | [`show`] | the state of the switch as tables |

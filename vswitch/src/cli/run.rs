@@ -1,7 +1,7 @@
 //! `vswitch run`: from a configuration file to a running switch.
 //!
-//! In this order: [`run`] reads the configuration; [`start`] opens the state, chooses between the
-//! state and the file, and checks the host; [`run_switch`] binds the API's sockets, and runs the
+//! In this order: `run` reads the configuration; `start` opens the state, chooses between the
+//! state and the file, and checks the host; `run_switch` binds the API's sockets, and runs the
 //! control loop with the API beside it.
 
 use std::error::Error;

@@ -9,7 +9,7 @@
 //!
 //! A key is declared in [`document`], as a field; `docs/architecture.md` says how to add one.
 //!
-//! Called on any thread. Apart from [`load`], which reads one file, nothing here looks at the
+//! Called on any thread. Apart from [`load()`], which reads one file, nothing here looks at the
 //! machine: a device or a core that does not exist is found at start-up. Every key is described in
 //! `docs/configuration.md`.
 

@@ -1,7 +1,7 @@
 //! What `GET /metrics` says.
 //!
 //! Built on the control thread from the switch's own counters at every scrape; no driver is called.
-//! The text is written aside ([`super::family::text`]). What to do about what is seen:
+//! The text is written aside ([`crate::metrics::family::text`]). What to do about what is seen:
 //! docs/monitoring.md.
 //!
 //! | metric | labels | what it counts |

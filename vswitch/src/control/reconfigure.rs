@@ -13,7 +13,7 @@
 //!    are entered. An entry that would let a station that leaves a network reach a station that joins
 //!    it waits until step 5 or is removed; frames to its MAC are flooded until then. From here on,
 //!    events that workers report for such ports are ignored
-//!    ([`Generation::admits`](crate::datapath::generation::Generation::admits)).
+//!    (`Generation::has_stations_at`).
 //! 3. The generation is published, together with the new queues
 //!    ([`Io::rewire`](crate::datapath::io::Io::rewire)). Each worker takes up both between two turns.
 //! 4. The control thread waits until every worker has done so, usually some microseconds.
@@ -94,7 +94,7 @@ impl Switch {
     /// with: whoever calls has [asked the plan](crate::topology::plan::Plan::needing_restart).
     ///
     /// # Errors
-    /// See [`ChangeError`].
+    /// See `ChangeError`.
     pub fn change(&mut self, config: Config, number: u64) -> Result<(), ChangeError> {
         let (before, before_number) = (self.topology.config().clone(), self.captures.number());
         self.finish()?;

@@ -2,7 +2,7 @@
 //!
 //! Each part has a file of its own, with what can be done with that part alone. What takes several
 //! of them is here, in [`event_loop`](super::event_loop) and in
-//! [`reconfigure`](super::reconfigure).
+//! `reconfigure`.
 //!
 //! Whatever fails at the start undoes what was done before it: dropping stops workers, closes
 //! ports, removes TAPs, and cleans up EAL.

@@ -1,7 +1,7 @@
 //! Frames decoded for people and programs, header by header from the outside in.
 //!
-//! There is one decoder and two ways to present its result: [`line`] for captures and dropped
-//! frames, [`layers`] for explanations. etherparse reads the headers, not the data path's own
+//! There is one decoder and two ways to present its result: [`line()`] for captures and dropped
+//! frames, [`layers()`] for explanations. etherparse reads the headers, not the data path's own
 //! [`wire`](crate::wire): a user who asks why a frame vanished wants to see the frame itself, not
 //! what the switch takes it for. Only the VXLAN header, which etherparse lacks, is read by `wire`.
 //!

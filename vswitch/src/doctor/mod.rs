@@ -2,7 +2,7 @@
 //!
 //! There is one list of checks. `vswitch doctor` prints everything that they find. `vswitch run`
 //! makes the same checks before it starts DPDK: a problem ends it, a warning is logged. Where DPDK
-//! fails all the same, [`dpdk_errors`] turns its error into a finding of the same form. Nothing in
+//! fails all the same, `dpdk_errors` turns its error into a finding of the same form. Nothing in
 //! this folder starts or changes anything.
 //!
 //! | file | what it owns |

@@ -3,7 +3,7 @@
 //! [`new`] makes a table as the two halves that threads own: the writer, and one reader for each worker.
 //! A table begins small. When it is four fifths full, its writer makes one of twice the size beside it,
 //! a little with each insertion, and [publishes](super::snapshot) the new table when it is complete
-//! ([`growth`](super::growth)). So entries lie as close together as they can, and no thread ever waits
+//! (`growth`). So entries lie as close together as they can, and no thread ever waits
 //! for a rehash. The table does not shrink.
 //!
 //! # Thread safety

@@ -1,4 +1,4 @@
-//! Compiles a topology to a [generation](crate::datapath::generation): what workers read.
+//! Compiles a topology to a generation: what workers read.
 
 use std::sync::Arc;
 

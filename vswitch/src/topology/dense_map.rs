@@ -109,7 +109,7 @@ pub(super) fn assign<T>(
     known.into_iter().map(index).collect()
 }
 
-/// An index that [`assign`] has checked.
+/// An index that `assign` has checked.
 #[must_use]
 pub fn narrow(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX)

@@ -6,7 +6,7 @@
 //! become indices, and texts addresses.
 //!
 //! The structs below are the only list of keys. serde reads and writes their JSON, and their
-//! derived schema describes the API. Through [`schema`](super::schema), the same schema decides how
+//! derived schema describes the API. Through `schema`, the same schema decides how
 //! a file is read, checked and written, and what a plan compares. What a key means stands in
 //! `validate` and its neighbours.
 //!
