@@ -15,9 +15,9 @@ run_packages=(ethtool iproute2 iputils-ping procps util-linux)
 # What packaging/build-deb needs besides.
 package_packages=(debhelper dpkg-dev)
 # chromium is for the tests of the page; dpdk-dev has testpmd; debootstrap, lintian, podman and crun are for the tests of
-# the package and the image; busybox, cpio, kmod and QEMU for those in a virtual machine.
+# the package and the image; busybox, cpio, kmod, pciutils and QEMU for those in a virtual machine.
 test_packages=("${package_packages[@]}" busybox-static chromium chromium-driver cpio crun debootstrap dpdk-dev iperf3
-    kmod libcap2-bin lintian openssl podman python3 python3-pyte python3-pytest python3-scapy python3-selenium python3-venv
+    kmod libcap2-bin lintian openssl pciutils podman python3 python3-pyte python3-pytest python3-scapy python3-selenium python3-venv
     python3-yaml qemu-system-x86 shellcheck systemd tshark valgrind)
 # The peers of benches/side-by-side, and what draws its plot.
 benchmark_packages=(dpdk-dev openvswitch-switch-dpdk python3-matplotlib)

@@ -23,7 +23,7 @@ from lib.wait import until
 
 LOCAL_MAC, FAR_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:fa"
 GUIDE = ROOT / "docs" / "monitoring.md"
-EXPOSITION = ROOT / "vswitch" / "src" / "metrics" / "exposition.rs"
+EXPOSITION = ROOT / "vswitch" / "src" / "control" / "exposition.rs"
 DROP_REASONS = ROOT / "vswitch" / "src" / "metrics" / "drop_reason.rs"
 
 METRIC = re.compile(r"\bvswitch_[a-z_]+")
@@ -225,7 +225,7 @@ def test_the_guide_knows_how_many_series_there_are(wired) -> None:
     assert count("port_", port="tenant-a") == int(rows["each port"])
     assert count("worker_|learn_", worker="0") == int(rows["each worker"])
     assert count("punted_|host_", vtep="fabric") == int(rows["each local VTEP"])
-    assert count("next_hop_", remote_vtep=REMOTE) == int(rows["each remote VTEP of it"])
+    assert count("next_hop_", remote_vtep=REMOTE) == int(rows["each remote VTEP of a local VTEP"])
     assert count("fdb_|replicated_", network="blue") == int(rows["each network"]) + 5
     assert count("control_|state_") == int(rows["the control thread"])
     assert count("pool_") == int(rows["each pool of packet buffers"])
