@@ -8,11 +8,13 @@ use super::view::View;
 use crate::config::device::{argument, mtu_limit, pci_address, ring_arguments, ring_slot};
 use crate::config::{Config, Port};
 use crate::control::memory::USUAL_MTU;
+use crate::datapath::tunnel::MTU_OVERHEAD;
 use crate::text::shell_quoted;
 
 /// The bytes that VXLAN puts around a tenant's packet: Ethernet header (14), VXLAN (8), UDP (8) and
 /// IPv4 (20); RFC 7348 §5.
-const OUTER_HEADERS: u32 = 50;
+#[allow(clippy::cast_possible_truncation, reason = "50")]
+const OUTER_HEADERS: u32 = MTU_OVERHEAD as u32;
 
 /// The MTU that a port will have, and the interface that sets it if the configuration does not.
 fn mtu_of<'p>(host: &Host, port: &'p Port) -> Option<(u32, Option<&'p str>)> {
